@@ -1,0 +1,285 @@
+"""The vocabulary: frozen dataclasses and protocols that every package shares.
+
+Knows only the standard library. Names are the field's standard terms (chunk, hit, logprob,
+finish_reason). Everything above imports from here; nothing here imports from above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+Role = Literal["system", "user", "assistant", "tool"]
+FinishReason = Literal["stop", "length", "cancelled"]
+InputType = Literal["query", "document"]
+
+
+class Sensitivity(IntEnum):
+    """How far a text may travel. A prompt carries the minimum of everything that went into it."""
+
+    PRIVATE = 0
+    """Never leaves the device."""
+    TRUSTED = 1
+    """May go to a server the owner runs."""
+    PUBLIC = 2
+
+
+class Route(Enum):
+    """Who answered."""
+
+    LOCAL = "local"
+    HOME = "home"
+    ABSTAIN = "abstain"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation, as OpenAI and Ollama chat clients send it."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Where a page of a paginated source begins, as a character offset into the document text."""
+
+    number: int
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One source, read: ``text`` is what chunks, quotes and offsets point into.
+
+    For plain-text formats ``text`` is the file's own decoded text, so offsets are offsets into the
+    file; for pdf, docx and html it is the extracted text.
+    """
+
+    source: str
+    text: str
+    media_type: str
+    title: str = ""
+    pages: tuple[Page, ...] = ()
+    content_hash: str = ""
+    collection: str = "default"
+    sensitivity: Sensitivity = Sensitivity.PRIVATE
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A passage of a document: ``document.text[start:end] == text``."""
+
+    text: str
+    start: int
+    end: int
+    source: str = ""
+    id: int = 0
+    page: int | None = None
+    heading: str = ""
+    collection: str = "default"
+    sensitivity: Sensitivity = Sensitivity.PRIVATE
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A chunk found by a search; ``rank`` counts from 1, a higher ``score`` is better."""
+
+    chunk: Chunk
+    score: float
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A sentence of a document that supports an answer: ``document.text[start:end] == text``.
+
+    ``number`` is the n of the ``[n]`` that cites it; it counts from 1.
+    """
+
+    number: int
+    text: str
+    source: str
+    start: int
+    end: int
+    score: float
+    page: int | None = None
+    sensitivity: Sensitivity = Sensitivity.PRIVATE
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What retrieval found for a question.
+
+    ``quotes`` are ranked sentences, best first, within the token budget; empty when nothing in the
+    library is relevant. ``hits`` are the passages they come from.
+    """
+
+    hits: tuple[Hit, ...] = ()
+    quotes: tuple[Quote, ...] = ()
+
+    @property
+    def sensitivity(self) -> Sensitivity:
+        """The strictest label of everything quoted (information-flow join)."""
+        return min((q.sensitivity for q in self.quotes), default=Sensitivity.PUBLIC)
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A token the model could have chosen, with its natural-log probability."""
+
+    text: str
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a completion cost. Times are seconds of wall clock."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    load_seconds: float = 0.0
+    prompt_seconds: float = 0.0
+    completion_seconds: float = 0.0
+    total_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One step of a generation.
+
+    The last token of every generation has ``finish_reason`` and ``usage`` set and may have an empty
+    text; no other token has them. ``reasoning`` marks thinking that is not part of the answer.
+    """
+
+    text: str
+    logprob: float | None = None
+    top: tuple[Alternative, ...] = ()
+    reasoning: bool = False
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A whole generation, gathered from its tokens."""
+
+    text: str
+    tokens: tuple[Token, ...]
+    finish_reason: FinishReason
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateOptions:
+    """How to generate. ``None`` means the engine's (the model's) own default.
+
+    ``logprobs`` is the number of alternatives per token (0 = only the chosen token's own logprob);
+    ``json_schema`` constrains the answer; ``adapters`` maps an adapter id to its scale and is given
+    explicitly on every request.
+    """
+
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    typical_p: float | None = None
+    repeat_penalty: float | None = None
+    repeat_last_n: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    json_schema: Mapping[str, Any] | None = None
+    logprobs: int | None = None
+    adapters: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Confidence:
+    """The probability that an answer is right, with the signals it was computed from."""
+
+    probability: float
+    signals: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """Wall-clock seconds of one answer, from the question's arrival."""
+
+    retrieve: float
+    first_token: float | None
+    total: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the owner gets: the quotes first, then what the model makes of them.
+
+    ``citations`` are the numbers of the quotes that ``text`` cites, in order of first mention.
+    ``model`` is empty when no model spoke (ABSTAIN).
+    """
+
+    text: str
+    quotes: tuple[Quote, ...]
+    citations: tuple[int, ...]
+    confidence: Confidence | None
+    route: Route
+    reasons: tuple[str, ...]
+    usage: Usage
+    seconds: Seconds
+    model: str = ""
+    ledger_id: str | None = None
+
+
+class Engine(Protocol):
+    """Messages to tokens. Iteration may be stopped at any time by closing the iterator, which
+    really stops the generation. Raises ``EngineError`` when the model process fails."""
+
+    @property
+    def model(self) -> str:
+        """The name of the model that answers."""
+        ...
+
+    def generate(self, messages: Sequence[Message], options: GenerateOptions) -> Iterator[Token]:
+        """Answer a conversation, formatted with the model's own chat template."""
+        ...
+
+    def complete(self, prompt: str, options: GenerateOptions) -> Iterator[Token]:
+        """Continue a raw prompt; no template is applied."""
+        ...
+
+    def count_tokens(self, text: str) -> int:
+        """The number of tokens of a plain text."""
+        ...
+
+
+class Embedder(Protocol):
+    """Texts to unit vectors of ``dimensions`` float32 values."""
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def dimensions(self) -> int: ...
+
+    def embed(self, texts: Sequence[str], *, input_type: InputType) -> npt.NDArray[np.float32]:
+        """Shape ``(len(texts), dimensions)``; rows have length 1."""
+        ...
+
+
+class Retriever(Protocol):
+    """Question to passages, and question to evidence."""
+
+    def search(self, query: str, *, limit: int = 10) -> list[Hit]: ...
+
+    def evidence(self, question: str) -> Evidence: ...

@@ -37,6 +37,7 @@ _FILE_TYPES = dict(
     for pair in enumerate(names.split(), start)
 )
 
+_BIG_ENDIAN = (2 << 24, 3 << 24)
 _POOLED, _RANKED = (1, 2, 3), 4
 
 
@@ -186,8 +187,8 @@ def _preamble(reader: Reader) -> tuple[int, int, int]:
         raise reader.invalid("not_gguf")
     version = reader.u32(start)
     if version not in (2, 3):
-        # A big-endian file's version reads as 3 << 24.
-        raise reader.invalid("big_endian" if version >= 2**24 else "bad_version", version=version)
+        why = "big_endian" if version in _BIG_ENDIAN else "bad_version"
+        raise reader.invalid(why, version=version)
     num_tensors, num_metadata = reader.u64(start), reader.u64(start)
     if not 1 <= num_tensors <= MAX_TENSORS:
         raise reader.invalid("bad_tensor_count", count=num_tensors, most=MAX_TENSORS)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ondol import paths
-from ondol.errors import DocumentError
+from ondol.errors import DocumentError, StorageError
 from ondol.i18n import t
 
 # The type of a connection is sqlcipher3's own; it follows DB-API 2.0 but ships no type hints.
@@ -46,15 +46,22 @@ def connect(file: Path) -> Connection:
 
 @contextmanager
 def transaction(connection: Connection) -> Iterator[Connection]:
-    """All or nothing. Takes the write lock at once, so two writers queue instead of failing."""
-    connection.execute("BEGIN IMMEDIATE")
+    """All or nothing. Takes the write lock at once, so two writers queue instead of failing.
+
+    Raises ``StorageError`` when the disk is full or read-only; nothing is changed then.
+    """
+    from sqlcipher3 import dbapi2 as sqlite
+
     try:
+        connection.execute("BEGIN IMMEDIATE")
         yield connection
-    except BaseException:
+        connection.execute("COMMIT")
+    except BaseException as error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+        if isinstance(error, sqlite.DatabaseError):
+            raise _explain(error, _file_of(connection)) from error
         raise
-    connection.execute("COMMIT")
 
 
 def migrate(connection: Connection) -> None:
@@ -77,10 +84,16 @@ def _prepare(connection: Connection) -> None:
     connection.execute("PRAGMA secure_delete = ON")
 
 
+def _file_of(connection: Connection) -> Path:
+    return Path(connection.execute("PRAGMA database_list").fetchone()[2] or IN_MEMORY)
+
+
 def _explain(error: Exception, file: Path) -> Exception:
     text = str(error)
     if "disk is full" in text or "disk I/O" in text:
         return paths.storage_error(OSError(28, text), file)
+    if "locked" in text:
+        return StorageError(t("core.database_busy", file=file), t("core.database_busy_hint"))
     if "readonly" in text or "unable to open" in text:
         return paths.storage_error(OSError(30, text), file)
     return DocumentError(t("core.damaged_database", file=file), t("core.damaged_database_hint"))
@@ -103,8 +116,9 @@ def _library(connection: Connection) -> None:
             embedding_model TEXT NOT NULL,
             added_at TEXT NOT NULL
         )""",
+        # A chunk id is never used twice: the vector index in RAM knows chunks by id.
         """CREATE TABLE chunks (
-            id INTEGER PRIMARY KEY,
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
             document_id INTEGER NOT NULL REFERENCES documents(id) ON DELETE CASCADE,
             start INTEGER NOT NULL,
             "end" INTEGER NOT NULL,
@@ -121,8 +135,12 @@ def _library(connection: Connection) -> None:
             vector BLOB NOT NULL,
             PRIMARY KEY (chunk_id, start)
         ) WITHOUT ROWID""",
-        "CREATE VIRTUAL TABLE chunk_terms USING fts5(terms, content='', contentless_delete=1, tokenize='unicode61 remove_diacritics 2')",
+        """CREATE VIRTUAL TABLE chunk_terms USING fts5(
+            terms, content='', contentless_delete=1,
+            tokenize='unicode61 remove_diacritics 2'
+        )""",
         "INSERT INTO chunk_terms(chunk_terms, rank) VALUES ('secure-delete', 1)",
+        "CREATE VIRTUAL TABLE chunk_vocabulary USING fts5vocab(chunk_terms, row)",
         "CREATE TABLE changes (counter INTEGER NOT NULL)",
         "INSERT INTO changes VALUES (0)",
     ):

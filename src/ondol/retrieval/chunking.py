@@ -1,0 +1,108 @@
+"""Document to chunks: passages of whole sentences that carry their offsets, page and heading.
+
+A chunk never crosses a heading, prefers to end where a paragraph ends, and is about the size that
+the default embedder reads whole (256 word pieces). Chunks do not overlap.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ondol.retrieval import sentences
+from ondol.retrieval.sentences import Span
+from ondol.types import Chunk, Document, Page
+
+TARGET_CHARACTERS = 900
+# A paragraph that begins beyond this share of the target starts a new chunk.
+SOFT_SHARE = 0.6
+
+_HEADING = re.compile(r"[ \t]{0,3}(#{1,6})\s+(.+?)\s*#*\s*$")
+CODE_TYPES = ("text/x-", "application/json", "application/x-")
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A chunk and the sentences in it, as offsets into the document's text."""
+
+    chunk: Chunk
+    sentences: tuple[Span, ...]
+
+
+def chunk(document: Document) -> list[Passage]:
+    """The passages of ``document``, in order."""
+    by_line = document.media_type.startswith(CODE_TYPES)
+    spans = sentences.split(document.text, by_line=by_line)
+    return [
+        _passage(document, heading, group)
+        for heading, section in _sections(document, spans, by_line)
+        for group in _pack(document.text, section)
+    ]
+
+
+def _passage(document: Document, heading: str, group: list[Span]) -> Passage:
+    start, end = group[0][0], group[-1][1]
+    return Passage(
+        Chunk(
+            text=document.text[start:end],
+            start=start,
+            end=end,
+            source=document.source,
+            page=_page(document.pages, start),
+            heading=heading,
+            collection=document.collection,
+            sensitivity=document.sensitivity,
+        ),
+        tuple(group),
+    )
+
+
+def _sections(
+    document: Document, spans: list[Span], by_line: bool
+) -> Iterator[tuple[str, list[Span]]]:
+    """Runs of sentences under one heading; the heading's own line opens its section."""
+    path: list[tuple[int, str]] = []
+    section: list[Span] = []
+    for span in spans:
+        match = None if by_line else _HEADING.match(document.text[span[0] : span[1]])
+        if match:
+            if section:
+                yield _heading(path), section
+            section = []
+            level = len(match.group(1))
+            path = [entry for entry in path if entry[0] < level] + [(level, match.group(2))]
+        section.append(span)
+    if section:
+        yield _heading(path), section
+
+
+def _heading(path: list[tuple[int, str]]) -> str:
+    return " › ".join(title for _, title in path)
+
+
+def _pack(text: str, section: list[Span]) -> Iterator[list[Span]]:
+    group: list[Span] = []
+    for span in section:
+        if group and _is_full(text, group, span):
+            yield group
+            group = []
+        group.append(span)
+    if group:
+        yield group
+
+
+def _is_full(text: str, group: list[Span], span: Span) -> bool:
+    if span[1] - group[0][0] > TARGET_CHARACTERS:
+        return True
+    length = group[-1][1] - group[0][0]
+    new_paragraph = text.count("\n", group[-1][1], span[0]) >= 2
+    return new_paragraph and length > SOFT_SHARE * TARGET_CHARACTERS
+
+
+def _page(pages: tuple[Page, ...], start: int) -> int | None:
+    if not pages:
+        return None
+    index = bisect_right([page.start for page in pages], start) - 1
+    return pages[max(index, 0)].number

@@ -1,0 +1,159 @@
+"""Hits to evidence: the sentences that best support an answer, ranked, within a token budget.
+
+A sentence's score adds how much of the question's weight it mentions (inverse document frequency
+of the shared terms), its vector's cosine, and its passage's score. When no sentence and no passage
+says enough of the question, there is no evidence, and the answer must be that.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ondol.database import Connection
+from ondol.retrieval.search import Query
+from ondol.retrieval.terms import terms
+from ondol.types import Hit, Quote
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Matrix = npt.NDArray[np.float32]
+
+LEXICAL_WEIGHT = 0.5
+DENSE_WEIGHT = 1.0
+PASSAGE_WEIGHT = 1.0
+# English prose has about four characters a token, Korean about one; evidence counts the dearer way.
+CHARACTERS_PER_TOKEN = 4.0
+# Below these the library does not speak of the question. On half of XQuAD (612 questions) the first
+# drops 2 % of the questions when their article is there and 95 % when it is not: see
+# benchmarks/answers.
+RELEVANT = 0.58
+RELEVANT_BY_TERMS_ALONE = 0.3
+# A library of three documents says little about how common a word is: this many imagined documents
+# without it stand beside them.
+IMAGINED_DOCUMENTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A candidate sentence with its scores; offsets point into the document."""
+
+    hit: Hit
+    start: int
+    end: int
+    coverage: float
+    cosine: float
+
+    @property
+    def text(self) -> str:
+        begin = self.hit.chunk.start
+        return self.hit.chunk.text[self.start - begin : self.end - begin]
+
+    @property
+    def score(self) -> float:
+        return (
+            LEXICAL_WEIGHT * self.coverage
+            + DENSE_WEIGHT * self.cosine
+            + PASSAGE_WEIGHT * self.hit.score
+        )
+
+
+def term_weights(connection: Connection, query: Query) -> dict[str, float]:
+    """The inverse document frequency of each of the question's terms."""
+    (count,) = connection.execute("SELECT count(*) FROM chunks").fetchone()
+    weights = {}
+    for term in query.terms:
+        row = connection.execute(
+            "SELECT doc FROM chunk_vocabulary WHERE term = ?", (term,)
+        ).fetchone()
+        found = row[0] if row else 0
+        without = IMAGINED_DOCUMENTS + count - found
+        weights[term] = math.log(1.0 + (without + 0.5) / (found + 0.5))
+    return weights
+
+
+def coverage(weights: Mapping[str, float], text: str) -> float:
+    """The share of the question's weight that ``text`` mentions, 0 to 1."""
+    total = sum(weights.values())
+    if total <= 0.0:
+        return 0.0
+    return sum(weights[term] for term in weights.keys() & set(terms(text))) / total
+
+
+def rank_sentences(
+    connection: Connection, query: Query, weights: Mapping[str, float], hits: Sequence[Hit]
+) -> list[Sentence]:
+    """Every sentence of ``hits``, best first, the same wording once."""
+    by_id = {hit.chunk.id: hit for hit in hits}
+    marks = ",".join("?" * len(by_id))
+    rows = connection.execute(
+        f'SELECT chunk_id, start, "end", vector FROM sentences WHERE chunk_id IN ({marks})',
+        list(by_id),
+    ).fetchall()
+    cosines = _cosines([row[3] for row in rows], query.vector)
+    unique: dict[str, Sentence] = {}
+    for (chunk_id, start, end, _), cosine in zip(rows, cosines, strict=True):
+        hit = by_id[chunk_id]
+        text = hit.chunk.text[start - hit.chunk.start : end - hit.chunk.start]
+        sentence = Sentence(hit, start, end, coverage(weights, text), cosine)
+        wording = " ".join(text.split()).casefold()
+        if wording not in unique or sentence.score > unique[wording].score:
+            unique[wording] = sentence
+    return sorted(unique.values(), key=lambda s: -s.score)
+
+
+def is_relevant(query: Query, sentences: Sequence[Sentence]) -> bool:
+    """Whether the library says anything of the question at all."""
+    terms_alone = max((s.coverage for s in sentences), default=0.0)
+    if query.vector is None:
+        return terms_alone >= RELEVANT_BY_TERMS_ALONE
+    closest = max((s.cosine for s in sentences), default=0.0)
+    return closest + LEXICAL_WEIGHT * terms_alone >= RELEVANT
+
+
+def quote(sentences: Sequence[Sentence], budget_tokens: int) -> tuple[Quote, ...]:
+    """The best sentences that fit the budget, numbered from 1; the first always fits."""
+    quotes: list[Quote] = []
+    spent = 0.0
+    for sentence in sentences:
+        cost = estimate_tokens(sentence.text)
+        if quotes and spent + cost > budget_tokens:
+            break
+        spent += cost
+        chunk = sentence.hit.chunk
+        quotes.append(
+            Quote(
+                number=len(quotes) + 1,
+                text=sentence.text,
+                source=chunk.source,
+                start=sentence.start,
+                end=sentence.end,
+                score=sentence.score,
+                page=chunk.page,
+                sensitivity=chunk.sensitivity,
+            )
+        )
+    return tuple(quotes)
+
+
+def estimate_tokens(text: str) -> float:
+    """About how many tokens ``text`` is, without asking a tokenizer."""
+    ascii_characters = sum(character.isascii() for character in text)
+    return ascii_characters / CHARACTERS_PER_TOKEN + (len(text) - ascii_characters)
+
+
+def _cosines(vectors: Sequence[bytes], query: Matrix | None) -> list[float]:
+    import numpy as np
+
+    if query is None:
+        return [0.0] * len(vectors)
+    return [
+        float(np.frombuffer(v, dtype=np.float16).astype(np.float32) @ query)
+        if len(v) == 2 * len(query)
+        else 0.0
+        for v in vectors
+    ]

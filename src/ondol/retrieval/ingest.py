@@ -1,0 +1,304 @@
+"""Files into the library: read, chunk, embed in batches, commit.
+
+A batch of files is one transaction: after a crash a document is wholly in the library or not at
+all, and what was reported as added stays. A file that cannot be read is reported and skipped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ondol import database
+from ondol.database import Connection
+from ondol.errors import DocumentError
+from ondol.retrieval import chunking, files
+from ondol.retrieval.chunking import Passage
+from ondol.retrieval.loaders import load
+from ondol.retrieval.terms import terms
+from ondol.types import Document
+
+if TYPE_CHECKING:
+    from ondol.retrieval.embedding import PassageVectors
+    from ondol.retrieval.library import PassageEmbedder
+
+BATCH_CHUNKS = 64
+
+Outcome = Literal["added", "updated", "unchanged", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One file is done: ``completed`` of ``total`` files; ``reason`` says why it failed."""
+
+    source: str
+    outcome: Outcome
+    completed: int
+    total: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A file that was skipped, and why."""
+
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddReport:
+    """What became of every file."""
+
+    added: int
+    updated: int
+    unchanged: int
+    failed: tuple[Failure, ...]
+    chunks: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """A file that has been read and waits for its batch."""
+
+    document: Document
+    size_bytes: int
+    modified_ns: int
+    passages: tuple[Passage, ...]
+
+
+class Ingest:
+    """One run of ``add``."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        lock: threading.RLock,
+        embedder: PassageEmbedder,
+        max_file_bytes: int,
+        collection: str,
+    ) -> None:
+        self._connection = connection
+        self._lock = lock
+        self._embedder = embedder
+        self._max_file_bytes = max_file_bytes
+        self._collection = collection
+        self._batch: list[_Pending] = []
+        self._counts: dict[str, int] = {"added": 0, "updated": 0, "unchanged": 0, "failed": 0}
+        self._failures: list[Failure] = []
+        self._chunks = 0
+        self._total = 0
+        self._on_progress: Callable[[Progress], None] = lambda progress: None
+
+    def add_text(self, document: Document) -> AddReport:
+        """Bring one document that is not a file into the library."""
+        self._total = 1
+        self._read(document, document.source, len(document.text), 0)
+        self._commit()
+        return self._report()
+
+    def run(
+        self, roots: Sequence[Path], on_progress: Callable[[Progress], None] | None
+    ) -> AddReport:
+        """Walk ``roots`` and bring every file in them into the library."""
+        self._on_progress = on_progress or self._on_progress
+        found = list(files.walk([root.expanduser().absolute() for root in roots]))
+        self._total = len(found)
+        for path in found:
+            try:
+                self._take(path)
+            except DocumentError as error:
+                self._done(str(path), "failed", error.message)
+            if sum(len(p.passages) for p in self._batch) >= BATCH_CHUNKS:
+                self._commit()
+        self._commit()
+        return self._report()
+
+    def _report(self) -> AddReport:
+        return AddReport(
+            self._counts["added"],
+            self._counts["updated"],
+            self._counts["unchanged"],
+            tuple(self._failures),
+            self._chunks,
+        )
+
+    def _take(self, path: Path) -> None:
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise DocumentError(str(error.strerror or error)) from error
+        size_bytes, modified_ns, content_hash = self._known(str(path))
+        if (size_bytes, modified_ns) == (status.st_size, status.st_mtime_ns):
+            return self._done(str(path), "unchanged")
+        document = load(path, max_bytes=self._max_file_bytes)
+        if self._read(document, str(path), status.st_size, status.st_mtime_ns) == content_hash:
+            self._touch(self._batch.pop())
+            return self._done(str(path), "unchanged")
+        return None
+
+    def _read(self, document: Document, source: str, size_bytes: int, modified_ns: int) -> str:
+        """Chunk a document and put it into the batch; returns its content hash."""
+        text_bytes = document.text.encode("utf-8", "surrogatepass")
+        labelled = replace(
+            document,
+            source=source,
+            content_hash=hashlib.sha256(text_bytes).hexdigest(),
+            collection=self._collection,
+        )
+        self._batch.append(
+            _Pending(labelled, size_bytes, modified_ns, tuple(chunking.chunk(labelled)))
+        )
+        return labelled.content_hash
+
+    def _known(self, source: str) -> tuple[int, int, str]:
+        """Size, time and hash of a document that is up to date unless its file changed."""
+        with self._lock:
+            row = self._connection.execute(
+                "SELECT size_bytes, modified_ns, content_hash FROM documents "
+                "WHERE source = ? AND embedding_model = ? AND collection = ?",
+                (source, self._embedder.model, self._collection),
+            ).fetchone()
+        return tuple(row) if row else (-1, -1, "")
+
+    def _touch(self, pending: _Pending) -> None:
+        """The file was written again with the same text: remember its new time only."""
+        with self._lock, database.transaction(self._connection) as connection:
+            connection.execute(
+                "UPDATE documents SET size_bytes = ?, modified_ns = ? WHERE source = ?",
+                (pending.size_bytes, pending.modified_ns, pending.document.source),
+            )
+
+    def _commit(self) -> None:
+        batch, self._batch = self._batch, []
+        if not batch:
+            return
+        vectors = iter(self._embed([p for pending in batch for p in pending.passages]))
+        outcomes: list[tuple[str, Outcome]] = []
+        with self._lock, database.transaction(self._connection) as connection:
+            for pending in batch:
+                mine = [next(vectors) for _ in pending.passages]
+                outcomes.append((pending.document.source, self._store(connection, pending, mine)))
+            bump(connection)
+        for source, outcome in outcomes:
+            self._done(source, outcome)
+
+    def _embed(self, passages: Sequence[Passage]) -> list[PassageVectors]:
+        """Passages are embedded under their heading, which the offsets step over."""
+        texts, spans = [], []
+        for passage in passages:
+            prefix = f"{passage.chunk.heading}\n" if passage.chunk.heading else ""
+            shift = len(prefix) - passage.chunk.start
+            texts.append(prefix + passage.chunk.text)
+            spans.append([(start + shift, end + shift) for start, end in passage.sentences])
+        return self._embedder.embed_passages(texts, spans) if texts else []
+
+    def _store(
+        self, connection: Connection, pending: _Pending, vectors: Sequence[PassageVectors]
+    ) -> Outcome:
+        document = pending.document
+        row = connection.execute(
+            "SELECT id, content_hash, embedding_model FROM documents WHERE source = ?",
+            (document.source,),
+        ).fetchone()
+        if row:
+            delete_document(connection, row[0])
+        document_id = _insert_document(connection, pending, self._embedder.model)
+        for passage, vector in zip(pending.passages, vectors, strict=True):
+            _insert_passage(connection, document_id, document, passage, vector)
+        self._chunks += len(vectors)
+        return "updated" if row else "added"
+
+    def _done(self, source: str, outcome: Outcome, reason: str = "") -> None:
+        self._counts[outcome] += 1
+        if outcome == "failed":
+            self._failures.append(Failure(source, reason))
+        completed = sum(self._counts.values())
+        self._on_progress(Progress(source, outcome, completed, self._total, reason))
+
+
+def delete_document(connection: Connection, document_id: int) -> int:
+    """Remove a document with its chunks, terms and vectors; returns the number of chunks."""
+    ids = connection.execute(
+        "SELECT id FROM chunks WHERE document_id = ?", (document_id,)
+    ).fetchall()
+    connection.executemany("DELETE FROM chunk_terms WHERE rowid = ?", ids)
+    connection.execute("DELETE FROM documents WHERE id = ?", (document_id,))
+    return len(ids)
+
+
+def bump(connection: Connection) -> None:
+    """Tell every reader, in this process or another, that the library changed."""
+    connection.execute("UPDATE changes SET counter = counter + 1")
+
+
+def _insert_document(connection: Connection, pending: _Pending, embedding_model: str) -> int:
+    document = pending.document
+    cursor = connection.execute(
+        """INSERT INTO documents (source, content_hash, size_bytes, modified_ns, media_type, title,
+               collection, sensitivity, num_chunks, embedding_model, added_at)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        (
+            document.source,
+            document.content_hash,
+            pending.size_bytes,
+            pending.modified_ns,
+            document.media_type,
+            document.title,
+            document.collection,
+            int(document.sensitivity),
+            len(pending.passages),
+            embedding_model,
+            datetime.now(UTC).isoformat(timespec="seconds"),
+        ),
+    )
+    return int(cursor.lastrowid)
+
+
+def _insert_passage(
+    connection: Connection,
+    document_id: int,
+    document: Document,
+    passage: Passage,
+    vectors: PassageVectors,
+) -> None:
+    chunk = passage.chunk
+    cursor = connection.execute(
+        'INSERT INTO chunks (document_id, start, "end", page, heading, text, vector) '
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            document_id,
+            chunk.start,
+            chunk.end,
+            chunk.page,
+            chunk.heading,
+            chunk.text,
+            _blob(vectors.passage),
+        ),
+    )
+    chunk_id = cursor.lastrowid
+    # The file's name and the headings above are how people remember where something stands.
+    context = f"{Path(document.source).stem} {chunk.heading}"
+    connection.execute(
+        "INSERT INTO chunk_terms (rowid, terms) VALUES (?, ?)",
+        (chunk_id, " ".join([*terms(context), *terms(chunk.text)])),
+    )
+    connection.executemany(
+        'INSERT INTO sentences (chunk_id, start, "end", vector) VALUES (?, ?, ?, ?)',
+        [
+            (chunk_id, start, end, _blob(vector))
+            for (start, end), vector in zip(passage.sentences, vectors.sentences, strict=True)
+        ],
+    )
+
+
+def _blob(vector: Any) -> bytes:
+    """Half precision; nothing for the zero vector, which says that the text cannot be read."""
+    import numpy as np
+
+    return vector.astype(np.float16).tobytes() if vector.any() else b""

@@ -1,0 +1,201 @@
+"""The owner's library: what is in it, and what it knows about a question.
+
+Reads are safe from several threads and while another process writes: the vectors in RAM follow the
+database's change counter. Raises ``DocumentError`` families; never touches the source files.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ondol import database
+from ondol.errors import DocumentNotFoundError
+from ondol.i18n import t
+from ondol.retrieval import evidence as evidences
+from ondol.retrieval import ingest
+from ondol.retrieval.embedding import PassageVectors
+from ondol.retrieval.index import ExactIndex
+from ondol.retrieval.search import Query, prepare, rank, read_hits
+from ondol.retrieval.sentences import Span
+from ondol.types import Document, Embedder, Evidence, Hit
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+EVIDENCE_HITS = 6
+
+
+class PassageEmbedder(Embedder, Protocol):
+    """An embedder that also gives every sentence of a passage a vector."""
+
+    def embed_passages(
+        self, texts: Sequence[str], spans: Sequence[Sequence[Span]]
+    ) -> list[PassageVectors]: ...
+
+    def can_read(self, text: str) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryDocument:
+    """A document as the library lists it."""
+
+    source: str
+    title: str
+    media_type: str
+    size_bytes: int
+    num_chunks: int
+    collection: str
+    added_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What was forgotten."""
+
+    documents: int
+    chunks: int
+
+
+class Library:
+    """Documents in one database file (or in memory), searched with one embedder."""
+
+    def __init__(
+        self,
+        file: Path,
+        embedder: PassageEmbedder,
+        *,
+        evidence_tokens: int = 200,
+        max_file_bytes: int = 64 << 20,
+    ) -> None:
+        self._embedder = embedder
+        self._evidence_tokens = evidence_tokens
+        self._max_file_bytes = max_file_bytes
+        self._connection = database.connect(file)
+        self._lock = threading.RLock()
+        self._index = ExactIndex(embedder.dimensions)
+        self._indexed: set[int] = set()
+        self._seen_counter = -1
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+    def add(
+        self,
+        paths: Sequence[Path],
+        *,
+        collection: str = "default",
+        on_progress: Callable[[ingest.Progress], None] | None = None,
+    ) -> ingest.AddReport:
+        """Add or update files and folders. What is unchanged costs nothing; what is broken is
+        reported and skipped. A file counts as added once it is committed."""
+        adding = ingest.Ingest(
+            self._connection, self._lock, self._embedder, self._max_file_bytes, collection
+        )
+        return adding.run(paths, on_progress)
+
+    def add_text(self, source: str, text: str, *, media_type: str = "text/plain") -> None:
+        """Add a text that is not a file, under the name ``source``."""
+        adding = ingest.Ingest(
+            self._connection, self._lock, self._embedder, self._max_file_bytes, "default"
+        )
+        adding.add_text(Document(source=source, text=text, media_type=media_type))
+
+    def forget(self, paths: Sequence[Path]) -> Receipt:
+        """Remove documents, by file or by folder. Raises ``DocumentNotFoundError`` before anything
+        is removed when a path is not in the library."""
+        with self._lock:
+            ids: set[int] = set()
+            for path in paths:
+                found = self._under(path)
+                if not found:
+                    raise DocumentNotFoundError(
+                        t("library.not_in_library", path=path), t("library.not_in_library_hint")
+                    )
+                ids.update(found)
+            with database.transaction(self._connection) as connection:
+                chunks = sum(ingest.delete_document(connection, i) for i in ids)
+                ingest.bump(connection)
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return Receipt(len(ids), chunks)
+
+    def documents(self) -> list[LibraryDocument]:
+        """Everything in the library, by source."""
+        with self._lock:
+            rows = self._connection.execute(
+                "SELECT source, title, media_type, size_bytes, num_chunks, collection, added_at "
+                "FROM documents ORDER BY source"
+            ).fetchall()
+        return [LibraryDocument(*row) for row in rows]
+
+    def search(self, query: str, *, limit: int = 10) -> list[Hit]:
+        """The ``limit`` best passages for ``query``; empty when nothing matches at all."""
+        with self._lock:
+            return self._search(self._prepare(query), limit)
+
+    def evidence(self, question: str) -> Evidence:
+        """The sentences that answer ``question``; no quotes when the library does not say."""
+        with self._lock:
+            query = self._prepare(question)
+            hits = self._search(query, EVIDENCE_HITS)
+            if not hits:
+                return Evidence()
+            weights = evidences.term_weights(self._connection, query)
+            ranked = evidences.rank_sentences(self._connection, query, weights, hits)
+        if not evidences.is_relevant(query, ranked):
+            return Evidence(tuple(hits))
+        return Evidence(tuple(hits), evidences.quote(ranked, self._evidence_tokens))
+
+    def _search(self, query: Query, limit: int) -> list[Hit]:
+        candidates = rank(self._connection, self._index, query)
+        return read_hits(self._connection, candidates[:limit])
+
+    def _prepare(self, text: str) -> Query:
+        self._refresh()
+        return prepare(text, self._embedder)
+
+    def _under(self, path: Path) -> list[int]:
+        source = str(path.expanduser().absolute())
+        rows = self._connection.execute(
+            "SELECT id FROM documents WHERE source = ? OR substr(source, 1, ?) = ?",
+            (source, len(source) + 1, source.rstrip("/") + "/"),
+        )
+        return [row[0] for row in rows]
+
+    def _refresh(self) -> None:
+        """Bring the vectors in RAM up to what any process has committed."""
+        (counter,) = self._connection.execute("SELECT counter FROM changes").fetchone()
+        if counter == self._seen_counter:
+            return
+        rows = self._connection.execute(
+            "SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document_id "
+            "WHERE d.embedding_model = ?",
+            (self._embedder.model,),
+        )
+        present = {row[0] for row in rows}
+        self._index.remove(list(self._indexed - present))
+        self._load(sorted(present - self._indexed))
+        self._indexed = present
+        self._seen_counter = counter
+
+    def _load(self, ids: Sequence[int]) -> None:
+        for start in range(0, len(ids), 5000):
+            part = list(ids[start : start + 5000])
+            marks = ",".join("?" * len(part))
+            rows: list[tuple[int, bytes]] = self._connection.execute(
+                f"SELECT id, vector FROM chunks WHERE id IN ({marks}) AND length(vector) > 0", part
+            ).fetchall()
+            if rows:
+                self._index.add([row[0] for row in rows], _matrix([row[1] for row in rows]))
+
+
+def _matrix(blobs: Sequence[Any]) -> npt.NDArray[np.float32]:
+    import numpy as np
+
+    matrix = np.frombuffer(b"".join(blobs), dtype=np.float16).reshape(len(blobs), -1)
+    return matrix.astype(np.float32)

@@ -1,0 +1,172 @@
+"""Hybrid search: BM25 over terms and vectors over passages and sentences, fused by score.
+
+A vector that says nothing has no vote: when the embedder cannot read the query's script, or no
+passage stands out from the rest, BM25 decides alone; when no term occurs, the vectors do. Rank
+fusion is not used, because it trusts a worthless list as much as a good one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ondol.database import Connection
+from ondol.retrieval.terms import query_terms
+from ondol.types import Chunk, Hit, Sensitivity
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from ondol.retrieval.index import ExactIndex
+
+    Matrix = npt.NDArray[np.float32]
+
+LEXICAL_CANDIDATES = 200
+DENSE_CANDIDATES = 50
+RESCORED_CANDIDATES = 100
+DENSE_WEIGHT = 0.7
+# Standard deviations above the mean at which the best passage begins to, and fully, stands out.
+STANDS_OUT = (2.0, 3.0)
+SMALL_LIBRARY = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question made ready: its terms, and its vector unless the embedder cannot read it."""
+
+    text: str
+    terms: tuple[str, ...]
+    vector: Matrix | None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A chunk's scores: BM25 (higher is better) and cosine, and the two fused."""
+
+    chunk_id: int
+    lexical: float
+    dense: float
+    score: float
+
+
+def prepare(text: str, embedder: Any) -> Query:
+    """Read a question once for everything that follows."""
+    readable = embedder is not None and embedder.can_read(text)
+    vector = embedder.embed([text], input_type="query")[0] if readable else None
+    return Query(text, tuple(query_terms(text)), vector)
+
+
+def rank(connection: Connection, index: ExactIndex, query: Query) -> list[Candidate]:
+    """Every candidate chunk, best first."""
+    lexical = match_terms(connection, query.terms)
+    dense = {} if query.vector is None else dict(index.search(query.vector, DENSE_CANDIDATES))
+    found = list(dict.fromkeys([*dense, *lexical]))[:RESCORED_CANDIDATES]
+    weight = 0.0
+    if query.vector is not None and dense:
+        weight = DENSE_WEIGHT * _standing_out(index, query.vector, max(dense.values()))
+        dense = _with_sentences(connection, index, query.vector, found)
+    return fuse(found, lexical, dense, weight)
+
+
+def fuse(
+    ids: Sequence[int],
+    lexical: Mapping[int, float],
+    dense: Mapping[int, float],
+    dense_weight: float,
+) -> list[Candidate]:
+    """A weighted sum of BM25 relative to the best match and of the cosine.
+
+    With no lexical match the order is the dense one, with ``dense_weight`` 0 the lexical one.
+    """
+    best = max(lexical.values(), default=0.0)
+    if best <= 0.0:
+        dense_weight = 1.0
+    candidates = []
+    for chunk_id in ids:
+        bm25 = lexical.get(chunk_id, 0.0)
+        cosine = max(dense.get(chunk_id, 0.0), 0.0)
+        share = bm25 / best if best > 0.0 else 0.0
+        score = (1.0 - dense_weight) * share + dense_weight * cosine
+        candidates.append(Candidate(chunk_id, bm25, cosine, score))
+    return sorted(candidates, key=lambda c: (-c.score, c.chunk_id))
+
+
+def match_terms(connection: Connection, terms: Sequence[str]) -> dict[int, float]:
+    """Chunk id to BM25 for the best matches of any of ``terms``."""
+    if not terms:
+        return {}
+    expression = " OR ".join('"' + term.replace('"', '""') + '"' for term in terms)
+    rows = connection.execute(
+        "SELECT rowid, bm25(chunk_terms) FROM chunk_terms WHERE chunk_terms MATCH ? "
+        "ORDER BY rank LIMIT ?",
+        (expression, LEXICAL_CANDIDATES),
+    )
+    # SQLite's BM25 is negative, better is smaller.
+    return {chunk_id: -score for chunk_id, score in rows}
+
+
+def read_hits(connection: Connection, candidates: Sequence[Candidate]) -> list[Hit]:
+    """The candidates' chunks, in the given order."""
+    marks = ",".join("?" * len(candidates))
+    rows = connection.execute(
+        f"""SELECT c.id, c.text, c.start, c."end", c.page, c.heading,
+                   d.source, d.collection, d.sensitivity
+            FROM chunks c JOIN documents d ON d.id = c.document_id WHERE c.id IN ({marks})""",
+        [c.chunk_id for c in candidates],
+    )
+    chunks = {
+        row[0]: Chunk(
+            id=row[0],
+            text=row[1],
+            start=row[2],
+            end=row[3],
+            page=row[4],
+            heading=row[5],
+            source=row[6],
+            collection=row[7],
+            sensitivity=Sensitivity(row[8]),
+        )
+        for row in rows
+    }
+    found = [c for c in candidates if c.chunk_id in chunks]
+    return [Hit(chunks[c.chunk_id], c.score, rank) for rank, c in enumerate(found, start=1)]
+
+
+def _with_sentences(
+    connection: Connection, index: ExactIndex, vector: Matrix, ids: Sequence[int]
+) -> dict[int, float]:
+    """Half the passage's cosine, half its best sentence's: an answer is one sentence long."""
+    best: dict[int, float] = {}
+    for chunk_id, score in sentence_scores(connection, vector, ids):
+        best[chunk_id] = max(best.get(chunk_id, -1.0), score)
+    passage = index.scores(vector, ids)
+    return {i: 0.5 * score + 0.5 * best.get(i, score) for i, score in passage.items()}
+
+
+def sentence_scores(
+    connection: Connection, vector: Matrix, ids: Sequence[int]
+) -> list[tuple[int, float]]:
+    """(chunk id, cosine) for every sentence of the chunks."""
+    import numpy as np
+
+    marks = ",".join("?" * len(ids))
+    rows = connection.execute(
+        f"SELECT chunk_id, vector FROM sentences WHERE chunk_id IN ({marks})", list(ids)
+    ).fetchall()
+    rows = [row for row in rows if len(row[1]) == 2 * len(vector)]
+    if not rows:
+        return []
+    matrix = np.frombuffer(b"".join(row[1] for row in rows), dtype=np.float16)
+    scores = matrix.reshape(len(rows), -1).astype(np.float32) @ vector
+    return [(row[0], float(score)) for row, score in zip(rows, scores, strict=True)]
+
+
+def _standing_out(index: ExactIndex, vector: Matrix, best: float) -> float:
+    """0 to 1: how clearly the best passage differs from what a random passage scores."""
+    mean, deviation = index.background(vector)
+    if len(index) < SMALL_LIBRARY or deviation <= 0.0:
+        return 1.0
+    low, high = STANDS_OUT
+    return min(max(((best - mean) / deviation - low) / (high - low), 0.0), 1.0)

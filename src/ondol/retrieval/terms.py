@@ -1,0 +1,102 @@
+"""Text to search terms: stems for English, words for other alphabets, bigrams for Hangul and Han.
+
+Stems are Snowball English (Porter, 2001). A Korean noun hides inside an inflected word, so every
+Hangul word becomes its overlapping pairs of syllables. The index, the query and the sentences all
+go through here, so a term means the same everywhere.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import unicodedata
+from typing import Any
+
+_CJK = r"\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
+_RUN = re.compile(rf"([{_CJK}]+)|([^\W_{_CJK}]+)")
+
+# Words that say that something is asked, not what about.
+STOP_WORDS = frozenset(
+    "a an the is are was were be been being am do does did done has have had having of in on at to "
+    "for by from with as and or but if than then that this these those it its he she they them his "
+    "her their we our you your i me my what which who whom whose when where why how there here can "
+    "could will would shall should may might must not no so about into over under between during "
+    "tell please give explain describe s t d ll ve re".split()
+)
+
+# How Korean questions end, and the words that ask; longest first.
+_QUESTION_WORDS = re.compile(
+    r"^(?:무엇|뭐|뭔|누구|누가|언제|어디|얼마|몇|어떤|어느|어떻게|왜|무슨|알려|말해|설명해|대해|관한|관해)"
+)
+_ENDINGS = re.compile(
+    r"(?:이었나요|였나요|했나요|됐나요|되었나요|인가요|있나요|없나요|하나요|되나요|입니까|습니까|합니까|"
+    r"됩니까|은가요|는가요|나요|가요|까요|니까|는지|은지|인지|했지|이지|하지|되지|하니|되니|이니|"
+    r"이야|예요|이에요|에요|어요|아요|해요|세요|줘요|주세요|줘|죠|지요|인가|는가|은가|던가|냐|니|야|지|까)$"
+)
+_PARTICLES = re.compile(
+    r"(?:에서는|에서의|으로는|에게서|으로부터|로부터|까지는|부터는|이라고|라고|에서|에게|에는|으로|까지|부터|"
+    r"처럼|보다|마다|이나|이란|라는|이라는|하고|은|는|이|가|을|를|의|에|로|와|과|도|만|란)$"
+)
+
+_local = threading.local()
+
+
+def terms(text: str) -> list[str]:
+    """The terms of ``text`` in order, repeated as often as they occur."""
+    found: list[str] = []
+    words: list[str] = []
+    for east_asian, word in _RUN.findall(_normal(text)):
+        if word:
+            words.append(word)
+        else:
+            found.extend(_bigrams(east_asian))
+    return found + _stem(words)
+
+
+def query_terms(text: str) -> list[str]:
+    """The distinct terms worth searching for; all of them when nothing else is left."""
+    found: list[str] = []
+    words: list[str] = []
+    for east_asian, word in _RUN.findall(_normal(text)):
+        if word:
+            words.append(word)
+        else:
+            found.extend(_bigrams(_core(east_asian)))
+    kept = found + _stem([word for word in words if word not in STOP_WORDS])
+    return list(dict.fromkeys(kept)) or list(dict.fromkeys(terms(text)))
+
+
+def _core(run: str) -> str:
+    """A Hangul word of a question without its particle or ending; empty when it only asks."""
+    if _QUESTION_WORDS.match(run):
+        return ""
+    for ending in (_ENDINGS, _PARTICLES):
+        shorter = ending.sub("", run)
+        if len(shorter) >= 2:
+            run = shorter
+        elif ending is _ENDINGS and not shorter:
+            return ""
+    return run
+
+
+def _normal(text: str) -> str:
+    # macOS writes Korean file names and text in decomposed form.
+    return unicodedata.normalize("NFKC", text).lower()
+
+
+def _bigrams(run: str) -> list[str]:
+    return [run[i : i + 2] for i in range(len(run) - 1)] or ([run] if run else [])
+
+
+def _stem(words: list[str]) -> list[str]:
+    stems: list[str] = _stemmer().stemWords(words)
+    return stems
+
+
+def _stemmer() -> Any:
+    # A stemmer keeps state while it works, so every thread has its own.
+    if not hasattr(_local, "stemmer"):
+        import Stemmer
+
+        _local.stemmer = Stemmer.Stemmer("english")
+    return _local.stemmer

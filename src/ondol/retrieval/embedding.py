@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -167,3 +167,44 @@ def _unit(vector: Matrix) -> Matrix:
 
     unit: Matrix = vector / max(float(np.linalg.norm(vector)), 1e-12)
     return unit
+
+
+class EngineEmbedder:
+    """Vectors from a language model engine: one call per text, sentences embedded by themselves."""
+
+    def __init__(
+        self, name: str, dimensions: int, embed: Callable[[Sequence[str]], Matrix]
+    ) -> None:
+        self._name = name
+        self._dimensions = dimensions
+        self._embed = embed
+
+    @property
+    def model(self) -> str:
+        return self._name
+
+    @property
+    def dimensions(self) -> int:
+        return self._dimensions
+
+    def embed(self, texts: Sequence[str], *, input_type: InputType = "document") -> Matrix:
+        """Unit vectors, shape (len(texts), dimensions)."""
+        import numpy as np
+
+        del input_type
+        vectors = np.asarray(self._embed(texts), dtype=np.float32).reshape(len(texts), -1)
+        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+    def embed_passages(
+        self, texts: Sequence[str], spans: Sequence[Sequence[Span]]
+    ) -> list[PassageVectors]:
+        """A vector for each text and each of its spans."""
+        passages = self.embed(texts)
+        return [
+            PassageVectors(passage, self.embed([text[start:end] for start, end in mine]))
+            for passage, text, mine in zip(passages, texts, spans, strict=True)
+        ]
+
+    def can_read(self, text: str) -> bool:
+        """Nothing is known of the vocabulary; search judges by how passages stand out."""
+        return bool(text)

@@ -1,0 +1,157 @@
+"""THE pipeline: a question walks through the house once.
+
+Retrieval finds sentences, the engine says what it makes of them, and the owner gets both, the
+sentences first. Nothing relevant in the library is an answer of its own: no model is asked, so
+none can invent. Sees only protocols; ``parts.py`` picks the classes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from ondol.i18n import t
+from ondol.prompt import build_prompt, citations
+from ondol.types import (
+    Answer,
+    Completion,
+    Engine,
+    Evidence,
+    GenerateOptions,
+    Message,
+    Quote,
+    Retriever,
+    Route,
+    Seconds,
+    Token,
+    Usage,
+)
+
+Event = Evidence | Token | Answer
+
+
+class AskParts(Protocol):
+    """What answering needs of the house."""
+
+    @property
+    def retriever(self) -> Retriever: ...
+
+    @property
+    def num_quotes(self) -> int:
+        """How many sentences are quoted above an answer."""
+        ...
+
+    @property
+    def answer_options(self) -> GenerateOptions:
+        """How answers from documents are generated."""
+        ...
+
+    def engine(self, model: str | None = None) -> Engine: ...
+
+
+@dataclass(slots=True)
+class _Clock:
+    """Seconds since the question arrived."""
+
+    started: float
+    retrieve: float = 0.0
+    first_token: float | None = None
+
+    def elapsed(self) -> float:
+        return time.perf_counter() - self.started
+
+    def seconds(self) -> Seconds:
+        return Seconds(self.retrieve, self.first_token, self.elapsed())
+
+
+def ask(
+    question: str,
+    parts: AskParts,
+    *,
+    model: str | None = None,
+    history: Sequence[Message] = (),
+    options: GenerateOptions | None = None,
+) -> Iterator[Event]:
+    """Answer from the owner's documents: one ``Evidence``, then ``Token``s, then one ``Answer``.
+
+    Closing the iterator stops the engine. Raises what retrieval and the engine raise.
+    """
+    clock = _Clock(time.perf_counter())
+    evidence = parts.retriever.evidence(question)
+    clock.retrieve = clock.elapsed()
+    yield evidence
+    if not evidence.quotes:
+        yield _nothing_found(clock)
+        return
+    engine = parts.engine(model)
+    prompt = build_prompt(question, evidence.quotes, history)
+    tokens = []
+    stream = engine.generate(prompt, merge(parts.answer_options, options))
+    try:
+        for token in stream:
+            if clock.first_token is None and token.text:
+                clock.first_token = clock.elapsed()
+            tokens.append(token)
+            yield token
+    finally:
+        close = getattr(stream, "close", None)
+        if close is not None:
+            close()
+    yield _answer(gather(tokens), evidence, parts.num_quotes, engine.model, clock)
+
+
+def gather(tokens: Sequence[Token]) -> Completion:
+    """A whole completion from its tokens; reasoning is not part of the text."""
+    last = tokens[-1] if tokens else Token("")
+    text = "".join(token.text for token in tokens if not token.reasoning)
+    return Completion(text, tuple(tokens), last.finish_reason or "stop", last.usage or Usage())
+
+
+def merge(defaults: GenerateOptions, given: GenerateOptions | None) -> GenerateOptions:
+    """``given`` wherever it says something, else ``defaults``."""
+    if given is None:
+        return defaults
+    said = {
+        name: value
+        for name in GenerateOptions.__dataclass_fields__
+        if (value := getattr(given, name)) not in (None, (), {})
+    }
+    return replace(defaults, **said)
+
+
+def _answer(
+    completion: Completion, evidence: Evidence, num_quotes: int, model: str, clock: _Clock
+) -> Answer:
+    text = completion.text.strip()
+    cited = citations(text, evidence.quotes)
+    return Answer(
+        text=text,
+        quotes=shown(evidence.quotes, num_quotes, cited),
+        citations=cited,
+        confidence=None,
+        route=Route.LOCAL,
+        reasons=(),
+        usage=completion.usage,
+        seconds=clock.seconds(),
+        model=model,
+    )
+
+
+def shown(quotes: Sequence[Quote], num_quotes: int, cited: Sequence[int] = ()) -> tuple[Quote, ...]:
+    """The best ``num_quotes``, and whatever else the answer cites."""
+    return tuple(q for q in quotes if q.number <= num_quotes or q.number in cited)
+
+
+def _nothing_found(clock: _Clock) -> Answer:
+    return Answer(
+        text=t("answer.nothing_found"),
+        quotes=(),
+        citations=(),
+        confidence=None,
+        route=Route.ABSTAIN,
+        reasons=("no_evidence",),
+        usage=Usage(),
+        seconds=clock.seconds(),
+    )

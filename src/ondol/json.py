@@ -1,0 +1,75 @@
+"""The public JSON of answers, quotes and hits: one shape for the CLI and the HTTP API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ondol.types import Answer, Confidence, Evidence, Hit, Quote, Usage
+
+
+def answer_json(answer: Answer) -> dict[str, Any]:
+    """What ``ondol ask --json`` prints and ``/ondol/v1/ask`` ends with."""
+    return {
+        "answer": answer.text,
+        "quotes": [quote_json(quote) for quote in answer.quotes],
+        "citations": list(answer.citations),
+        "confidence": confidence_json(answer.confidence),
+        "route": answer.route.value,
+        "reasons": list(answer.reasons),
+        "model": answer.model,
+        "usage": usage_json(answer.usage),
+        "seconds": {
+            "retrieve": round(answer.seconds.retrieve, 4),
+            "first_token": _rounded(answer.seconds.first_token),
+            "total": round(answer.seconds.total, 4),
+        },
+    }
+
+
+def evidence_json(evidence: Evidence) -> dict[str, Any]:
+    """What is known before a model has said anything."""
+    return {"quotes": [quote_json(quote) for quote in evidence.quotes]}
+
+
+def quote_json(quote: Quote) -> dict[str, Any]:
+    return {
+        "number": quote.number,
+        "text": quote.text,
+        "source": quote.source,
+        "start": quote.start,
+        "end": quote.end,
+        "page": quote.page,
+        "score": round(quote.score, 4),
+    }
+
+
+def hit_json(hit: Hit) -> dict[str, Any]:
+    chunk = hit.chunk
+    return {
+        "rank": hit.rank,
+        "source": chunk.source,
+        "start": chunk.start,
+        "end": chunk.end,
+        "page": chunk.page,
+        "score": round(hit.score, 4),
+        "text": chunk.text,
+        "heading": chunk.heading,
+    }
+
+
+def usage_json(usage: Usage) -> dict[str, Any]:
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+    }
+
+
+def confidence_json(confidence: Confidence | None) -> dict[str, Any] | None:
+    if confidence is None:
+        return None
+    return {"probability": confidence.probability, "signals": dict(confidence.signals)}
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 4)

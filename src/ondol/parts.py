@@ -1,0 +1,167 @@
+"""Builds the parts of the house from the configuration and owns their lifetimes.
+
+The only place that knows which class stands behind which protocol. Nothing is built before it is
+used: ``ondol list`` opens no database and starts no engine.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from ondol import paths
+from ondol.config import Config
+from ondol.egress import Egress
+from ondol.types import Engine, GenerateOptions
+
+if TYPE_CHECKING:
+    from ondol.engine.pool import EnginePool, ModelSpec
+    from ondol.models.store import Model, ModelStore
+    from ondol.retrieval.library import Library, PassageEmbedder
+
+T = TypeVar("T")
+
+
+class Parts:
+    """The house, built on demand. A context manager; safe to use from several threads."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.egress = Egress(offline=config["offline"])
+        self._lock = threading.RLock()
+        self._built: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop every engine and close the library."""
+        with self._lock:
+            for name in ("pool", "library"):
+                part = self._built.pop(name, None)
+                if part is not None:
+                    part.close()
+
+    @property
+    def store(self) -> ModelStore:
+        return self._once("store", self._build_store)
+
+    @property
+    def pool(self) -> EnginePool:
+        return self._once("pool", self._build_pool)
+
+    @property
+    def embedder(self) -> PassageEmbedder:
+        return self._once("embedder", self._build_embedder)
+
+    @property
+    def library(self) -> Library:
+        return self._once("library", lambda: self.open_library(paths.database_file()))
+
+    @property
+    def retriever(self) -> Library:
+        return self.library
+
+    @property
+    def num_quotes(self) -> int:
+        return int(self.config["retrieval.quotes"])
+
+    @property
+    def answer_options(self) -> GenerateOptions:
+        """Answers from documents are the same every time: no sampling."""
+        return GenerateOptions(max_tokens=self.config["answer.max_tokens"], temperature=0.0)
+
+    def engine(self, model: str | None = None) -> Engine:
+        """The engine for ``model``, by default the configured chat model; loads on first use."""
+        return self.pool.engine(model or self.config["models.chat"])
+
+    def open_library(self, file: Path) -> Library:
+        """A library in ``file``, or in memory with ``database.IN_MEMORY``."""
+        from ondol.retrieval.library import Library
+
+        return Library(
+            file,
+            self.embedder,
+            evidence_tokens=self.config["retrieval.evidence_tokens"],
+            max_file_bytes=self.config["retrieval.max_file_mb"] << 20,
+        )
+
+    def use_library(self, library: Library) -> None:
+        """Answer from ``library`` instead of the owner's; ``close`` will close it."""
+        with self._lock:
+            self._built["library"] = library
+
+    def _once(self, name: str, build: Callable[[], T]) -> T:
+        with self._lock:
+            if name not in self._built:
+                self._built[name] = build()
+            part: T = self._built[name]
+            return part
+
+    def _build_store(self) -> ModelStore:
+        from ondol.models.store import ModelStore
+
+        return ModelStore(self.config.models_dir)
+
+    def _build_pool(self) -> EnginePool:
+        from ondol.engine.pool import EnginePool, EngineSettings
+        from ondol.models.hardware import machine
+
+        return EnginePool(
+            EngineSettings.from_config(self.config),
+            self._locate,
+            memory_need=self._memory_need,
+            available_bytes=lambda: machine().available_ram_bytes,
+        )
+
+    def _locate(self, name: str) -> ModelSpec:
+        from ondol.engine.pool import ModelSpec
+
+        model = self.store.get(name)
+        return ModelSpec(
+            name=model.name,
+            path=self.store.path(model),
+            digest=model.digest,
+            size_bytes=model.size_bytes,
+            kind=model.kind,
+            num_ctx=model.context_length,
+        )
+
+    def _memory_need(self, spec: ModelSpec, num_ctx: int) -> int:
+        from ondol.models.gguf import read_header
+        from ondol.models.memory import memory_need
+
+        parallel = self.config["engine.num_parallel"]
+        return memory_need(read_header(spec.path), num_ctx, num_parallel=parallel).total_bytes
+
+    def _build_embedder(self) -> PassageEmbedder:
+        model = self.store.get(self.config["models.embedding"])
+        if model.format == "onnx":
+            return self._onnx_embedder(model)
+        from ondol.retrieval.embedding import EngineEmbedder
+
+        def embed(texts: Sequence[str]) -> Any:
+            return self.pool.engine(model.name).embed(texts)
+
+        return EngineEmbedder(model.name, model.embedding_length, embed)
+
+    def _onnx_embedder(self, model: Model) -> PassageEmbedder:
+        from ondol.retrieval.embedding import OnnxEmbedder
+
+        return OnnxEmbedder(
+            model.name,
+            self.store.path(model, "graph"),
+            self.store.path(model, "tokenizer"),
+            threads=self.config["engine.threads"],
+        )

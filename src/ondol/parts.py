@@ -154,7 +154,7 @@ class Parts:
         def embed(texts: Sequence[str]) -> Any:
             return self.pool.engine(model.name).embed(texts)
 
-        return EngineEmbedder(model.name, model.embedding_length, embed)
+        return EngineEmbedder(model.name, model.embedding_length or 0, embed)
 
     def _onnx_embedder(self, model: Model) -> PassageEmbedder:
         from ondol.retrieval.embedding import OnnxEmbedder

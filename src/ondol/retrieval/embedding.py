@@ -31,6 +31,7 @@ MAX_TOKENS = 256
 BATCH_TOKENS = 4096
 # English needs about 0.25 word pieces a character, code 0.4; MiniLM needs over 2 for Korean.
 CRUMBLED_PIECES_PER_CHARACTER = 0.8
+UNKNOWN_SHARE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class OnnxEmbedder:
                 t("embedding.unusable", name=name, reason=str(error).splitlines()[0][:200]),
                 t("embedding.unusable_hint", name=name),
             ) from error
+        self._unknown = self._tokenizer.token_to_id("[UNK]")
         self._dimensions = int(self._session.get_outputs()[0].shape[-1])
 
     @property
@@ -83,7 +85,7 @@ class OnnxEmbedder:
         """
         encodings = self._encode(texts)
         vectors = [PassageVectors(self._zeros(), self._zeros(len(s))) for s in spans]
-        readable = [i for i, e in enumerate(encodings) if not _is_crumbled(e, texts[i])]
+        readable = [i for i, e in enumerate(encodings) if not self._is_unreadable(e, texts[i])]
         for index, states in self._states(encodings, readable):
             vectors[index].passage[:] = _unit(states.mean(axis=0))
             _pool_spans(vectors[index].sentences, states, encodings[index].offsets, spans[index])
@@ -91,7 +93,22 @@ class OnnxEmbedder:
 
     def can_read(self, text: str) -> bool:
         """Whether the vocabulary knows the script of ``text``."""
-        return not _is_crumbled(self._encode([text])[0], text)
+        return not self._is_unreadable(self._encode([text])[0], text)
+
+    def _is_unreadable(self, encoding: Any, text: str) -> bool:
+        # A truncated encoding covers only the beginning of the text.
+        covered = text[: max((end for _, end in encoding.offsets), default=0)]
+        characters = max(len(unicodedata.normalize("NFC", covered)), 4)
+        pieces = len(encoding.ids) - 2
+        unknown = sum(
+            end - start
+            for piece, (start, end) in zip(encoding.ids, encoding.offsets, strict=True)
+            if piece == self._unknown
+        )
+        return (
+            pieces > CRUMBLED_PIECES_PER_CHARACTER * characters
+            or unknown > UNKNOWN_SHARE * characters
+        )
 
     def _encode(self, texts: Sequence[str]) -> list[Any]:
         return list(self._tokenizer.encode_batch(list(texts)))
@@ -140,13 +157,6 @@ def _tokenizer(file: Path) -> Any:
     tokenizer.no_padding()
     tokenizer.enable_truncation(MAX_TOKENS)
     return tokenizer
-
-
-def _is_crumbled(encoding: Any, text: str) -> bool:
-    # A truncated encoding covers only the beginning of the text.
-    covered = text[: max((end for _, end in encoding.offsets), default=0)]
-    characters = len(unicodedata.normalize("NFC", covered))
-    return bool(len(encoding.ids) - 2 > CRUMBLED_PIECES_PER_CHARACTER * max(characters, 4))
 
 
 def _pool_spans(

@@ -32,7 +32,7 @@ CHARACTERS_PER_TOKEN = 4.0
 # drops 2 % of the questions when their article is there and 95 % when it is not: see
 # benchmarks/answers.
 RELEVANT = 0.58
-RELEVANT_BY_TERMS_ALONE = 0.3
+RELEVANT_BY_TERMS_ALONE = 0.12
 # A library of three documents says little about how common a word is: this many imagined documents
 # without it stand beside them.
 IMAGINED_DOCUMENTS = 20

@@ -26,7 +26,13 @@ STOP_WORDS = frozenset(
 
 # How Korean questions end, and the words that ask; longest first.
 _QUESTION_WORDS = re.compile(
-    r"^(?:무엇|뭐|뭔|누구|누가|언제|어디|얼마|몇|어떤|어느|어떻게|왜|무슨|알려|말해|설명해|대해|관한|관해)"
+    r"^(?:무엇|무어|뭐|뭔|뭘|누구|누가|언제|어디|어딘|얼마|몇|어떤|어느|어떻게|왜|무슨|알려|말해|"
+    r"설명해|가르쳐|대해|관한|관해|이유|까닭)"
+)
+_KOREAN_STOP_WORDS = frozenset(
+    "수 때 것 거 걸 게 건 안 못 더 좀 잘 또 및 등 그 이 저 하는 하기 하게 하려면 하면 해야 할 한 해 했 "
+    "하 있는 있을 있다 있다고 있 없는 없을 없 되는 되면 될 된 되 돼 됐 때문 때문에 때문이라고 것은 것이 "
+    "것을 거나 인 일 한다 합니다 했다 했다고 받을 받은".split()
 )
 _ENDINGS = re.compile(
     r"(?:이었나요|였나요|했나요|됐나요|되었나요|인가요|있나요|없나요|하나요|되나요|입니까|습니까|합니까|"
@@ -68,7 +74,7 @@ def query_terms(text: str) -> list[str]:
 
 def _core(run: str) -> str:
     """A Hangul word of a question without its particle or ending; empty when it only asks."""
-    if _QUESTION_WORDS.match(run):
+    if _QUESTION_WORDS.match(run) or run in _KOREAN_STOP_WORDS:
         return ""
     for ending in (_ENDINGS, _PARTICLES):
         shorter = ending.sub("", run)
@@ -76,7 +82,7 @@ def _core(run: str) -> str:
             run = shorter
         elif ending is _ENDINGS and not shorter:
             return ""
-    return run
+    return "" if run in _KOREAN_STOP_WORDS else run
 
 
 def _normal(text: str) -> str:

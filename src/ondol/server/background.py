@@ -1,0 +1,291 @@
+"""The running server: one per state directory, with an address file that others find it by.
+
+``serve`` listens until SIGTERM or SIGINT; ``start_in_background`` makes a detached process do so;
+``running`` and ``stop`` are for everybody else. A lock held for the server's whole life, not the
+address file, decides who runs. Raises ``AddressInUseError`` and ``ConfigError``.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ondol import __version__, paths
+from ondol.errors import AddressInUseError, OndolError
+from ondol.i18n import t
+
+if TYPE_CHECKING:
+    from ondol.parts import Parts
+
+HEALTH_TIMEOUT_SECONDS = 2.0
+POLL_SECONDS = 0.05
+LOCK_PATIENCE_SECONDS = 0.5
+LONGEST_LOG_BYTES = 1 << 20
+OLLAMA_PORT = 11434
+LOCK_NAME = "server.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInfo:
+    """Who runs and where."""
+
+    pid: int
+    host: str
+    port: int
+    started_at: str
+    version: str
+
+    @property
+    def url(self) -> str:
+        """The address for clients on this machine."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+
+class StartFailedError(OndolError):
+    """The background process ended before it was ready; carries its sentence and exit code."""
+
+    code = "start_failed"
+
+    def __init__(self, message: str, hint: str, exit_code: int) -> None:
+        super().__init__(message, hint)
+        self.exit_code = exit_code
+
+
+def state_file() -> Path:
+    """The address of the running server, readable by its owner only."""
+    return paths.state_dir() / "server.json"
+
+
+def log_file() -> Path:
+    """What a background server had to say."""
+    return paths.state_dir() / "server.log"
+
+
+def running() -> ServerInfo | None:
+    """The server of this state directory, if it lives and answers."""
+    info = _read()
+    return info if info is not None and _is_locked() and _answers(info) else None
+
+
+def serve(
+    parts: Parts,
+    host: str | None = None,
+    port: int | None = None,
+    *,
+    on_ready: Callable[[ServerInfo], None] | None = None,
+) -> None:
+    """Serve ``parts`` until told to stop; running answers get a few seconds to finish.
+
+    The address file appears when requests are answered; it is gone, and ``parts`` and with it the
+    engines closed, when this returns. Call from the main thread.
+    """
+    from ondol.server.app import create_app
+    from ondol.server.listening import listen, run
+    from ondol.server.security import check_bind
+
+    host = parts.config["server.host"] if host is None else host
+    port = parts.config["server.port"] if port is None else port
+    check_bind(host, parts.config["server.api_key"])
+    with ExitStack() as stack:
+        stack.enter_context(_only_one())
+        stack.callback(parts.close)
+        listener = stack.enter_context(listen(host, port))
+        sockets = [listener]
+        if parts.config["server.ollama_port"]:
+            # Ollama itself may be running: then it keeps its port, and we do without.
+            with suppress(OndolError):
+                sockets.append(stack.enter_context(listen(host, OLLAMA_PORT)))
+        started_at = datetime.now(UTC).isoformat(timespec="seconds")
+        info = ServerInfo(os.getpid(), host, listener.getsockname()[1], started_at, __version__)
+
+        def on_started() -> None:
+            _write(info)
+            if on_ready is not None:
+                on_ready(info)
+
+        run(create_app(parts), sockets, on_started)
+
+
+def start_in_background(
+    arguments: Sequence[str] = (),
+    *,
+    on_wait: Callable[[float], None] | None = None,
+    timeout_seconds: float = 60.0,
+) -> ServerInfo:
+    """The running server, started with ``ondol serve ARGUMENTS`` if there is none.
+
+    ``on_wait`` gets the seconds waited so far. Raises ``StartFailedError`` with the process's own
+    words when it ends early.
+    """
+    info = running()
+    if info is not None:
+        return info
+    process, log_start_bytes = _spawn(arguments)
+    started = time.monotonic()
+    while (waited := time.monotonic() - started) < timeout_seconds:
+        if on_wait is not None:
+            on_wait(waited)
+        exit_code = process.poll()
+        info = running()
+        if info is not None:
+            return info
+        # Another `ondol up` may have been quicker; then its server is the one to wait for.
+        if exit_code is not None and not _is_locked():
+            raise _failure(exit_code, log_start_bytes)
+        time.sleep(POLL_SECONDS)
+    process.terminate()
+    raise StartFailedError(t("server.slow_start"), t("server.see_log", file=log_file()), 1)
+
+
+def stop(info: ServerInfo, *, timeout_seconds: float = 20.0) -> bool:
+    """End the server; True when it is gone."""
+    if _is_locked():
+        with suppress(ProcessLookupError):
+            os.kill(info.pid, signal.SIGTERM)
+    deadline = time.monotonic() + timeout_seconds
+    while _is_locked():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+@contextmanager
+def _only_one() -> Iterator[None]:
+    """Hold the lock of this state directory. An address file means what it says only while the
+    lock is held, so that of a server that was killed goes first, and ours goes at the end."""
+    path = paths.ensure(paths.state_dir()) / LOCK_NAME
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise paths.storage_error(error, path) from error
+    try:
+        if not _take(lock):
+            raise _already_running()
+        state_file().unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            state_file().unlink(missing_ok=True)
+    finally:
+        os.close(lock)
+
+
+def _already_running() -> AddressInUseError:
+    info = _read()
+    hint = t("server.already_running_hint")
+    if info is None:
+        return AddressInUseError(t("server.already_starting"), hint)
+    return AddressInUseError(t("server.already_running", url=info.url, pid=info.pid), hint)
+
+
+def _take(lock: int, patience_seconds: float = LOCK_PATIENCE_SECONDS) -> bool:
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            # Someone may be asking whether it is held (`_is_locked`), which takes it for a moment.
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(POLL_SECONDS)
+
+
+def _is_locked() -> bool:
+    try:
+        lock = os.open(paths.state_dir() / LOCK_NAME, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        return not _take(lock, 0.0)
+    finally:
+        os.close(lock)
+
+
+def _write(info: ServerInfo) -> None:
+    temporary = state_file().with_suffix(f".{info.pid}.tmp")
+    try:
+        temporary.unlink(missing_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(asdict(info), file)
+        temporary.replace(state_file())
+    except OSError as error:
+        raise paths.storage_error(error, state_file()) from error
+
+
+def _read() -> ServerInfo | None:
+    try:
+        fields = json.loads(state_file().read_text(encoding="utf-8"))
+        return ServerInfo(
+            int(fields["pid"]),
+            str(fields["host"]),
+            int(fields["port"]),
+            str(fields["started_at"]),
+            str(fields["version"]),
+        )
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _answers(info: ServerInfo) -> bool:
+    import httpx2
+
+    try:
+        # Our own loopback: no proxy from the environment may stand in between.
+        with httpx2.Client(timeout=HEALTH_TIMEOUT_SECONDS, trust_env=False) as client:
+            return bool(client.get(f"{info.url}/ondol/v1/health").json()["name"] == "ondol")
+    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, TypeError, KeyError):
+        return False
+
+
+def _spawn(arguments: Sequence[str]) -> tuple[subprocess.Popen[bytes], int]:
+    """A detached server, and where in the log its words begin."""
+    paths.ensure(paths.state_dir())
+    path = log_file()
+    try:
+        if path.exists() and path.stat().st_size > LONGEST_LOG_BYTES:
+            path.replace(path.with_suffix(".log.1"))
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    except OSError as error:
+        raise paths.storage_error(error, path) from error
+    with os.fdopen(descriptor, "ab") as log:
+        start_bytes = log.seek(0, os.SEEK_END)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ondol", "serve", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    return process, start_bytes
+
+
+def _failure(exit_code: int, log_start_bytes: int) -> StartFailedError:
+    """The child's ``error: … / hint: …``, passed on."""
+    with log_file().open("rb") as log:
+        log.seek(log_start_bytes)
+        lines = [line for line in log.read().decode(errors="replace").splitlines() if line.strip()]
+    message, hint = lines[-1] if lines else "", ""
+    for number, line in enumerate(lines):
+        if line.startswith(("error: ", "오류: ")):
+            message = line.partition(": ")[2]
+            hint = lines[number + 1].partition(": ")[2] if number + 1 < len(lines) else ""
+    return StartFailedError(
+        message or t("server.silent_end"),
+        hint or t("server.see_log", file=log_file()),
+        exit_code if exit_code > 0 else 1,
+    )

@@ -1,0 +1,159 @@
+"""One table: any exception, as the error body of the dialect that the request speaks.
+
+OpenAI (``/v1``), Ollama (``/api`` and the root) and native (``/ondol``). A wrong field is 422 in
+our own dialect and 400 in the two others, as their clients expect. An exception that is not ours
+becomes a plain 500: its text could hold a prompt, so it is neither shown nor logged.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from traceback import extract_tb
+from typing import Any, Literal
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from ondol.errors import EngineBusyError, OndolError, UsageError
+from ondol.i18n import t
+from ondol.server.body import to_bytes
+
+Dialect = Literal["openai", "ollama", "native"]
+
+_log = logging.getLogger("ondol.server")
+
+_STATUS_WORDS = {400: "bad_json", 404: "no_such_route", 405: "no_such_method"}
+_STATUS_CODES = {
+    400: "invalid_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+}
+
+
+class UnauthorizedError(OndolError):
+    """The server asks for a key and the request carries none, or another."""
+
+    code = "unauthorized"
+    status = 401
+
+
+class ForbiddenError(OndolError):
+    """A Host or Origin that is neither this machine nor configured."""
+
+    code = "forbidden"
+    status = 403
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a client is told: ``status`` is the native one; see ``status_in``."""
+
+    status: int
+    code: str
+    message: str
+    hint: str = ""
+    param: str | None = None
+    retry_after_seconds: int | None = None
+
+
+def dialect_of(path: str) -> Dialect:
+    """The dialect a path belongs to."""
+    if path == "/v1" or path.startswith("/v1/"):
+        return "openai"
+    return "native" if path == "/ondol" or path.startswith("/ondol/") else "ollama"
+
+
+def failure_of(error: Exception) -> Failure:
+    """What to say about ``error``."""
+    if isinstance(error, OndolError):
+        return _known(error)
+    if isinstance(error, RequestValidationError):
+        return _invalid(error.errors())
+    if isinstance(error, HTTPException):
+        word = _STATUS_WORDS.get(error.status_code)
+        message = t(f"server.{word}") if word else str(error.detail)
+        return Failure(error.status_code, _STATUS_CODES.get(error.status_code, "error"), message)
+    place = "; ".join(f"{f.filename}:{f.lineno}" for f in extract_tb(error.__traceback__)[-3:])
+    _log.error("unexpected %s at %s", type(error).__name__, place)
+    return Failure(500, "internal_error", t("server.unexpected"), t("server.unexpected_hint"))
+
+
+def status_in(dialect: Dialect, failure: Failure) -> int:
+    """The HTTP status of ``failure`` in ``dialect``."""
+    return 400 if failure.status == 422 and dialect != "native" else failure.status
+
+
+def body_in(dialect: Dialect, failure: Failure) -> dict[str, Any]:
+    """The JSON body of ``failure`` in ``dialect``."""
+    if dialect == "native":
+        error = {"code": failure.code, "message": failure.message, "hint": failure.hint}
+        return {"error": error | ({"param": failure.param} if failure.param else {})}
+    message = f"{failure.message} {failure.hint}".strip()
+    if dialect == "ollama":
+        return {"error": message}
+    return {
+        "error": {
+            "message": message,
+            "type": _openai_type(status_in(dialect, failure)),
+            "param": failure.param,
+            "code": failure.code,
+        }
+    }
+
+
+def response(dialect: Dialect, failure: Failure) -> Response:
+    """The whole answer to a request that failed before its first byte."""
+    headers = {}
+    if failure.retry_after_seconds is not None:
+        headers["Retry-After"] = str(failure.retry_after_seconds)
+    if failure.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return Response(
+        to_bytes(body_in(dialect, failure)),
+        status_in(dialect, failure),
+        headers,
+        media_type="application/json",
+    )
+
+
+async def handle(request: Request, error: Exception) -> Response:
+    """The exception handler of the whole app."""
+    return response(dialect_of(request.url.path), failure_of(error))
+
+
+def _known(error: OndolError) -> Failure:
+    return Failure(
+        error.status,
+        error.code,
+        error.message,
+        error.hint,
+        error.param if isinstance(error, UsageError) else None,
+        error.retry_after_seconds if isinstance(error, EngineBusyError) else None,
+    )
+
+
+def _invalid(problems: Sequence[Any]) -> Failure:
+    problem = problems[0]
+    if problem["type"] == "json_invalid":
+        return Failure(400, "invalid_request", t("server.bad_json"))
+    where = [str(part) for part in problem["loc"] if part not in ("body", "query", "path")]
+    # A union's branches end in the name of a type; the field is what a person wrote.
+    field = ".".join(part for part in where if "[" not in part and not part.startswith("function-"))
+    if not field:
+        key = "missing_body" if problem["type"] == "missing" else "body_not_an_object"
+        return Failure(400, "invalid_request", t(f"server.{key}"))
+    if problem["type"] == "missing":
+        return Failure(422, "invalid_request", t("server.field_required", field=field), "", field)
+    message = t("server.bad_field", field=field, reason=problem["msg"])
+    return Failure(422, "invalid_request", message, "", field)
+
+
+def _openai_type(status: int) -> str:
+    if status == 404:
+        return "not_found_error"
+    return "api_error" if status >= 500 else "invalid_request_error"

@@ -1,0 +1,235 @@
+"""Ondol's own endpoints, ``/ondol/v1``: ask, search, documents (and ``native_models``).
+
+Streams are server-sent events with names; ``stream: false`` gives one JSON object. A wrong field
+is a 422 that names it. The web UI and the CLI use these and nothing else.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import Field
+
+from ondol import __version__
+from ondol.ask import Event, ask
+from ondol.errors import UsageError
+from ondol.i18n import t
+from ondol.json import answer_json, evidence_json, hit_json
+from ondol.parts import Parts
+from ondol.server import native_models
+from ondol.server.body import JsonRoute, Lenient, json_response
+from ondol.server.generation import Count, Real, role_of, seed_of
+from ondol.server.native_models import Text, error_event, event
+from ondol.server.streaming import SSE, Source, Work, in_thread, stream, whole
+from ondol.types import Answer, Engine, Evidence, GenerateOptions, Message, Retriever, Token
+
+if TYPE_CHECKING:
+    from ondol.retrieval.ingest import AddReport, Progress
+
+Paths = Annotated[list[Text], Field(min_length=1, max_length=10_000)]
+
+
+class AskOptions(Lenient):
+    max_tokens: Annotated[int, Field(ge=1, lt=2**31)] | None = None
+    temperature: Real | None = None
+    top_p: Real | None = None
+    top_k: Count | None = None
+    seed: Count | None = None
+
+
+class Turn(Lenient):
+    role: str
+    content: str
+
+
+class AskRequest(Lenient):
+    question: Text
+    model: Text | None = None
+    history: list[Turn] = Field(default_factory=list)
+    options: AskOptions | None = None
+    stream: bool = True
+
+
+class SearchRequest(Lenient):
+    query: Text
+    limit: Annotated[int, Field(ge=1, le=1000)] | None = None
+
+
+class AddRequest(Lenient):
+    paths: Paths
+    collection: Annotated[Text, Field(max_length=200)] = "default"
+    stream: bool = True
+
+
+class ForgetRequest(Lenient):
+    paths: Paths
+
+
+def router(parts: Parts) -> APIRouter:
+    """The routes under ``/ondol/v1``."""
+    routes = APIRouter(prefix="/ondol/v1", tags=["ondol"], route_class=JsonRoute)
+    _add_answers(routes, parts)
+    _add_documents(routes, parts)
+    native_models.add_routes(routes, parts)
+    return routes
+
+
+def _add_answers(routes: APIRouter, parts: Parts) -> None:
+    @routes.get("/health")
+    async def health() -> Response:
+        """Whether this is Ondol and it is up; needs no key."""
+        return json_response({"status": "ok", "name": "ondol", "version": __version__})
+
+    @routes.post("/ask")
+    async def ask_documents(request: Request, body: AskRequest) -> Response:
+        """Answer from the documents: events ``evidence``, ``token``…, ``answer``."""
+        if body.model:
+            name = body.model
+            await in_thread(lambda: parts.store.get(name))
+        history = [Message(role_of(turn.role), turn.content) for turn in body.history]
+        source = Source(lambda: Asking(parts, body, history))
+        if not body.stream:
+            return await whole(request, source, _last_answer)
+        events = (event(*_named(item)) for item in source)
+        return await stream(request, source, events, SSE, error_event)
+
+    @routes.post("/search")
+    async def search(body: SearchRequest) -> Response:
+        """The best passages."""
+        limit = body.limit or parts.config["retrieval.limit"]
+        hits = await in_thread(lambda: parts.library.search(body.query, limit=limit))
+        return json_response({"hits": [hit_json(hit) for hit in hits]})
+
+
+def _add_documents(routes: APIRouter, parts: Parts) -> None:
+    @routes.get("/documents")
+    async def documents() -> Response:
+        """Everything in the library."""
+
+        def work() -> list[dict[str, Any]]:
+            return [asdict(document) for document in parts.library.documents()]
+
+        return json_response({"documents": await in_thread(work)})
+
+    @routes.post("/documents")
+    async def add(request: Request, body: AddRequest) -> Response:
+        """Add files and folders: events ``progress``…, ``report``."""
+        files = _paths(body.paths)
+        source = Source(lambda: _adding(parts, files, body.collection))
+        if not body.stream:
+            return await whole(request, source, lambda s: json_response(asdict(list(s)[-1])))
+        events = (event(_word(item), asdict(item)) for item in source)
+        return await stream(request, source, events, SSE, error_event)
+
+    @routes.delete("/documents")
+    async def forget(body: ForgetRequest) -> Response:
+        """Remove documents from the library; the files stay."""
+        files = _paths(body.paths)
+        return json_response(asdict(await in_thread(lambda: parts.library.forget(files))))
+
+
+class Asking:
+    """One run of ``ask`` that any thread may close, even while the engine reads the prompt."""
+
+    def __init__(self, parts: Parts, body: AskRequest, history: Sequence[Message]) -> None:
+        self._parts = parts
+        self._tokens: Source[Token] | None = None
+        self._closed = False
+        options = GenerateOptions(**_given(body.options)) if body.options else None
+        self._events = ask(body.question, self, model=body.model, history=history, options=options)
+
+    def __iter__(self) -> Iterator[Event]:
+        return self
+
+    def __next__(self) -> Event:
+        return next(self._events)
+
+    def close(self) -> None:
+        self._closed = True
+        if self._tokens is not None:
+            self._tokens.stop()
+        self._events.close()  # type: ignore[attr-defined]
+
+    @property
+    def retriever(self) -> Retriever:
+        return self._parts.retriever
+
+    @property
+    def num_quotes(self) -> int:
+        return self._parts.num_quotes
+
+    @property
+    def answer_options(self) -> GenerateOptions:
+        return self._parts.answer_options
+
+    def engine(self, model: str | None = None) -> Engine:
+        return _Watched(self._parts.engine(model), self._watch)
+
+    def _watch(self, start: Callable[[], Iterator[Token]]) -> Iterator[Token]:
+        self._tokens = Source(start)
+        if self._closed:
+            self._tokens.stop()
+        return self._tokens
+
+
+class _Watched:
+    """An engine whose generation somebody else holds on to."""
+
+    def __init__(
+        self, engine: Engine, watch: Callable[[Callable[[], Iterator[Token]]], Iterator[Token]]
+    ) -> None:
+        self._engine = engine
+        self._watch = watch
+        self.model = engine.model
+        self.complete = engine.complete
+        self.count_tokens = engine.count_tokens
+
+    def generate(self, messages: Sequence[Message], options: GenerateOptions) -> Iterator[Token]:
+        return self._watch(lambda: self._engine.generate(messages, options))
+
+
+def _given(options: AskOptions) -> dict[str, Any]:
+    return options.model_dump() | {"seed": seed_of(options.seed)}
+
+
+def _named(item: Event) -> tuple[str, dict[str, Any]]:
+    if isinstance(item, Evidence):
+        return "evidence", evidence_json(item)
+    if isinstance(item, Answer):
+        return "answer", answer_json(item)
+    return "token", {"text": item.text, "reasoning": item.reasoning}
+
+
+def _last_answer(events: Iterator[Event]) -> Response:
+    answer = [item for item in events if isinstance(item, Answer)][-1]
+    return json_response(answer_json(answer))
+
+
+def _adding(parts: Parts, files: Sequence[Path], collection: str) -> Iterator[Progress | AddReport]:
+    def run(
+        report: Callable[[Progress | AddReport], None], cancel: threading.Event
+    ) -> Progress | AddReport:
+        return parts.library.add(files, collection=collection, on_progress=report)
+
+    return Work(run)
+
+
+def _word(item: Progress | AddReport) -> str:
+    return "progress" if hasattr(item, "outcome") else "report"
+
+
+def _paths(paths: Sequence[str]) -> list[Path]:
+    """Absolute paths: a client's folder is not the server's."""
+    found = []
+    for text in paths:
+        path = Path(text) if "\0" not in text else Path()
+        if not path.is_absolute() or len(text) > 4000:
+            raise UsageError(t("server.relative_path", path=text[:200]), param="paths")
+        found.append(path)
+    return found

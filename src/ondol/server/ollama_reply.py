@@ -1,0 +1,152 @@
+"""How Ollama's chat and generate answer: NDJSON lines, or one object (api/types.go).
+
+Every chunk repeats the model and the time; the last one, with ``done``, has durations in
+nanoseconds and always both counts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from time import perf_counter_ns
+from typing import Any
+
+from fastapi.responses import Response
+
+from ondol.errors import UsageError
+from ondol.i18n import t
+from ondol.server.body import json_response, to_bytes
+from ondol.server.errors import Failure, body_in
+from ondol.server.generation import logprobs_of, role_of
+from ondol.types import Message, Token, Usage
+
+
+class Shape:
+    """How one endpoint writes a piece of an answer, and what only its last object has."""
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+
+    def delta(self, text: str, thinking: str) -> dict[str, Any]:
+        """The fields that carry text."""
+        raise NotImplementedError
+
+    def last(self, answer: str) -> dict[str, Any]:
+        """Fields of the last object; ``answer`` is everything that was said."""
+        return {}
+
+
+class ChatShape(Shape):
+    """``message``, with its role on every chunk."""
+
+    def delta(self, text: str, thinking: str) -> dict[str, Any]:
+        message = {"role": "assistant", "content": text}
+        return {"message": message | ({"thinking": thinking} if thinking else {})}
+
+
+class GenerateShape(Shape):
+    """``response``; the last object has the conversation as ``context`` unless it was raw."""
+
+    def __init__(self, model: str, messages: Sequence[Message] | None) -> None:
+        super().__init__(model)
+        self._messages = messages
+
+    def delta(self, text: str, thinking: str) -> dict[str, Any]:
+        return {"response": text} | ({"thinking": thinking} if thinking else {})
+
+    def last(self, answer: str) -> dict[str, Any]:
+        if self._messages is None:
+            return {}
+        return {"context": remember([*self._messages, Message("assistant", answer)])}
+
+
+def remember(messages: Sequence[Message]) -> list[int]:
+    """A conversation as the opaque numbers that old clients send back: UTF-8 of JSON."""
+    return list(json.dumps([[m.role, m.content] for m in messages]).encode())
+
+
+def recall(context: Sequence[int]) -> list[Message]:
+    """The conversation behind the numbers of ``remember``."""
+    try:
+        turns = json.loads(bytes(context)) if context else []
+        return [Message(role_of(str(role)), str(content)) for role, content in turns]
+    except (ValueError, TypeError, RecursionError):
+        raise UsageError(t("server.foreign_context"), param="context") from None
+
+
+class Reply:
+    """Writes the tokens of one generation."""
+
+    def __init__(self, shape: Shape, *, keep_thinking: bool) -> None:
+        self._shape = shape
+        self._keep_thinking = keep_thinking
+        self._started = perf_counter_ns()
+
+    def lines(self, tokens: Iterator[Token]) -> Iterator[bytes]:
+        """One object a token; the last has the counts and no text."""
+        said = []
+        for token in tokens:
+            text, thinking = self._split(token)
+            said.append(text)
+            if text or thinking:
+                line = {**head(self._shape.model), **self._shape.delta(text, thinking)}
+                yield line({**line, "done": False, **_logprobs([token])})
+            if token.finish_reason is not None:
+                yield line(self._last(token, "", "", "".join(said)))
+
+    def whole(self, tokens: Iterator[Token]) -> Response:
+        """One object with everything."""
+        gathered = list(tokens)
+        pieces = [self._split(token) for token in gathered]
+        text = "".join(text for text, _ in pieces)
+        thinking = "".join(thinking for _, thinking in pieces)
+        answer = self._last(gathered[-1], text, thinking, text)
+        return json_response({**answer, **_logprobs(gathered)})
+
+    def _split(self, token: Token) -> tuple[str, str]:
+        if token.reasoning:
+            return "", token.text if self._keep_thinking else ""
+        return token.text, ""
+
+    def _last(self, token: Token, text: str, thinking: str, said: str) -> dict[str, Any]:
+        return {
+            **head(self._shape.model),
+            **self._shape.delta(text, thinking),
+            "done": True,
+            "done_reason": "length" if token.finish_reason == "length" else "stop",
+            **self._shape.last(said),
+            **_costs(token.usage or Usage(), perf_counter_ns() - self._started),
+        }
+
+
+def head(model: str) -> dict[str, Any]:
+    return {"model": model, "created_at": datetime.now(UTC).isoformat().replace("+00:00", "Z")}
+
+
+def _costs(usage: Usage, total_ns: int) -> dict[str, int]:
+    return {
+        "total_duration": total_ns,
+        "load_duration": _nanoseconds(usage.load_seconds),
+        "prompt_eval_count": usage.prompt_tokens,
+        "prompt_eval_duration": _nanoseconds(usage.prompt_seconds),
+        "eval_count": usage.completion_tokens,
+        "eval_duration": _nanoseconds(usage.completion_seconds),
+    }
+
+
+def _nanoseconds(seconds: float) -> int:
+    return int(seconds * 1e9)
+
+
+def _logprobs(tokens: Sequence[Token]) -> dict[str, Any]:
+    entries = [entry for token in tokens for entry in logprobs_of(token)]
+    return {"logprobs": entries} if entries else {}
+
+
+def line(value: object) -> bytes:
+    return to_bytes(value) + b"\n"
+
+
+def error_line(failure: Failure) -> bytes:
+    return line(body_in("ollama", failure))

@@ -1,0 +1,294 @@
+"""OpenAI's endpoints: chat completions, completions, embeddings, models.
+
+Not streaming is the default. Fields of the real API that change nothing here are accepted and
+ignored; what would change the answer and cannot be honoured is a 400 that names the field.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import Field
+
+from ondol.errors import UsageError
+from ondol.i18n import t
+from ondol.parts import Parts
+from ondol.server.body import Flag, JsonRoute, Lenient, json_response
+from ondol.server.generation import (
+    Count,
+    Embedded,
+    Real,
+    Stop,
+    alternatives,
+    cannot,
+    embed,
+    find,
+    find_able,
+    limit_of,
+    role_of,
+    seed_of,
+    stops,
+)
+from ondol.server.openai_reply import ChatReply, Reply, TextReply, error_event
+from ondol.server.streaming import SSE, Source, in_thread, stream, whole
+from ondol.types import GenerateOptions, Message, Token
+
+if TYPE_CHECKING:
+    from ondol.models.store import Model
+
+Temperature = Annotated[float, Field(ge=0, le=2)]
+Penalty = Annotated[float, Field(ge=-2, le=2)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class StreamOptions(Lenient):
+    include_usage: Flag = False
+
+
+class SamplingRequest(Lenient):
+    model: str | None = None
+    stream: Flag = False
+    stream_options: StreamOptions | None = None
+    temperature: Temperature | None = None
+    top_p: Share | None = None
+    top_k: Count | None = None
+    min_p: Share | None = None
+    repeat_penalty: Real | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    max_tokens: Count | None = None
+    seed: int | None = None
+    stop: Stop = None
+    n: int | None = None
+
+    @property
+    def has_usage(self) -> bool:
+        return self.stream_options is not None and self.stream_options.include_usage
+
+
+class Part(Lenient):
+    type: str = ""
+    text: str | None = None
+
+
+class ChatMessage(Lenient):
+    role: str = ""
+    content: str | list[Part] | None = None
+
+
+class JsonSchema(Lenient):
+    schema_: dict[str, Any] | None = Field(None, alias="schema")
+
+
+class ResponseFormat(Lenient):
+    type: str = "text"
+    json_schema: JsonSchema | None = None
+
+
+class ChatCompletionRequest(SamplingRequest):
+    messages: list[ChatMessage] | None = None
+    max_completion_tokens: Count | None = None
+    reasoning_effort: str | None = None
+    response_format: ResponseFormat | None = None
+    logprobs: Flag = False
+    top_logprobs: int | None = None
+    tools: list[Any] | None = None
+    functions: list[Any] | None = None
+
+
+class CompletionRequest(SamplingRequest):
+    prompt: str | list[str] | None = None
+    suffix: str | None = None
+    echo: Flag = False
+    best_of: int | None = None
+    logprobs: int | None = None
+
+
+class EmbeddingRequest(Lenient):
+    model: str | None = None
+    input: str | list[str] | None = None
+    encoding_format: str | None = None
+    dimensions: int | None = None
+
+
+def router(parts: Parts) -> APIRouter:
+    """The routes under ``/v1``."""
+    routes = APIRouter(prefix="/v1", tags=["openai"], route_class=JsonRoute)
+
+    @routes.post("/chat/completions")
+    async def chat_completions(request: Request, body: ChatCompletionRequest) -> Response:
+        """Answer a conversation."""
+        model = await in_thread(
+            lambda: find_able(parts, body.model or "", "completion", t("server.deed_chat"))
+        )
+        messages, options = _messages(body), _chat_options(body)
+        source = Source(lambda: parts.engine(model.name).generate(messages, options))
+        reply = ChatReply(
+            body.model or "",
+            has_logprobs=body.logprobs,
+            has_usage=body.has_usage,
+            keep_reasoning=body.reasoning_effort != "none",
+        )
+        return await _respond(request, body, source, reply)
+
+    @routes.post("/completions")
+    async def completions(request: Request, body: CompletionRequest) -> Response:
+        """Continue a prompt; no chat template is applied."""
+        model = await in_thread(
+            lambda: find_able(parts, body.model or "", "completion", t("server.deed_generate"))
+        )
+        prompt, options = _prompt(body), _text_options(body)
+        source = Source(lambda: parts.engine(model.name).complete(prompt, options))
+        reply = TextReply(
+            body.model or "",
+            echo=prompt if body.echo else "",
+            has_logprobs=body.logprobs is not None,
+            has_usage=body.has_usage,
+        )
+        return await _respond(request, body, source, reply)
+
+    @routes.post("/embeddings")
+    async def embeddings(request: Request, body: EmbeddingRequest) -> Response:
+        """Vectors of one or more texts, as numbers or base64 of float32."""
+        texts = [body.input] if isinstance(body.input, str) else body.input or []
+        if not texts or not all(texts):
+            raise UsageError(t("server.empty_input"), param="input")
+        if body.encoding_format not in (None, "float", "base64"):
+            raise UsageError(t("server.bad_encoding"), param="encoding_format")
+        source = Source(lambda: embed(parts, body.model or "", texts, dimensions=body.dimensions))
+        return await whole(request, source, lambda batches: _embeddings(body, batches))
+
+    @routes.get("/models")
+    async def models() -> Response:
+        """The models on this machine."""
+        data = [_model(model) for model in await in_thread(parts.store.list)]
+        return json_response({"object": "list", "data": data})
+
+    @routes.get("/models/{model:path}")
+    async def model_by_id(model: str) -> Response:
+        """One model."""
+        return json_response(_model(await in_thread(lambda: find(parts, model))))
+
+    return routes
+
+
+async def _respond(
+    request: Request, body: SamplingRequest, source: Source[Token], reply: Reply
+) -> Response:
+    if not body.stream:
+        return await whole(request, source, reply.whole)
+    return await stream(request, source, reply.events(source), SSE, error_event)
+
+
+def _chat_options(body: ChatCompletionRequest) -> GenerateOptions:
+    wanted = body.max_completion_tokens
+    limit = _limit(wanted, "max_completion_tokens") or _limit(body.max_tokens, "max_tokens")
+    return _options(
+        body,
+        max_tokens=limit,
+        json_schema=_schema(body.response_format),
+        logprobs=alternatives(body.logprobs, body.top_logprobs),
+    )
+
+
+def _text_options(body: CompletionRequest) -> GenerateOptions:
+    if body.best_of not in (None, 1):
+        raise UsageError(t("server.only_one", field="best_of"), param="best_of")
+    return _options(
+        body,
+        max_tokens=_limit(body.max_tokens, "max_tokens"),
+        logprobs=alternatives(body.logprobs is not None, body.logprobs),
+    )
+
+
+def _options(body: SamplingRequest, **more: Any) -> GenerateOptions:
+    if body.n not in (None, 1):
+        raise UsageError(t("server.only_one", field="n"), param="n")
+    return GenerateOptions(
+        temperature=body.temperature,
+        top_p=body.top_p,
+        top_k=body.top_k,
+        min_p=body.min_p,
+        repeat_penalty=body.repeat_penalty,
+        presence_penalty=body.presence_penalty,
+        frequency_penalty=body.frequency_penalty,
+        seed=seed_of(body.seed),
+        stop=stops(body.stop),
+        **more,
+    )
+
+
+def _limit(value: int | None, field: str) -> int | None:
+    if value == 0:
+        raise UsageError(t("server.zero_tokens", field=field), param=field)
+    return limit_of(value)
+
+
+def _schema(wanted: ResponseFormat | None) -> dict[str, Any] | None:
+    if wanted is None or wanted.type == "text":
+        return None
+    if wanted.type == "json_object":
+        return {"type": "object"}
+    schema = wanted.json_schema.schema_ if wanted.json_schema else None
+    if wanted.type != "json_schema" or schema is None:
+        raise UsageError(t("server.bad_response_format"), param="response_format")
+    return schema
+
+
+def _messages(body: ChatCompletionRequest) -> list[Message]:
+    if not body.messages:
+        raise UsageError(t("server.no_messages"), param="messages")
+    if body.tools or body.functions:
+        raise cannot(body.model or "", t("server.deed_tools"), "tools")
+    return [Message(role_of(m.role), _text(m.content, body.model or "")) for m in body.messages]
+
+
+def _text(content: str | list[Part] | None, model: str) -> str:
+    if not isinstance(content, list):
+        return content or ""
+    for part in content:
+        if part.type == "image_url":
+            raise cannot(model, t("server.deed_vision"), "messages")
+        if part.type != "text":
+            raise UsageError(t("server.bad_part", type=part.type[:40]), param="messages")
+    return "\n".join(part.text or "" for part in content)
+
+
+def _prompt(body: CompletionRequest) -> str:
+    if body.suffix:
+        raise cannot(body.model or "", t("server.deed_insert"), "suffix")
+    if isinstance(body.prompt, list):
+        if len(body.prompt) != 1:
+            raise UsageError(t("server.only_one", field="prompt"), param="prompt")
+        return body.prompt[0]
+    if body.prompt is None:
+        raise UsageError(t("server.field_required", field="prompt"), param="prompt")
+    return body.prompt
+
+
+def _embeddings(body: EmbeddingRequest, batches: Iterator[Embedded]) -> Response:
+    data: list[dict[str, Any]] = []
+    tokens = 0
+    for batch in batches:
+        tokens += batch.tokens
+        for row in batch.vectors:
+            as_text = body.encoding_format == "base64"
+            vector = (
+                base64.b64encode(row.astype("<f4").tobytes()).decode() if as_text else row.tolist()
+            )
+            data.append({"object": "embedding", "index": len(data), "embedding": vector})
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return json_response({"object": "list", "data": data, "model": body.model, "usage": usage})
+
+
+def _model(model: Model) -> dict[str, Any]:
+    return {
+        "id": model.name,
+        "object": "model",
+        "created": int(model.modified_at.timestamp()),
+        "owned_by": "library",
+    }

@@ -1,0 +1,218 @@
+"""Synchronous iterators, served asynchronously.
+
+An iterator runs in a worker thread; its first chunk is awaited before the response begins, so that
+an early failure still has its own status. When the client hangs up, at any moment, the source is
+stopped. Knows nothing about models or dialects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextvars import copy_context
+from functools import partial
+from typing import Generic, TypeVar
+
+import anyio
+from anyio.to_thread import run_sync
+from fastapi import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from ondol.server.errors import Failure, failure_of
+
+NDJSON = "application/x-ndjson"
+SSE = "text/event-stream"
+
+T = TypeVar("T")
+
+
+class StoppedError(Exception):
+    """The client is gone; whoever still reads the source unwinds."""
+
+
+class Source(Generic[T]):
+    """An iterator that any thread may stop, even while another thread waits in it.
+
+    ``start`` is called in the thread that takes the first item.
+    """
+
+    def __init__(self, start: Callable[[], Iterator[T]]) -> None:
+        self._start = start
+        self._iterator: Iterator[T] | None = None
+        self._stopped = False
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        if self._stopped:
+            raise StoppedError
+        try:
+            if self._iterator is None:
+                self._iterator = self._start()
+            return next(self._iterator)
+        finally:
+            if self._stopped:
+                self._close()
+
+    def stop(self) -> None:
+        """Close the iterator now, or, where it is a generator that is running, at its next item."""
+        self._stopped = True
+        self._close()
+
+    def _close(self) -> None:
+        close = getattr(self._iterator, "close", None)
+        if close is not None:
+            try:
+                close()
+            except ValueError:
+                # "generator already executing": __next__ closes it as soon as it returns.
+                pass
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """Run something short in a worker thread."""
+    return await run_sync(work)
+
+
+async def whole(
+    request: Request, source: Source[T], work: Callable[[Source[T]], Response]
+) -> Response:
+    """A response made from all of ``source``; stops early when the client hangs up."""
+    try:
+        return await _unless_gone(request, partial(work, source))
+    except StoppedError:
+        return Response(status_code=499)
+    finally:
+        await _stop(source)
+
+
+async def stream(
+    request: Request,
+    source: Source[T],
+    chunks: Iterator[bytes],
+    media_type: str,
+    on_error: Callable[[Failure], bytes],
+) -> Response:
+    """A response that sends ``chunks`` (which read ``source``) as they come.
+
+    A failure before the first chunk is raised; after it, ``on_error`` makes the last chunk.
+    """
+    try:
+        first = await _unless_gone(request, partial(next, chunks, b""))
+    except StoppedError:
+        await _stop(source)
+        return Response(status_code=499)
+    except BaseException:
+        await _stop(source)
+        raise
+    return _SourceResponse(source, _follow(first, chunks, on_error), media_type)
+
+
+class _SourceResponse(StreamingResponse):
+    """Stops its source however it ends, even when it never began."""
+
+    def __init__(self, source: Source[T], body: AsyncIterator[bytes], media_type: str) -> None:
+        super().__init__(body, media_type=media_type)
+        self._source = source
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await _stop(self._source)
+
+
+async def _follow(
+    first: bytes, chunks: Iterator[bytes], on_error: Callable[[Failure], bytes]
+) -> AsyncIterator[bytes]:
+    chunk = first
+    while chunk:
+        yield chunk
+        try:
+            chunk = await run_sync(partial(next, chunks, b""), abandon_on_cancel=True)
+        except StoppedError:
+            return
+        except Exception as error:
+            yield on_error(failure_of(error))
+            return
+
+
+async def _unless_gone(request: Request, work: Callable[[], T]) -> T:
+    """The result of ``work`` in a thread; StoppedError as soon as the client hangs up."""
+    running = asyncio.ensure_future(run_sync(work, abandon_on_cancel=True))
+    gone = asyncio.ensure_future(_disconnect(request))
+    try:
+        await asyncio.wait((running, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not running.done():
+            raise StoppedError
+        return running.result()
+    finally:
+        running.cancel()
+        gone.cancel()
+
+
+async def _disconnect(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _stop(source: Source[T]) -> None:
+    with anyio.CancelScope(shield=True):
+        await run_sync(source.stop)
+
+
+class Work(Generic[T]):
+    """A function that reports progress, as an iterator over its reports and then its result.
+
+    ``run(report, cancel)`` runs in its own thread; ``close`` sets ``cancel`` and makes the next
+    ``report`` raise, so the function unwinds wherever it is.
+    """
+
+    def __init__(self, run: Callable[[Callable[[T], None], threading.Event], T]) -> None:
+        self._run = run
+        self._cancel = threading.Event()
+        self._items: queue.Queue[tuple[T | None, BaseException | None, bool]] = queue.Queue(256)
+        self._thread: threading.Thread | None = None
+        self._finished = False
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        if self._finished or self._cancel.is_set():
+            raise StopIteration
+        if self._thread is None:
+            # The language of the request goes along.
+            work = partial(copy_context().run, self._work)
+            self._thread = threading.Thread(target=work, name="ondol-work", daemon=True)
+            self._thread.start()
+        item, error, self._finished = self._items.get()
+        if error is not None:
+            raise error
+        return item  # type: ignore[return-value]
+
+    def close(self) -> None:
+        self._cancel.set()
+
+    def _work(self) -> None:
+        try:
+            self._end(self._run(self._report, self._cancel), None)
+        except BaseException as error:
+            self._end(None, error)
+
+    def _report(self, item: T) -> None:
+        if self._cancel.is_set():
+            raise StoppedError
+        try:
+            self._items.put_nowait((item, None, False))
+        except queue.Full:
+            pass  # A client that reads slowly misses some progress; the work does not wait for it.
+
+    def _end(self, item: T | None, error: BaseException | None) -> None:
+        if self._items.full():
+            self._items.get()
+        self._items.put((item, error, True))

@@ -82,9 +82,19 @@ class Parts:
         """Answers from documents are the same every time: no sampling."""
         return GenerateOptions(max_tokens=self.config["answer.max_tokens"], temperature=0.0)
 
-    def engine(self, model: str | None = None) -> Engine:
+    def engine(
+        self,
+        model: str | None = None,
+        *,
+        num_ctx: int | None = None,
+        keep_alive_seconds: float | None = None,
+    ) -> Engine:
         """The engine for ``model``, by default the configured chat model; loads on first use."""
-        return self.pool.engine(model or self.config["models.chat"])
+        return self.pool.engine(
+            model or self.config["models.chat"],
+            num_ctx=num_ctx,
+            keep_alive_seconds=keep_alive_seconds,
+        )
 
     def open_library(self, file: Path) -> Library:
         """A library in ``file``, or in memory with ``database.IN_MEMORY``."""

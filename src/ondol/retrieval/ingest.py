@@ -10,17 +10,15 @@ import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from ondol import database
 from ondol.database import Connection
 from ondol.errors import DocumentError
-from ondol.retrieval import chunking, files
+from ondol.retrieval import chunking, files, rows
 from ondol.retrieval.chunking import Passage
 from ondol.retrieval.loaders import load
-from ondol.retrieval.terms import terms
 from ondol.types import Document
 
 if TYPE_CHECKING:
@@ -184,7 +182,7 @@ class Ingest:
             for pending in batch:
                 mine = [next(vectors) for _ in pending.passages]
                 outcomes.append((pending.document.source, self._store(connection, pending, mine)))
-            bump(connection)
+            rows.bump(connection)
         for source, outcome in outcomes:
             self._done(source, outcome)
 
@@ -203,14 +201,21 @@ class Ingest:
     ) -> Outcome:
         document = pending.document
         row = connection.execute(
-            "SELECT id, content_hash, embedding_model FROM documents WHERE source = ?",
+            "SELECT id FROM documents WHERE source = ?",
             (document.source,),
         ).fetchone()
         if row:
-            delete_document(connection, row[0])
-        document_id = _insert_document(connection, pending, self._embedder.model)
+            rows.delete_document(connection, row[0])
+        document_id = rows.insert_document(
+            connection,
+            document,
+            size_bytes=pending.size_bytes,
+            modified_ns=pending.modified_ns,
+            num_chunks=len(pending.passages),
+            embedding_model=self._embedder.model,
+        )
         for passage, vector in zip(pending.passages, vectors, strict=True):
-            _insert_passage(connection, document_id, document, passage, vector)
+            rows.insert_passage(connection, document_id, document, passage, vector)
         self._chunks += len(vectors)
         return "updated" if row else "added"
 
@@ -220,85 +225,3 @@ class Ingest:
             self._failures.append(Failure(source, reason))
         completed = sum(self._counts.values())
         self._on_progress(Progress(source, outcome, completed, self._total, reason))
-
-
-def delete_document(connection: Connection, document_id: int) -> int:
-    """Remove a document with its chunks, terms and vectors; returns the number of chunks."""
-    ids = connection.execute(
-        "SELECT id FROM chunks WHERE document_id = ?", (document_id,)
-    ).fetchall()
-    connection.executemany("DELETE FROM chunk_terms WHERE rowid = ?", ids)
-    connection.execute("DELETE FROM documents WHERE id = ?", (document_id,))
-    return len(ids)
-
-
-def bump(connection: Connection) -> None:
-    """Tell every reader, in this process or another, that the library changed."""
-    connection.execute("UPDATE changes SET counter = counter + 1")
-
-
-def _insert_document(connection: Connection, pending: _Pending, embedding_model: str) -> int:
-    document = pending.document
-    cursor = connection.execute(
-        """INSERT INTO documents (source, content_hash, size_bytes, modified_ns, media_type, title,
-               collection, sensitivity, num_chunks, embedding_model, added_at)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-        (
-            document.source,
-            document.content_hash,
-            pending.size_bytes,
-            pending.modified_ns,
-            document.media_type,
-            document.title,
-            document.collection,
-            int(document.sensitivity),
-            len(pending.passages),
-            embedding_model,
-            datetime.now(UTC).isoformat(timespec="seconds"),
-        ),
-    )
-    return int(cursor.lastrowid)
-
-
-def _insert_passage(
-    connection: Connection,
-    document_id: int,
-    document: Document,
-    passage: Passage,
-    vectors: PassageVectors,
-) -> None:
-    chunk = passage.chunk
-    cursor = connection.execute(
-        'INSERT INTO chunks (document_id, start, "end", page, heading, text, vector) '
-        "VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (
-            document_id,
-            chunk.start,
-            chunk.end,
-            chunk.page,
-            chunk.heading,
-            chunk.text,
-            _blob(vectors.passage),
-        ),
-    )
-    chunk_id = cursor.lastrowid
-    # The file's name and the headings above are how people remember where something stands.
-    context = f"{Path(document.source).stem} {chunk.heading}"
-    connection.execute(
-        "INSERT INTO chunk_terms (rowid, terms) VALUES (?, ?)",
-        (chunk_id, " ".join([*terms(context), *terms(chunk.text)])),
-    )
-    connection.executemany(
-        'INSERT INTO sentences (chunk_id, start, "end", vector) VALUES (?, ?, ?, ?)',
-        [
-            (chunk_id, start, end, _blob(vector))
-            for (start, end), vector in zip(passage.sentences, vectors.sentences, strict=True)
-        ],
-    )
-
-
-def _blob(vector: Any) -> bytes:
-    """Half precision; nothing for the zero vector, which says that the text cannot be read."""
-    import numpy as np
-
-    return vector.astype(np.float16).tobytes() if vector.any() else b""

@@ -19,6 +19,7 @@ from ondol.retrieval import evidence as evidences
 from ondol.retrieval import ingest
 from ondol.retrieval.embedding import PassageVectors
 from ondol.retrieval.index import ExactIndex
+from ondol.retrieval.rows import bump, delete_document
 from ondol.retrieval.search import Query, prepare, rank, read_hits
 from ondol.retrieval.sentences import Span
 from ondol.types import Document, Embedder, Evidence, Hit
@@ -119,8 +120,8 @@ class Library:
                     )
                 ids.update(found)
             with database.transaction(self._connection) as connection:
-                chunks = sum(ingest.delete_document(connection, i) for i in ids)
-                ingest.bump(connection)
+                chunks = sum(delete_document(connection, i) for i in ids)
+                bump(connection)
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return Receipt(len(ids), chunks)
 

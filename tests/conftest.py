@@ -1,0 +1,66 @@
+"""What every room's tests share: a private ONDOL_HOME, and the default models where they are.
+
+The models are those that ``make setup`` fetched (or ONDOL_TEST_MODELS, a models directory).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ondol.config import Config, load
+from ondol.models.store import ModelStore
+
+CHAT_MODEL = "smollm2:135m"
+EMBEDDING_MODEL = "all-minilm:l6-v2"
+
+# Read before any test points ONDOL_HOME elsewhere.
+_MODELS_DIR = Path(os.environ.get("ONDOL_TEST_MODELS") or load().models_dir)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fresh ONDOL_HOME for every test, in English; nothing of the developer's is touched."""
+    directory = tmp_path / "ondol-home"
+    for name in list(os.environ):
+        if name.startswith("ONDOL_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("ONDOL_HOME", str(directory))
+    monkeypatch.setenv("ONDOL_LANGUAGE", "en")
+    return directory
+
+
+@pytest.fixture(scope="session")
+def models_dir() -> Path:
+    """A models directory that holds the two default models; treat it as read-only."""
+    names = (
+        {model.name for model in ModelStore(_MODELS_DIR).list()} if _MODELS_DIR.exists() else set()
+    )
+    if not {CHAT_MODEL, EMBEDDING_MODEL} <= names:
+        pytest.fail(f"The default models are not in {_MODELS_DIR}: run make setup first.")
+    return _MODELS_DIR
+
+
+@pytest.fixture(scope="session")
+def chat_model_file(models_dir: Path) -> Path:
+    """The default chat model's GGUF."""
+    store = ModelStore(models_dir)
+    return store.path(store.get(CHAT_MODEL))
+
+
+@pytest.fixture(scope="session")
+def embedding_model_files(models_dir: Path) -> tuple[Path, Path]:
+    """The default embedder's ONNX graph and its tokenizer."""
+    store = ModelStore(models_dir)
+    model = store.get(EMBEDDING_MODEL)
+    return store.path(model, "graph"), store.path(model, "tokenizer")
+
+
+@pytest.fixture
+def config(home: Path, models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Config]:
+    """The configuration of a fresh home that has the default models."""
+    monkeypatch.setenv("ONDOL_MODELS", str(models_dir))
+    yield load()

@@ -1,0 +1,90 @@
+"""The rules of the house that a machine can check: edges, sizes, and what an import loads."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "ondol"
+MODULES = sorted(p.relative_to(SOURCE) for p in SOURCE.rglob("*.py"))
+MAX_LINES = 300
+
+FOUNDATION = {"types", "errors", "i18n"}
+FIRST_FLOOR = {"config", "paths", "database", "egress"}
+ROOMS = {"models", "engine", "retrieval"}
+# Who may import whom, beside itself and everything below it.
+ALLOWED = {
+    "types": set(),
+    "i18n": set(),
+    "errors": set(),
+    **{name: FOUNDATION | FIRST_FLOOR for name in FIRST_FLOOR},
+    **{name: FOUNDATION | FIRST_FLOOR for name in ROOMS},
+    "prompt": FOUNDATION,
+    "json": FOUNDATION,
+    "ask": FOUNDATION | {"prompt"},
+    "parts": FOUNDATION | FIRST_FLOOR | ROOMS | {"ask"},
+    "server": FOUNDATION | FIRST_FLOOR | ROOMS | {"ask", "parts", "json", "prompt"},
+    "cli": FOUNDATION | FIRST_FLOOR | ROOMS | {"ask", "parts", "json", "prompt", "server"},
+    "__main__": {"cli"},
+    "__init__": {"errors"},
+}
+HEAVY = (
+    "docx fastapi httpx2 huggingface_hub lxml numpy onnx onnxruntime pydantic pypdfium2 selectolax "
+    "sqlcipher3 Stemmer tokenizers torch uvicorn xllamacpp"
+).split()
+
+
+def imports(module: Path) -> Iterator[str]:
+    """The ondol names that ``module`` imports, anywhere in it."""
+    for node in ast.walk(ast.parse((SOURCE / module).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.startswith("ondol"))
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ondol"):
+            if node.module == "ondol":
+                yield from (f"ondol.{alias.name}" for alias in node.names)
+            else:
+                yield str(node.module)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_module_imports_only_what_is_below_it(module: Path) -> None:
+    room = module.parts[0].removesuffix(".py")
+    targets = {name.split(".")[1] for name in imports(module) if "." in name}
+    forbidden = targets - ALLOWED[room] - {room, "__version__"}
+    assert not forbidden, f"{module} may not import {sorted(forbidden)}"
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_module_has_a_readable_length(module: Path) -> None:
+    lines = len((SOURCE / module).read_text(encoding="utf-8").splitlines())
+    assert lines <= MAX_LINES, f"{module} has {lines} lines: split it by idea"
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_module_says_what_it_is(module: Path) -> None:
+    text = (SOURCE / module).read_text(encoding="utf-8")
+    if text.strip():
+        assert ast.get_docstring(ast.parse(text)), f"{module} has no docstring"
+
+
+@pytest.mark.parametrize(
+    "statement", ["import ondol", "import ondol.cli.main, ondol.parts, ondol.ask"]
+)
+def test_import_loads_no_heavy_library(statement: str) -> None:
+    script = f"import sys; {statement}; print(*(set({HEAVY!r}) & set(sys.modules)))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout.strip() == ""
+
+
+def test_public_names_are_exactly_the_importable_ones() -> None:
+    import ondol
+
+    assert sorted(ondol.__all__) == list(ondol.__all__)
+    assert all(hasattr(ondol, name) for name in ondol.__all__)

@@ -1,0 +1,84 @@
+"""Every sentence exists in both languages and every key in the code exists in the catalogues."""
+
+from __future__ import annotations
+
+import re
+import string
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from ondol.config import SETTINGS
+from ondol.i18n import LANGUAGES, t, use_language
+
+SOURCE = Path(__file__).parents[1] / "src" / "ondol"
+CATALOGUES = sorted(p.stem for p in (SOURCE / "i18n" / "en").glob("*.toml"))
+_CALL = re.compile(r"""\bt\(\s*(f?)["']([a-z_]+\.[^"']+)["']""")
+
+
+def sentences(language: str, catalogue: str) -> dict[str, str]:
+    return tomllib.loads((SOURCE / "i18n" / language / f"{catalogue}.toml").read_text("utf-8"))
+
+
+def placeholders(sentence: str) -> set[str]:
+    return {field for _, field, _, _ in string.Formatter().parse(sentence) if field}
+
+
+@pytest.mark.parametrize("catalogue", CATALOGUES)
+def test_catalogues_agree_on_keys_and_placeholders(catalogue: str) -> None:
+    english, korean = (sentences(language, catalogue) for language in LANGUAGES)
+    assert english.keys() == korean.keys()
+    for key, sentence in english.items():
+        assert placeholders(sentence) == placeholders(korean[key]), key
+        assert sentence.strip() and korean[key].strip(), key
+
+
+def test_every_key_in_the_code_has_a_sentence() -> None:
+    known = {f"{name}.{key}" for name in CATALOGUES for key in sentences("en", name)}
+    for module in SOURCE.rglob("*.py"):
+        for formatted, key in _CALL.findall(module.read_text("utf-8")):
+            if formatted:
+                prefix = key.split("{")[0]
+                assert any(name.startswith(prefix) for name in known), f"{module}: {key}"
+            else:
+                assert key in known, f"{module}: {key}"
+
+
+def test_every_sentence_is_used() -> None:
+    code = "\n".join(p.read_text("utf-8") for p in SOURCE.rglob("*.py"))
+    prefixes = [key.split("{")[0] for formatted, key in _CALL.findall(code) if formatted]
+    for name in CATALOGUES:
+        for key in sentences("en", name):
+            full = f"{name}.{key}"
+            assert full in code or any(full.startswith(p) for p in prefixes), f"unused: {full}"
+
+
+def test_every_setting_explains_itself_in_both_languages() -> None:
+    for code in LANGUAGES:
+        with use_language(code):
+            assert all(setting.help for setting in SETTINGS)
+
+
+def test_language_follows_the_request_and_falls_back_to_english() -> None:
+    with use_language("ko"):
+        assert "찾지" in t("answer.nothing_found")
+    with use_language("fr"):
+        assert t("answer.nothing_found").startswith("I found nothing")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("ONDOL_LANGUAGE", "ko", "찾지"),
+        ("ONDOL_LANGUAGE", "en", "found"),
+        ("LANG", "ko_KR.UTF-8", "찾지"),
+    ],
+)
+def test_language_follows_the_environment(
+    variable: str, value: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ONDOL_LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, value)
+    assert expected in t("answer.nothing_found")

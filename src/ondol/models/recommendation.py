@@ -29,9 +29,9 @@ UNHURRIED_BYTES = 8 * 10**9
 
 _UNITS = {"": 3, "k": 1, "m": 2, "g": 3, "t": 4}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
-_TOPICS = frozenset(
-    "chat code documents english general korean math multilingual reasoning retrieval search "
-    "speed tools vision writing".split()
+_TOPICS = (
+    *("chat", "code", "korean", "long documents", "math", "old machines", "reasoning"),
+    *("reranking", "search", "search in English", "tools", "trying out", "vision", "writing"),
 )
 
 
@@ -158,4 +158,4 @@ def _rank(found: Recommendation) -> tuple[int, int, str]:
 
 
 def _topic(name: str) -> str:
-    return t(f"hardware.topic_{name}") if name in _TOPICS else name
+    return t(f"hardware.topic_{name.lower().replace(' ', '_')}") if name in _TOPICS else name

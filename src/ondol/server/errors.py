@@ -26,13 +26,20 @@ Dialect = Literal["openai", "ollama", "native"]
 
 _log = logging.getLogger("ondol.server")
 
-_STATUS_WORDS = {400: "bad_json", 404: "no_such_route", 405: "no_such_method"}
+_STATUS_WORDS = {
+    400: "server.bad_json",
+    404: "server.no_such_route",
+    405: "server.no_such_method",
+}
 _STATUS_CODES = {
     400: "invalid_request",
     404: "not_found",
     405: "method_not_allowed",
     413: "body_too_large",
 }
+
+
+_TYPES = ("str", "int", "float", "bool")
 
 
 class UnauthorizedError(OndolError):
@@ -76,7 +83,7 @@ def failure_of(error: Exception) -> Failure:
         return _invalid(error.errors())
     if isinstance(error, HTTPException):
         word = _STATUS_WORDS.get(error.status_code)
-        message = t(f"server.{word}") if word else str(error.detail)
+        message = t(word) if word else str(error.detail)
         return Failure(error.status_code, _STATUS_CODES.get(error.status_code, "error"), message)
     place = "; ".join(f"{f.filename}:{f.lineno}" for f in extract_tb(error.__traceback__)[-3:])
     _log.error("unexpected %s at %s", type(error).__name__, place)
@@ -143,10 +150,11 @@ def _invalid(problems: Sequence[Any]) -> Failure:
         return Failure(400, "invalid_request", t("server.bad_json"))
     where = [str(part) for part in problem["loc"] if part not in ("body", "query", "path")]
     # A union's branches end in the name of a type; the field is what a person wrote.
-    field = ".".join(part for part in where if "[" not in part and not part.startswith("function-"))
+    field = ".".join(part for part in where if part not in _TYPES and "[" not in part)
     if not field:
-        key = "missing_body" if problem["type"] == "missing" else "body_not_an_object"
-        return Failure(400, "invalid_request", t(f"server.{key}"))
+        missing = problem["type"] == "missing"
+        message = t("server.missing_body") if missing else t("server.body_not_an_object")
+        return Failure(400, "invalid_request", message)
     if problem["type"] == "missing":
         return Failure(422, "invalid_request", t("server.field_required", field=field), "", field)
     message = t("server.bad_field", field=field, reason=problem["msg"])

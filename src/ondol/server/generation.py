@@ -182,9 +182,11 @@ def embed(
 
 
 def _embedder(parts: Parts, model: Model, keep_alive_seconds: float | None) -> Any:
-    if model.format == "onnx":
-        return parts.embedder
-    return parts.engine(model.name, keep_alive_seconds=keep_alive_seconds)
+    if model.format == "gguf":
+        return parts.pool.engine(model.name, keep_alive_seconds=keep_alive_seconds)
+    if model.digest != parts.store.get(parts.config["models.embedding"]).digest:
+        raise UsageError(t("server.not_the_embedder", model=model.name), param="model")
+    return parts.embedder
 
 
 def _shorten(

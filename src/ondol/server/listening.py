@@ -53,6 +53,11 @@ def listen(host: str, port: int) -> socket.socket:
 
 def run(app: ASGIApp, sockets: Sequence[socket.socket], on_started: Callable[[], None]) -> None:
     """Serve ``app`` until a signal; then let running responses finish for a few seconds."""
+    asyncio.run(server_for(app, on_started).serve(sockets=list(sockets)))
+
+
+def server_for(app: ASGIApp, on_started: Callable[[], None]) -> uvicorn.Server:
+    """uvicorn as Ondol runs it. In the main thread it ends at a signal."""
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -65,8 +70,7 @@ def run(app: ASGIApp, sockets: Sequence[socket.socket], on_started: Callable[[],
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    server = _Server(config, on_started)
-    asyncio.run(server.serve(sockets=list(sockets)))
+    return _Server(config, on_started)
 
 
 class _Server(uvicorn.Server):

@@ -173,7 +173,7 @@ async def _generate(
     model = await in_thread(lambda: _find(parts, body))
     _check_think(body, "thinking" in model.capabilities)
     options = _options(body)
-    source = Source(lambda: start(parts.engine(model.name, **_loading(body)), options))
+    source = Source(lambda: start(parts.pool.engine(model.name, **_loading(body)), options))
     reply = Reply(shape, keep_thinking=body.think is not False)
     if body.stream is False:
         return await whole(request, source, reply.whole)
@@ -283,13 +283,13 @@ def _prompt(body: GenerateRequest, messages: Sequence[Message]) -> Start:
 def _embed(
     parts: Parts, body: EmbedRequest | EmbeddingsRequest, texts: Sequence[str]
 ) -> Iterator[Embedded]:
-    is_new = isinstance(body, EmbedRequest)
+    asked = body if isinstance(body, EmbedRequest) else EmbedRequest()
     return embed(
         parts,
         body.asked,
         texts,
-        dimensions=body.dimensions if isinstance(body, EmbedRequest) else None,
-        truncate=not (is_new and body.truncate is False),
+        dimensions=asked.dimensions,
+        truncate=asked.truncate is not False,
         keep_alive_seconds=parse_keep_alive(body.keep_alive),
     )
 

@@ -91,9 +91,9 @@ class Reply:
             said.append(text)
             if text or thinking:
                 line = {**head(self._shape.model), **self._shape.delta(text, thinking)}
-                yield line({**line, "done": False, **_logprobs([token])})
+                yield to_line({**line, "done": False, **_logprobs([token])})
             if token.finish_reason is not None:
-                yield line(self._last(token, "", "", "".join(said)))
+                yield to_line(self._last(token, "", "", "".join(said)))
 
     def whole(self, tokens: Iterator[Token]) -> Response:
         """One object with everything."""
@@ -144,9 +144,9 @@ def _logprobs(tokens: Sequence[Token]) -> dict[str, Any]:
     return {"logprobs": entries} if entries else {}
 
 
-def line(value: object) -> bytes:
+def to_line(value: object) -> bytes:
     return to_bytes(value) + b"\n"
 
 
 def error_line(failure: Failure) -> bytes:
-    return line(body_in("ollama", failure))
+    return to_line(body_in("ollama", failure))

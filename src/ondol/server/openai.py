@@ -126,7 +126,7 @@ def router(parts: Parts) -> APIRouter:
             lambda: find_able(parts, body.model or "", "completion", t("server.deed_chat"))
         )
         messages, options = _messages(body), _chat_options(body)
-        source = Source(lambda: parts.engine(model.name).generate(messages, options))
+        source = Source(lambda: parts.pool.engine(model.name).generate(messages, options))
         reply = ChatReply(
             body.model or "",
             has_logprobs=body.logprobs,
@@ -142,7 +142,7 @@ def router(parts: Parts) -> APIRouter:
             lambda: find_able(parts, body.model or "", "completion", t("server.deed_generate"))
         )
         prompt, options = _prompt(body), _text_options(body)
-        source = Source(lambda: parts.engine(model.name).complete(prompt, options))
+        source = Source(lambda: parts.pool.engine(model.name).complete(prompt, options))
         reply = TextReply(
             body.model or "",
             echo=prompt if body.echo else "",

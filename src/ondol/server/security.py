@@ -90,7 +90,7 @@ class Access:
         if not self.api_key:
             return True
         scheme, _, key = authorization.partition(" ")
-        same = hmac.compare_digest(key.strip().encode("latin-1"), self.api_key.encode())
+        same = hmac.compare_digest(key.strip(" \t").encode("latin-1"), self.api_key.encode())
         return same and scheme.lower() == "bearer"
 
 

@@ -61,7 +61,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("engine.gpu_layers", "ONDOL_GPU_LAYERS", -1, -1, 10_000),
     Setting("retrieval.limit", "ONDOL_SEARCH_LIMIT", 10, 1, 1000),
     Setting("retrieval.quotes", "ONDOL_QUOTES", 2, 1, 10),
-    Setting("retrieval.evidence_tokens", "ONDOL_EVIDENCE_TOKENS", 300, 50, 100_000),
+    Setting("retrieval.evidence_tokens", "ONDOL_EVIDENCE_TOKENS", 160, 50, 100_000),
     Setting("retrieval.max_file_mb", "ONDOL_MAX_FILE_MB", 64, 1, 4096),
     Setting("answer.max_tokens", "ONDOL_ANSWER_TOKENS", 96, 1, 100_000),
 )

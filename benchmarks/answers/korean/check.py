@@ -1,4 +1,5 @@
 """Check the Korean set: python3 check.py (standard library only; exit status 1 on an error)."""
+
 import json
 import re
 import sys
@@ -48,12 +49,16 @@ for q in asked:
             found = [a for a in q["answers"] if a in line]
             shared = sorted(s for s in stems(q["question"]) if s in line)
             if found and len(shared) >= 2:
-                reports.append(f"look: {q['id']} {q['question']} -> {found} in {name} with {shared}")
+                where = f"{found} in {name} with {shared}"
+                reports.append(f"look: {q['id']} {q['question']} -> {where}")
 if len(docs) < 48 or len(asked) < 90 or len(none) != 20:
     errors.append("counts are below what README.md promises")
 unused = sorted(set(docs) - {q["document"] for q in asked})
 print(*reports, *(f"ERROR {e}" for e in errors), sep="\n")
-print(f"{len(docs)} documents, {sum(len(t.split()) for t in docs.values())} words; {len(asked)} questions; "
-      f"{len(none)} unanswerable; {len(unused)} documents without a question; "
-      f"{len(reports)} to look at; {len(errors)} errors")
+print(
+    f"{len(docs)} documents, {sum(len(t.split()) for t in docs.values())} words; "
+    f"{len(asked)} questions; "
+    f"{len(none)} unanswerable; {len(unused)} documents without a question; "
+    f"{len(reports)} to look at; {len(errors)} errors"
+)
 sys.exit(bool(errors))

@@ -1,0 +1,206 @@
+"""Does the right file come first, do two quotes hold the answer, and does the model say it?
+
+Writes passages as files, adds them with the real library, asks every question through the real
+pipeline, and prints a table; --write keeps it as results.json. See README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import tempfile
+import time
+import unicodedata
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from ondol import __version__, config
+from ondol.ask import ask
+from ondol.database import IN_MEMORY
+from ondol.parts import Parts
+from ondol.retrieval.library import Library
+from ondol.retrieval.search import Candidate, match_terms, prepare, rank
+from ondol.types import Answer
+
+HERE = Path(__file__).parent
+XQUAD = HERE.parents[2] / "shared" / "data" / "xquad-en-dev"
+
+
+@dataclass(frozen=True)
+class Question:
+    text: str
+    answers: tuple[str, ...]
+    file: str
+
+
+def read_lines(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text("utf-8").splitlines() if line.strip()]
+
+
+def english(folder: Path, data: Path) -> list[Question]:
+    """Each passage becomes a file named after its id."""
+    for passage in read_lines(data / "passages.jsonl"):
+        (folder / f"{passage['id']}.txt").write_text(passage["text"], "utf-8")
+    return [
+        Question(q["question"], tuple(q["answers"]), f"{q['passage']}.txt")
+        for q in read_lines(data / "questions.jsonl")
+    ]
+
+
+def korean(folder: Path) -> list[Question]:
+    for file in (HERE / "korean" / "documents").iterdir():
+        (folder / file.name).write_text(file.read_text("utf-8"), "utf-8")
+    return [
+        Question(q["question"], tuple(q["answers"]), q["document"])
+        for q in read_lines(HERE / "korean" / "questions.jsonl")
+    ]
+
+
+def holds(text: str, answers: Iterable[str]) -> bool:
+    plain = normal(text)
+    return any(normal(answer) in plain for answer in answers)
+
+
+def normal(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def share(values: Iterable[bool]) -> float:
+    counted = list(values)
+    return round(sum(counted) / max(len(counted), 1), 4)
+
+
+def files_in_order(library: Library, candidates: Iterable[Candidate]) -> list[str]:
+    """The distinct file names behind a ranking, best first."""
+    by_id = dict(
+        library._connection.execute(
+            "SELECT c.id, d.source FROM chunks c JOIN documents d ON d.id = c.document_id"
+        ).fetchall()
+    )
+    return list(dict.fromkeys(Path(by_id[c.chunk_id]).name for c in candidates))
+
+
+def halves(library: Library, parts: Parts) -> dict[str, Callable[[str], list[str]]]:
+    """The rankings to stand beside: each half alone, and plain reciprocal rank fusion."""
+    library.search("warm")
+
+    def lexical(text: str) -> list[tuple[int, float]]:
+        found = match_terms(library._connection, prepare(text, None).terms)
+        return sorted(found.items(), key=lambda pair: -pair[1])
+
+    def dense(text: str) -> list[tuple[int, float]]:
+        vector = parts.embedder.embed([text], input_type="query")[0]
+        return library._index.search(vector, 50)
+
+    def fused(text: str) -> list[tuple[int, float]]:
+        scores: dict[int, float] = {}
+        for ranking in (lexical(text), dense(text)):
+            for place, (chunk_id, _) in enumerate(ranking, start=1):
+                scores[chunk_id] = scores.get(chunk_id, 0.0) + 1.0 / (60 + place)
+        return sorted(scores.items(), key=lambda pair: -pair[1])
+
+    def names(ranking: Callable[[str], list[tuple[int, float]]]) -> Callable[[str], list[str]]:
+        return lambda text: files_in_order(
+            library, [Candidate(i, 0.0, 0.0, s) for i, s in ranking(text)]
+        )
+
+    def hybrid(text: str) -> list[str]:
+        ranked = rank(library._connection, library._index, prepare(text, parts.embedder))
+        return files_in_order(library, ranked)
+
+    return {
+        "hybrid": hybrid,
+        "BM25 alone": names(lexical),
+        "vectors alone": names(dense),
+        "reciprocal rank fusion": names(fused),
+    }
+
+
+def retrieval(library: Library, parts: Parts, questions: list[Question]) -> dict[str, Any]:
+    rankings = {}
+    for name, search in halves(library, parts).items():
+        found = [search(q.text) for q in questions]
+        rankings[name] = {
+            "first": share(f[:1] == [q.file] for f, q in zip(found, questions, strict=True)),
+            "first_five": share(q.file in f[:5] for f, q in zip(found, questions, strict=True)),
+        }
+    evidence = [library.evidence(q.text) for q in questions]
+    pairs = list(zip(evidence, questions, strict=True))
+    return {
+        "questions": len(questions),
+        "rankings": rankings,
+        "gold_in_two_quotes": share(
+            any(holds(quote.text, q.answers) for quote in e.quotes[:2]) for e, q in pairs
+        ),
+        "gold_in_evidence": share(
+            any(holds(quote.text, q.answers) for quote in e.quotes) for e, q in pairs
+        ),
+        "said_nothing_found": share(not e.quotes for e, _ in pairs),
+    }
+
+
+def answers(parts: Parts, questions: list[Question], count: int) -> dict[str, Any]:
+    """The model's own words, on a fixed sample."""
+    sample = random.Random(0).sample(questions, min(count, len(questions)))
+    started = time.perf_counter()
+    said = []
+    for question in sample:
+        *_, last = ask(question.text, parts)
+        assert isinstance(last, Answer)
+        said.append((last, question))
+    seconds = (time.perf_counter() - started) / max(len(sample), 1)
+    return {
+        "sample": len(sample),
+        "gold_in_the_models_words": share(
+            a.route.value == "local" and holds(a.text, q.answers) for a, q in said
+        ),
+        "gold_in_two_quotes_of_the_sample": share(
+            any(holds(quote.text, q.answers) for quote in a.quotes[:2]) for a, q in said
+        ),
+        "seconds_per_answer": round(seconds, 2),
+    }
+
+
+def measure(parts: Parts, name: str, questions: list[Question], folder: Path, count: int) -> Any:
+    library = parts.open_library(IN_MEMORY)
+    report = library.add([folder])
+    assert not report.failed, report.failed
+    parts.use_library(library)
+    result = {"files": report.added, "chunks": report.chunks}
+    result |= retrieval(library, parts, questions)
+    if count:
+        result["answers"] = answers(parts, questions, count)
+    print(f"\n{name}\n{json.dumps(result, indent=2, ensure_ascii=False)}")
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=XQUAD, help="folder with XQuAD's two files")
+    parser.add_argument("--answers", type=int, default=100, help="questions the model answers")
+    parser.add_argument("--write", action="store_true", help="keep the result")
+    arguments = parser.parse_args()
+    results: dict[str, Any] = {"date": date.today().isoformat(), "ondol": __version__}
+    with Parts(config.load()) as parts:
+        results["models"] = [parts.config["models.chat"], parts.config["models.embedding"]]
+        for name, make in (
+            ("XQuAD English, half", lambda folder: english(folder, arguments.data)),
+            ("Korean, our own", korean),
+        ):
+            if name.startswith("XQuAD") and not arguments.data.exists():
+                print(f"{name}: left out, {arguments.data.name} is not here")
+                continue
+            with tempfile.TemporaryDirectory() as folder:
+                questions = make(Path(folder))
+                results[name] = measure(parts, name, questions, Path(folder), arguments.answers)
+    if arguments.write:
+        text = json.dumps(results, indent=2, ensure_ascii=False) + "\n"
+        (HERE / "results.json").write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""Fusion: a worthless half has no vote, and the index in RAM is exact."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ondol.database import IN_MEMORY, connect
+from ondol.retrieval.index import ExactIndex
+from ondol.retrieval.search import fuse, match_terms
+from ondol.retrieval.terms import terms
+
+scores = st.dictionaries(st.integers(1, 40), st.floats(0.01, 30.0), max_size=30)
+cosines = st.dictionaries(st.integers(1, 40), st.floats(-1.0, 1.0), max_size=30)
+
+
+def order(mapping: dict[int, float]) -> list[int]:
+    return sorted(mapping, key=lambda i: (-mapping[i], i))
+
+
+@given(scores, cosines)
+def test_worthless_vectors_leave_the_lexical_order(
+    lexical: dict[int, float], dense: dict[int, float]
+) -> None:
+    if lexical:
+        ids = sorted({*lexical, *dense})
+        ranked = [c.chunk_id for c in fuse(ids, lexical, dense, dense_weight=0.0)]
+        shares = {i: lexical[i] / max(lexical.values()) for i in lexical}
+        assert ranked[: len(lexical)] == order(shares)
+
+
+@given(cosines)
+def test_no_lexical_match_leaves_the_dense_order(dense: dict[int, float]) -> None:
+    ranked = [c.chunk_id for c in fuse(list(dense), {}, dense, dense_weight=0.3)]
+    assert ranked == order({i: max(c, 0.0) for i, c in dense.items()})
+
+
+@given(scores, cosines, st.floats(0.0, 1.0))
+def test_best_in_both_halves_is_first(
+    lexical: dict[int, float], dense: dict[int, float], weight: float
+) -> None:
+    ids = sorted({0, *lexical, *dense})
+    best = fuse(ids, {**lexical, 0: 31.0}, {**dense, 0: 1.0}, weight)[0]
+    assert best.chunk_id == 0
+    assert best.score == pytest.approx(1.0)
+
+
+def test_terms_with_quotes_and_operators_are_only_words() -> None:
+    connection = connect(IN_MEMORY)
+    connection.execute("INSERT INTO chunk_terms (rowid, terms) VALUES (1, 'near and or not')")
+    assert match_terms(connection, ['"', "NEAR", "a*", "OR", ")"]) != {}
+    assert match_terms(connection, []) == {}
+
+
+def test_rare_term_outweighs_a_common_one() -> None:
+    connection = connect(IN_MEMORY)
+    for number in range(20):
+        text = "the contract is signed" + (" in Vienna" if number == 7 else "")
+        connection.execute(
+            "INSERT INTO chunk_terms (rowid, terms) VALUES (?, ?)", (number, " ".join(terms(text)))
+        )
+    found = match_terms(connection, terms("contract Vienna"))
+    assert max(found, key=lambda i: found[i]) == 7
+
+
+def unit_rows(random: np.random.Generator, count: int) -> np.ndarray:
+    rows = random.normal(size=(count, 8)).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 60), st.integers(1, 20), st.data())
+def test_index_equals_a_plain_scan_after_any_removal(
+    seed: int, count: int, limit: int, data: st.DataObject
+) -> None:
+    random = np.random.default_rng(seed)
+    rows = unit_rows(random, count)
+    index = ExactIndex(8)
+    index.add(list(range(count // 2)), rows[: count // 2])
+    index.add(list(range(count // 2, count)), rows[count // 2 :])
+    gone = data.draw(st.lists(st.integers(0, 70), unique=True, max_size=60))
+    index.remove(gone)
+    kept = [i for i in range(count) if i not in gone]
+    query = unit_rows(random, 1)[0]
+    expected = sorted(((i, float(rows[i] @ query)) for i in kept), key=lambda pair: -pair[1])
+    found = index.search(query, limit)
+    assert [i for i, _ in found] == [i for i, _ in expected[:limit]]
+    assert index.scores(query, [*kept, 999]).keys() == set(kept)
+    if kept:
+        mean, deviation = index.background(query)
+        values = [score for _, score in expected]
+        assert mean == pytest.approx(np.mean(values), abs=1e-4)
+        assert deviation == pytest.approx(np.std(values), abs=1e-3)

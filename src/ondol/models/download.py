@@ -153,7 +153,8 @@ class _Download:
             self._start_over(t("models.changed"))
 
     def _total(self, version: Version) -> int | None:
-        return self._wanted.size_bytes if version.total_bytes is None else version.total_bytes
+        known = self._wanted.size_bytes
+        return version.total_bytes if known is None else known
 
     def _start_over(self, why: str) -> None:
         discard(self._partial)

@@ -80,7 +80,10 @@ def to_json(model: Model) -> bytes:
 
 def from_json(raw: bytes) -> Model:
     """The model ``raw`` describes; ValueError unless every field is what it must be."""
-    fields = json.loads(raw)
+    try:
+        fields = json.loads(raw)
+    except RecursionError as error:
+        raise ValueError("nesting") from error
     if not isinstance(fields, dict) or fields.pop("version", None) != VERSION:
         raise ValueError("version")
     try:

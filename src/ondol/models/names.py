@@ -45,6 +45,8 @@ def normalize(name: str) -> str:
     if is_reference(text):
         if text.startswith("hf:"):
             raise UsageError(t("models.bad_hub_name", name=text), t("models.bad_hub_name_hint"))
+        if text.startswith(("http://", "https://")) and not _has_host(text):
+            raise UsageError(t("models.bad_name", name=text), t("models.bad_name_hint"))
         return text
     model, _, tag = text.lower().partition(":")
     tag = tag or "latest"
@@ -83,6 +85,14 @@ def quantisation(text: str) -> str | None:
     """The quantisation a file name ends with, in capitals: ``Q4_K_M``, ``UD-Q4_K_XL``, ``BF16``."""
     found = _QUANTISATION.findall(text)
     return str(found[-1]).upper() if found else None
+
+
+def _has_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _hub_tag(tag: str | None) -> str:

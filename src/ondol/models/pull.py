@@ -170,13 +170,15 @@ class _Pull:
         largest_first = sorted(offer.files, key=lambda f: -(f.size_bytes or 0))
         fetched = {file.name: self._fetch(source, file) for file in largest_first}
         staged = [fetched[file.name] for file in offer.files]
-        staged += self._convert(staged)
-        self.report.say("writing manifest")
         try:
+            staged += self._convert(staged)
+            self.report.say("writing manifest")
             return self.store.add(self.target, staged, self._about(offer))
         except BlobVanishedError:
             raise
-        except InvalidModelError:
+        except InvalidModelError as error:
+            if not all(part.path.exists() for part in staged):
+                raise BlobVanishedError(t("models.vanished", name=self.target)) from error
             # Verified and still no model: it will not get better by keeping it.
             for part in staged:
                 if part.path.name.startswith("partial-"):

@@ -57,7 +57,7 @@ def load(partial: Path) -> Version:
     """What ``partial`` is a part of; nothing, when that was not noted."""
     try:
         return Version(**json.loads(sidecar(partial).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return Version()
 
 

@@ -170,7 +170,8 @@ def _default_endpoint() -> str:
     _quiet()
     from huggingface_hub import constants
 
-    return str(constants.ENDPOINT)
+    # Not constants.ENDPOINT, which is what HF_ENDPOINT was when the library was imported.
+    return str(constants.HUGGINGFACE_CO_URL_HOME).rstrip("/")
 
 
 def _api(endpoint: str) -> HfApi:
@@ -201,5 +202,5 @@ def _as_sentences(where: str) -> Iterator[None]:
             again = retry_after(error.response.headers)
             raise TryAgainError(t("models.status", status=status), again) from error
         raise refused(status, where) from error
-    except ValueError as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DownloadError(t("models.not_a_hub", where=where), t("models.failed_hint")) from error

@@ -18,6 +18,7 @@ from importlib.resources import files
 LANGUAGES = ("en", "ko")
 
 _request_language: ContextVar[str | None] = ContextVar("ondol_language", default=None)
+_chosen_language: list[str] = []
 
 
 def t(key: str, **values: object) -> str:
@@ -33,6 +34,12 @@ def language() -> str:
     return _request_language.get() or _process_language()
 
 
+def speak(code: str) -> None:
+    """Make ``code`` the language of the whole process, as the setting ``language`` asks; ``auto``
+    and unknown ones leave it to the environment."""
+    _chosen_language[:] = [code] if code in LANGUAGES else []
+
+
 @contextmanager
 def use_language(code: str) -> Iterator[None]:
     """Speak ``code`` inside the block; anything but a known language means English."""
@@ -44,6 +51,8 @@ def use_language(code: str) -> Iterator[None]:
 
 
 def _process_language() -> str:
+    if _chosen_language:
+        return _chosen_language[0]
     for name in ("ONDOL_LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):
         value = os.environ.get(name, "")
         if value and value != "auto":

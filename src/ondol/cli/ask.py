@@ -1,0 +1,102 @@
+"""``ondol ask``: a question, answered from the library, from files just named, or from stdin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ondol.cli import stdin
+from ondol.cli.answers import show_answer
+from ondol.cli.command import command, model_option, option, pass_output
+from ondol.cli.house import house
+from ondol.cli.output import Output, clean
+from ondol.errors import UsageError
+from ondol.i18n import t
+from ondol.types import GenerateOptions
+
+if TYPE_CHECKING:
+    from ondol.ask import Event
+    from ondol.parts import Parts
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked, about what, and how to answer."""
+
+    text: str
+    model: str
+    options: GenerateOptions
+    paths: tuple[Path, ...]
+    piped: str
+
+
+@command("ask")
+@click.argument("question", required=False)
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
+@model_option()
+@option("--max-tokens", key="max_tokens", type=click.IntRange(1), metavar="N")
+@option("--temperature", key="temperature", type=click.FloatRange(0, 2), metavar="X")
+@option("--seed", key="seed", type=click.IntRange(0), metavar="N")
+@option("--verbose", key="verbose", is_flag=True)
+@pass_output
+def ask(
+    output: Output,
+    question: str | None,
+    paths: tuple[Path, ...],
+    model: str | None,
+    max_tokens: int | None,
+    temperature: float | None,
+    seed: int | None,
+    verbose: bool,
+) -> None:
+    with house(output, models_chat=model) as parts:
+        piped = stdin.read_piped(parts.config["retrieval.max_file_mb"] << 20)
+        asked = Question(
+            text=question or piped,
+            model=parts.config["models.chat"],
+            options=GenerateOptions(max_tokens=max_tokens, temperature=temperature, seed=seed),
+            paths=paths,
+            piped=piped if question else "",
+        )
+        if not asked.text.strip():
+            raise UsageError(t("cli.no_question"), t("cli.no_question_hint"))
+        with closing(_events(asked, parts, output)) as events:
+            show_answer(events, output, parts.num_quotes, verbose=verbose)
+    if paths:
+        output.note(t("cli.keep_hint", paths=" ".join(clean(str(path)) for path in paths)))
+
+
+def _events(asked: Question, parts: Parts, output: Output) -> Iterator[Event]:
+    from ondol.ask import ask as answer
+    from ondol.cli import remote
+
+    if asked.paths or asked.piped:
+        _open_folder(asked, parts, output)
+    elif server := remote.find(parts.config):
+        yield from server.ask(asked.text, asked.model, asked.options)
+        return
+    # An unknown name is said now, and not after the documents have been searched.
+    parts.store.get(asked.model)
+    with closing(answer(asked.text, parts, model=asked.model, options=asked.options)) as events:  # type: ignore[type-var]
+        yield from events
+
+
+def _open_folder(asked: Question, parts: Parts, output: Output) -> None:
+    """Answer from the named files and stdin alone; nothing of them is kept."""
+    from ondol.cli.documents import nothing_read
+    from ondol.cli.ingesting import add_with_progress
+    from ondol.database import IN_MEMORY
+
+    library = parts.open_library(IN_MEMORY)
+    parts.use_library(library)
+    if asked.piped:
+        library.add_text(stdin.NAME, asked.piped)
+    if asked.paths:
+        report = add_with_progress(library, asked.paths, output)
+        if report.failed and not (report.added or asked.piped):
+            raise nothing_read(asked.paths)

@@ -1,0 +1,152 @@
+"""``ondol run``: a conversation with a model, one answer or many."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import click
+
+from ondol.ask import gather
+from ondol.cli import stdin
+from ondol.cli.answers import Text, show_timings
+from ondol.cli.command import command, model_argument, option, pass_output
+from ondol.cli.house import house
+from ondol.cli.output import Output
+from ondol.errors import UsageError
+from ondol.i18n import t
+from ondol.json import usage_json
+from ondol.types import Completion, GenerateOptions, Message, Token
+
+if TYPE_CHECKING:
+    from ondol.parts import Parts
+
+
+class Talker(Protocol):
+    """Whoever continues a conversation: an engine here, or a running server."""
+
+    def __call__(self, messages: list[Message], options: GenerateOptions) -> Iterator[Token]: ...
+
+
+@dataclass(slots=True)
+class Conversation:
+    """What was said so far, and who answers."""
+
+    model: str
+    talk: Talker
+    options: GenerateOptions
+    messages: list[Message] = field(default_factory=list)
+
+    def reply(self, prompt: str) -> Iterator[Token]:
+        """The model's words; the turn is remembered, cut short or not, unless it failed."""
+        turn = [*self.messages, Message("user", prompt)]
+        said: list[Token] = []
+        tokens = self.talk(turn, self.options)
+        try:
+            for token in tokens:
+                said.append(token)
+                yield token
+        finally:
+            close = getattr(tokens, "close", None)
+            if close is not None:
+                close()
+            if said:
+                self.messages = [*turn, Message("assistant", gather(said).text)]
+
+    def clear(self) -> None:
+        """Forget everything but the instructions."""
+        self.messages = [m for m in self.messages if m.role == "system"]
+
+
+@command("run")
+@model_argument(name="model", required=False)
+@click.argument("prompt", nargs=-1, metavar="[PROMPT]...")
+@option("--system", key="system", metavar="TEXT")
+@option("--max-tokens", key="max_tokens", type=click.IntRange(1), metavar="N")
+@option("--temperature", key="temperature", type=click.FloatRange(0, 2), metavar="X")
+@option("--seed", key="seed", type=click.IntRange(0), metavar="N")
+@option("--verbose", key="verbose", is_flag=True)
+@pass_output
+def run(
+    output: Output,
+    model: str | None,
+    prompt: tuple[str, ...],
+    system: str | None,
+    max_tokens: int | None,
+    temperature: float | None,
+    seed: int | None,
+    verbose: bool,
+) -> None:
+    options = GenerateOptions(max_tokens=max_tokens, temperature=temperature, seed=seed)
+    with house(output, models_chat=model) as parts:
+        piped = stdin.read_piped(parts.config["retrieval.max_file_mb"] << 20)
+        text = "\n\n".join(part for part in (" ".join(prompt), piped) if part)
+        if not text and (output.json or not stdin.is_terminal()):
+            raise UsageError(t("cli.no_prompt"), t("cli.no_prompt_hint"))
+        talking = _begin(parts, system, options, output)
+        if text:
+            _answer_once(talking, text, output, verbose)
+        else:
+            from ondol.cli.repl import converse
+
+            converse(talking, output, verbose=verbose)
+
+
+def show_reply(
+    talking: Conversation, prompt: str, output: Output, *, verbose: bool = False
+) -> None:
+    """Stream the answer to ``prompt``. Ctrl-C stops the model and is passed on."""
+    text, started, first = Text(output), time.perf_counter(), None
+    token = Token("")
+    with closing(talking.reply(prompt)) as tokens:  # type: ignore[type-var]
+        try:
+            for token in tokens:
+                if first is None and token.text:
+                    first = time.perf_counter() - started
+                text.show(token)
+        finally:
+            text.end()
+    if verbose and token.usage:
+        show_timings(token.usage, first, time.perf_counter() - started, output)
+
+
+def _begin(
+    parts: Parts, system: str | None, options: GenerateOptions, output: Output
+) -> Conversation:
+    """A conversation with the configured model, which is fetched if the catalogue knows it."""
+    from ondol.cli import remote
+    from ondol.cli.pulling import ensure_model
+
+    model = ensure_model(parts, parts.config["models.chat"], output)
+    if "completion" not in model.capabilities:
+        raise UsageError(t("cli.cannot_chat", name=model.name), t("cli.cannot_chat_hint"))
+    server = remote.find(parts.config)
+
+    def talk(messages: list[Message], options: GenerateOptions) -> Iterator[Token]:
+        if server is not None:
+            return server.chat(model.name, messages, options)
+        return parts.engine(model.name).generate(messages, options)
+
+    return Conversation(model.name, talk, options, [Message("system", system)] if system else [])
+
+
+def _answer_once(talking: Conversation, prompt: str, output: Output, verbose: bool) -> None:
+    if not output.json:
+        show_reply(talking, prompt, output, verbose=verbose)
+        return
+    started = time.perf_counter()
+    completion = gather(list(talking.reply(prompt)))
+    output.emit(_reply_json(talking.model, completion, time.perf_counter() - started))
+
+
+def _reply_json(model: str, completion: Completion, seconds: float) -> dict[str, object]:
+    return {
+        "answer": completion.text.strip(),
+        "model": model,
+        "finish_reason": completion.finish_reason,
+        "usage": usage_json(completion.usage),
+        "seconds": {"total": round(seconds, 4)},
+    }

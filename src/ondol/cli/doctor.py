@@ -1,0 +1,58 @@
+"""``ondol doctor``: what is missing on this machine, and how to get it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from ondol.cli.command import command, pass_output
+from ondol.cli.house import house
+from ondol.cli.output import Output
+from ondol.i18n import t
+
+if TYPE_CHECKING:
+    from ondol.models.doctor import Check
+    from ondol.parts import Parts
+
+MARKS = {True: ("✓", "green"), False: ("✗", "red"), None: ("–", "yellow")}
+
+
+@command("doctor")
+@pass_output
+def doctor(output: Output) -> None:
+    with house(output) as parts:
+        checks = _diagnose(parts)
+    is_well = all(check.ok is not False for check in checks)
+    if output.json:
+        output.emit({"ok": is_well, "checks": [asdict(check) for check in checks]})
+    for check in [] if output.json else checks:
+        mark, colour = MARKS[check.ok]
+        if not (output.quiet and check.ok):
+            output.line(f"{click.style(mark, fg=colour)} {check.sentence}")
+            if check.hint:
+                output.line(f"  {t('cli.hint', hint=check.hint)}", dim=True)
+    click.get_current_context().exit(0 if is_well else 1)
+
+
+def _diagnose(parts: Parts) -> list[Check]:
+    from ondol import paths
+    from ondol.models.doctor import diagnose
+    from ondol.models.hardware import machine
+    from ondol.server.background import running
+
+    def missing() -> list[str]:
+        here = {model.name for model in parts.store.list()}
+        wanted = (parts.config["models.chat"], parts.config["models.embedding"])
+        return [name for name in wanted if name not in here]
+
+    return diagnose(
+        machine=machine(),
+        models_dir=parts.config.models_dir,
+        data_dir=paths.data_dir(),
+        missing_models=missing,
+        host=parts.config["server.host"],
+        port=parts.config["server.port"],
+        ondol_answers=lambda: running() is not None,
+    )

@@ -1,0 +1,136 @@
+"""``ondol add``, ``search`` and ``forget``: the owner's library."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ondol.cli.command import command, option, pass_output
+from ondol.cli.house import house
+from ondol.cli.output import Output, clean, one_line, place
+from ondol.errors import DocumentError
+from ondol.i18n import t
+from ondol.json import hit_json
+
+if TYPE_CHECKING:
+    from ondol.parts import Parts
+    from ondol.retrieval.ingest import AddReport
+
+EXCERPT_LETTERS = 240
+
+
+@command("add")
+@click.argument(
+    "paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path)
+)
+@option("--collection", key="collection", default="default", metavar="NAME")
+@pass_output
+def add(output: Output, paths: tuple[Path, ...], collection: str) -> None:
+    from ondol.cli.ingesting import add_with_progress
+
+    with house(output) as parts:
+        report = add_with_progress(parts.library, paths, output, collection)
+    is_in_vain = report.failed and not (report.added or report.updated or report.unchanged)
+    if output.json:
+        output.emit(asdict(report))
+        click.get_current_context().exit(DocumentError.exit_code if is_in_vain else 0)
+    output.line(_summary(report))
+    if is_in_vain:
+        raise nothing_read(paths)
+    output.note(t("cli.add_hint"))
+
+
+@command("search")
+@click.argument("query")
+@option("--limit", key="limit", type=click.IntRange(1, 1000), metavar="N")
+@pass_output
+def search(output: Output, query: str, limit: int | None) -> None:
+    with house(output, retrieval_limit=limit) as parts:
+        hits = _search(parts, query)
+    if output.json:
+        output.emit({"hits": hits})
+        return
+    for hit in hits:
+        if output.quiet:
+            output.line(clean(hit["source"]))
+        else:
+            _show_hit(hit, output)
+    if not hits:
+        output.note(t("answer.nothing_found"))
+        output.note(t("cli.hint", hint=t("answer.nothing_found_hint")))
+
+
+@command("forget")
+@click.argument(
+    "paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path)
+)
+@pass_output
+def forget(output: Output, paths: tuple[Path, ...]) -> None:
+    with house(output) as parts:
+        receipt = parts.library.forget(paths)
+    if output.json:
+        output.emit(asdict(receipt))
+    else:
+        output.line(t("cli.forgotten", documents=receipt.documents, chunks=receipt.chunks))
+
+
+def nothing_read(paths: Sequence[Path]) -> DocumentError:
+    """None of the files could be read."""
+    names = ", ".join(str(path) for path in paths)
+    return DocumentError(t("cli.nothing_read", paths=names), t("cli.nothing_read_hint"))
+
+
+def list_documents(output: Output) -> None:
+    """The table of ``ondol list --documents``."""
+    from ondol.models.blobs import readable_size
+
+    with house(output) as parts:
+        documents = parts.library.documents()
+    if output.json:
+        output.emit({"documents": [asdict(document) for document in documents]})
+        return
+    rows = [
+        (
+            d.source if output.quiet else place(d.source),
+            str(d.num_chunks),
+            readable_size(d.size_bytes),
+            d.collection,
+            d.added_at[:10],
+        )
+        for d in documents
+    ]
+    columns = ("source", "chunks", "size", "collection", "added")
+    output.table([t(f"cli.column_{name}") for name in columns], rows)
+    if not rows:
+        output.note(t("cli.no_documents"))
+
+
+def _search(parts: Parts, query: str) -> list[dict[str, Any]]:
+    from ondol.cli import remote
+
+    limit = parts.config["retrieval.limit"]
+    server = remote.find(parts.config)
+    if server is not None:
+        return server.search(query, limit)
+    return [hit_json(hit) for hit in parts.library.search(query, limit=limit)]
+
+
+def _show_hit(hit: dict[str, Any], output: Output) -> None:
+    where = place(hit["source"], hit["page"])
+    heading = f"  {one_line(hit['heading'])}" if hit["heading"] else ""
+    output.line(f"{click.style(str(hit['rank']), bold=True)}  {where}{heading}")
+    text = one_line(hit["text"])
+    cut = text[:EXCERPT_LETTERS].rsplit(" ", 1)[0] + " …" if len(text) > EXCERPT_LETTERS else text
+    output.line(f"   {cut}", dim=True)
+
+
+def _summary(report: AddReport) -> str:
+    numbers = {"added": report.added, "updated": report.updated, "unchanged": report.unchanged}
+    parts = [t(f"cli.count_{name}", count=count) for name, count in numbers.items() if count]
+    if report.failed:
+        parts.append(t("cli.count_skipped", count=len(report.failed)))
+    return ", ".join(parts) if parts else t("cli.no_files")

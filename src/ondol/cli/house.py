@@ -1,0 +1,36 @@
+"""Opens the house for one command: configuration, parts, log; and closes it however it ends."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ondol.cli.output import Output
+
+if TYPE_CHECKING:
+    from ondol.parts import Parts
+
+
+@contextmanager
+def house(output: Output, **flags: object) -> Iterator[Parts]:
+    """The parts, with ``flags`` (``server_port=…`` is ``server.port``) above all other settings.
+
+    Engines are stopped when the block ends, by an exception or a signal too.
+    """
+    from ondol.config import load
+    from ondol.parts import Parts
+
+    keep_log(logging.DEBUG if output.debug else logging.CRITICAL)
+    named = {name.replace("_", ".", 1): value for name, value in flags.items()}
+    with Parts(load().with_flags(named)) as parts:
+        yield parts
+
+
+def keep_log(level: int) -> None:
+    """Send the log to stderr from ``level`` on."""
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # Below that, other people's libraries log what they send.
+    logging.getLogger("ondol").setLevel(level)
+    logging.getLogger().setLevel(max(level, logging.WARNING))

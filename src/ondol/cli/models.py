@@ -1,0 +1,182 @@
+"""``ondol pull``, ``list``, ``show``, ``cp`` and ``rm``: the models on this machine."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ondol.cli.command import command, model_argument, option, pass_output
+from ondol.cli.house import house
+from ondol.cli.output import Output
+from ondol.errors import ModelError
+from ondol.i18n import t
+
+if TYPE_CHECKING:
+    from ondol.models.store import Model
+
+
+@command("pull")
+@click.argument("name", shell_complete=lambda c, p, i: _catalogue_names(i))
+@pass_output
+def pull(output: Output, name: str) -> None:
+    from ondol.cli.pulling import pull_with_progress
+
+    with house(output) as parts:
+        model = pull_with_progress(parts, name, output)
+    if output.json:
+        output.emit(model_json(model))
+        return
+    from ondol.models.blobs import readable_size
+
+    output.line(t("cli.pulled", name=model.name, size=readable_size(model.size_bytes)))
+    output.note(t(f"cli.pulled_hint_{model.kind}", name=model.name))
+
+
+@command("list")
+@option("--documents", key="documents", is_flag=True)
+@pass_output
+def list_models(output: Output, documents: bool) -> None:
+    from ondol.cli.documents import list_documents
+    from ondol.models.blobs import readable_size
+
+    if documents:
+        list_documents(output)
+        return
+    with house(output) as parts:
+        models = parts.store.list()
+        damaged = parts.store.damaged()
+    if output.json:
+        output.emit({"models": [model_json(model) for model in models]})
+        return
+    rows = [
+        (
+            model.name,
+            readable_size(model.size_bytes),
+            model.quantization or "–",
+            f"{model.context_length:,}" if model.context_length else "–",
+            _age(model.modified_at),
+        )
+        for model in models
+    ]
+    columns = ("name", "size", "quantization", "context", "modified")
+    output.table([t(f"cli.column_{name}") for name in columns], rows)
+    for path in damaged:
+        output.warn(t("cli.damaged_model", path=path))
+    if not rows:
+        output.note(t("cli.no_models"))
+
+
+@command("show")
+@model_argument()
+@pass_output
+def show(output: Output, name: str) -> None:
+    from ondol.models.blobs import readable_size
+
+    with house(output) as parts:
+        model = parts.store.get(name)
+        files = [
+            {"role": f.role, "name": f.name, "digest": f.digest, "size_bytes": f.size_bytes}
+            for f in model.files
+        ]
+    if output.json:
+        output.emit({**model_json(model), "files": files})
+        return
+    for key, value in _facts(model):
+        output.line(f"{click.style(t(f'cli.fact_{key}'), bold=True)}: {value}")
+    for file in model.files:
+        output.line(f"  {file.name}  {readable_size(file.size_bytes)}  {file.digest}", dim=True)
+
+
+@command("cp")
+@model_argument(name="source")
+@click.argument("destination")
+@pass_output
+def cp(output: Output, source: str, destination: str) -> None:
+    with house(output) as parts:
+        model = parts.store.copy(source, destination)
+    if output.json:
+        output.emit(model_json(model))
+    else:
+        output.line(t("cli.copied", source=source, destination=model.name))
+
+
+@command("rm")
+@model_argument(name="names", nargs=-1, required=True, metavar="NAME...")
+@pass_output
+def rm(output: Output, names: tuple[str, ...]) -> None:
+    from ondol.cli import remote
+    from ondol.models.blobs import readable_size
+
+    removed = []
+    with house(output) as parts:
+        server = remote.find(parts.config)
+        for name in names:
+            if server is not None:
+                # Otherwise the running server would go on answering with it.
+                with suppress(ModelError):
+                    server.unload(name)
+            freed_bytes = parts.store.remove(name)
+            removed.append({"name": name, "freed_bytes": freed_bytes})
+            if not output.json:
+                size = readable_size(freed_bytes)
+                output.line(name if output.quiet else t("cli.removed", name=name, size=size))
+    if output.json:
+        output.emit({"removed": removed})
+
+
+def model_json(model: Model) -> dict[str, Any]:
+    """A model as the API lists it (see ``GET /ondol/v1/models``)."""
+    return {
+        "name": model.name,
+        "kind": model.kind,
+        "format": model.format,
+        "digest": model.digest,
+        "size_bytes": model.size_bytes,
+        "modified_at": model.modified_at.isoformat(),
+        "family": model.family,
+        "parameters": model.parameters,
+        "quantization": model.quantization,
+        "context_length": model.context_length,
+        "embedding_length": model.embedding_length,
+        "licence": model.licence,
+        "source": model.source,
+        "capabilities": list(model.capabilities),
+    }
+
+
+def _facts(model: Model) -> list[tuple[str, str]]:
+    from ondol.models.blobs import readable_size
+
+    known = {
+        "name": model.name,
+        "kind": model.kind,
+        "family": model.family,
+        "parameters": f"{model.parameters:,}" if model.parameters else "",
+        "quantization": model.quantization,
+        "context": f"{model.context_length:,}" if model.context_length else "",
+        "dimensions": f"{model.embedding_length:,}" if model.embedding_length else "",
+        "size": readable_size(model.size_bytes),
+        "format": model.format,
+        "licence": model.licence,
+        "source": model.source,
+        "digest": model.digest,
+    }
+    return [(key, value) for key, value in known.items() if value]
+
+
+def _age(moment: datetime) -> str:
+    """``3 days ago``."""
+    seconds = max(0, (datetime.now(moment.tzinfo) - moment).total_seconds())
+    for unit, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= length:
+            return t(f"cli.age_{unit}", count=int(seconds // length))
+    return t("cli.age_now")
+
+
+def _catalogue_names(incomplete: str) -> list[str]:
+    from ondol.models import catalog
+
+    return [entry.name for entry in catalog.load() if entry.name.startswith(incomplete)]

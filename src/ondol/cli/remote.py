@@ -1,0 +1,207 @@
+"""A client of the running server, so that the model it has loaded answers: documented endpoints
+only (docs/api.md).
+
+Gives the same events, tokens and errors as the house itself. An error the server sends is raised
+as the class that has its code.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
+
+from ondol.errors import EngineCrashedError, OndolError
+from ondol.i18n import language, t
+from ondol.types import (
+    Answer,
+    Confidence,
+    Evidence,
+    FinishReason,
+    GenerateOptions,
+    Message,
+    Quote,
+    Route,
+    Seconds,
+    Token,
+    Usage,
+)
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from ondol.ask import Event
+    from ondol.config import Config
+
+CONNECT_SECONDS = 5.0
+
+
+def find(config: Config) -> Server | None:
+    """The running server of this user, if there is one."""
+    from ondol.server.background import running
+
+    info = running()
+    return Server(info.url, config["server.api_key"]) if info else None
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running Ondol."""
+
+    url: str
+    api_key: str = ""
+
+    def ask(self, question: str, model: str, options: GenerateOptions) -> Iterator[Event]:
+        """What ``ondol.ask.ask`` yields. Closing the iterator stops the engine."""
+        body = {"question": question, "model": model, "options": _given(options)}
+        with self._stream("/ondol/v1/ask", body) as events:
+            for name, data in events:
+                if name == "evidence":
+                    yield Evidence(quotes=tuple(Quote(**quote) for quote in data["quotes"]))
+                elif name == "token":
+                    yield Token(data["text"], reasoning=data["reasoning"])
+                elif name == "answer":
+                    yield answer_of(data)
+                else:
+                    raise error_of(data)
+
+    def chat(
+        self, model: str, messages: Sequence[Message], options: GenerateOptions
+    ) -> Iterator[Token]:
+        """What an engine's ``generate`` yields."""
+        body = {
+            "model": model,
+            "messages": [{"role": m.role, "content": m.content} for m in messages],
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            **_given(options),
+        }
+        last = Token("", finish_reason="stop", usage=Usage())
+        with self._stream("/v1/chat/completions", body) as events:
+            for _, data in events:
+                if "error" in data:
+                    raise error_of(data)
+                if data.get("usage"):
+                    last = replace(last, usage=_usage(data["usage"]))
+                for choice in data["choices"]:
+                    yield from _tokens(choice["delta"])
+                    if choice["finish_reason"]:
+                        reason = cast(FinishReason, choice["finish_reason"])
+                        last = replace(last, finish_reason=reason)
+        yield last
+
+    def search(self, query: str, limit: int) -> list[dict[str, Any]]:
+        """Hits in the form of ``ondol.json.hit_json``."""
+        body = {"query": query, "limit": limit}
+        return list(self._request("POST", "/ondol/v1/search", body)["hits"])
+
+    def loaded(self) -> list[dict[str, Any]]:
+        """The models in memory."""
+        return list(self._request("GET", "/ondol/v1/loaded")["loaded"])
+
+    def unload(self, model: str) -> bool:
+        """Free a model's memory; False when it was not loaded."""
+        return bool(self._request("DELETE", "/ondol/v1/loaded", {"model": model})["stopped"])
+
+    def _request(self, method: str, path: str, body: object = None) -> Any:
+        with self._client() as client:
+            response = client.request(method, path, json=body)
+            if response.is_error:
+                raise _refusal(response)
+            return response.json()
+
+    @contextmanager
+    def _stream(self, path: str, body: object) -> Iterator[Iterator[tuple[str, Any]]]:
+        with self._client() as client, client.stream("POST", path, json=body) as response:
+            if response.is_error:
+                response.read()
+                raise _refusal(response)
+            yield _events(response.iter_lines())
+
+    @contextmanager
+    def _client(self) -> Iterator[httpx2.Client]:
+        import httpx2
+
+        headers = {"Accept-Language": language()}
+        if self.api_key:
+            headers["Authorization"] = f"Bearer {self.api_key}"
+        # A model may take minutes to load; the person has Ctrl-C.
+        timeout = httpx2.Timeout(None, connect=CONNECT_SECONDS)
+        try:
+            with httpx2.Client(
+                base_url=self.url, headers=headers, timeout=timeout, trust_env=False
+            ) as client:
+                yield client
+        except httpx2.HTTPError as error:
+            raise EngineCrashedError(t("cli.server_gone"), t("cli.server_gone_hint")) from error
+
+
+def answer_of(data: Mapping[str, Any]) -> Answer:
+    """The answer that ``ondol.json.answer_json`` wrote."""
+    confidence = data["confidence"]
+    return Answer(
+        text=data["answer"],
+        quotes=tuple(Quote(**quote) for quote in data["quotes"]),
+        citations=tuple(data["citations"]),
+        confidence=Confidence(**confidence) if confidence else None,
+        route=Route(data["route"]),
+        reasons=tuple(data["reasons"]),
+        usage=_usage(data["usage"]),
+        seconds=Seconds(**data["seconds"]),
+        model=data["model"],
+    )
+
+
+def error_of(body: Any) -> OndolError:
+    """The error in a body of either dialect."""
+    error = body["error"] if isinstance(body, dict) and isinstance(body.get("error"), dict) else {}
+    code = str(error.get("code"))
+    made = _classes(OndolError).get(code, OndolError)(
+        str(error.get("message") or t("cli.server_gone")), str(error.get("hint") or "")
+    )
+    made.code = code if error else made.code
+    return made
+
+
+def _classes(root: type[OndolError]) -> dict[str, type[OndolError]]:
+    """Error code to class; of two with one code the one nearer the root."""
+    found: dict[str, type[OndolError]] = {}
+    for child in root.__subclasses__():
+        found.update(_classes(child))
+    return {**found, root.code: root}
+
+
+def _refusal(response: httpx2.Response) -> OndolError:
+    try:
+        return error_of(response.json())
+    except ValueError:
+        return error_of(None)
+
+
+def _events(lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
+    """(name, data) of each server-sent event, up to ``[DONE]``."""
+    name = ""
+    for line in lines:
+        field, _, value = line.partition(": ")
+        if field == "event":
+            name = value
+        elif field == "data" and value != "[DONE]":
+            yield name, json.loads(value)
+
+
+def _tokens(delta: Mapping[str, Any]) -> Iterator[Token]:
+    if delta.get("reasoning"):
+        yield Token(delta["reasoning"], reasoning=True)
+    if delta.get("content"):
+        yield Token(delta["content"])
+
+
+def _usage(data: Mapping[str, Any]) -> Usage:
+    return Usage(data["prompt_tokens"], data["completion_tokens"])
+
+
+def _given(options: GenerateOptions) -> dict[str, Any]:
+    values = {name: getattr(options, name) for name in ("max_tokens", "temperature", "seed")}
+    return {name: value for name, value in values.items() if value is not None}

@@ -221,6 +221,49 @@ def test_folder_that_cannot_be_made_is_a_storage_error(tmp_path: Path, server: S
     assert caught.value.hint
 
 
+ON_A_SMALL_DISK = """
+mkdir -p "$0" && mount -t tmpfs -o "$1" none "$0" || exit 99
+shift; exec "$@"
+"""
+IN_WORDS = """
+import sys
+from pathlib import Path
+from ondol.egress import Egress
+from ondol.errors import StorageError
+from ondol.models.pull import pull
+from ondol.models.store import ModelStore
+try:
+    pull(sys.argv[2], ModelStore(Path(sys.argv[1])), Egress())
+except StorageError as error:
+    print(error.message, "|", error.hint)
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "length", "words"),
+    [
+        ("size=300k", True, "There is not enough room"),
+        ("size=300k", False, "The disk is full"),
+        ("ro", True, "cannot be written"),
+    ],
+)
+def test_full_or_read_only_disk_is_a_storage_error(
+    tmp_path: Path, server: Server, options: str, length: bool, words: str
+) -> None:
+    server.add("/m.gguf", tiny_gguf(2_000_000), length=length)
+    folder, name = str(tmp_path / "disk"), f"{server.url}/m.gguf"
+    shell = ["unshare", "-rm", "sh", "-c", ON_A_SMALL_DISK, folder, options]
+    child = [sys.executable, "-c", IN_WORDS, f"{folder}/models", name]
+    try:
+        done = subprocess.run([*shell, *child], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("there is no unshare here")
+    if done.returncode == 99 or "unshare:" in done.stderr:
+        pytest.skip("this user may not mount a small disk")
+    assert words in done.stdout, done.stderr
+    assert done.stdout.strip().rpartition("|")[2]
+
+
 PULL = """
 import sys
 from pathlib import Path
@@ -288,3 +331,13 @@ def test_pull_killed_at_random_points_resumes_and_lists_only_whole_models() -> N
     tally = module.run(6, seed=1)
     assert tally.is_clean, tally
     assert tally.points == 6 and tally.pulls_finished
+
+
+def test_importing_the_room_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, ondol.models.pull\n"
+        "heavy = {'httpx2', 'huggingface_hub', 'numpy', 'onnx', 'onnxruntime', 'tqdm'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -48,7 +48,7 @@ def _row(entry: Entry) -> str:
 
 
 def _count(parameters: int) -> str:
-    if parameters < 1_000_000_000:
+    if parameters < 950_000_000:
         return f"{parameters / 1e6:.0f}M"
     return f"{parameters / 1e9:.1f}B"
 

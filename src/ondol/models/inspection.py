@@ -55,12 +55,16 @@ def _inspect_gguf(weights: Sequence[StagedFile], about: About) -> About:
 
     headers = [read_header(part.path) for part in weights]
     header = headers[0]
-    if header.kind == "adapter" or header.kind == "projector":
-        raise InvalidModelError(t("models.not_a_model", name=weights[0].file.name))
+    kind = header.kind
+    match kind:
+        case "adapter" | "projector":
+            raise InvalidModelError(t("models.not_a_model", name=weights[0].file.name))
+        case "chat" | "embedding" | "reranker":
+            pass
     return replace(
         about,
         format="gguf",
-        kind=about.kind or header.kind,
+        kind=about.kind or kind,
         family=header.architecture or about.family,
         parameters=sum(h.parameters for h in headers) or about.parameters,
         quantization=header.quantization or about.quantization,

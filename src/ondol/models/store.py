@@ -151,6 +151,9 @@ class ModelStore:
                 self.blobs.place(part.path, part.file.digest)
             self._write(model)
             self._sweep()
+        if len(model.files) > 1:
+            # Now rather than on first use, so that a store may be mounted read-only later.
+            self.directory_of(model)
         return model
 
     def copy(self, source: str, destination: str) -> Model:

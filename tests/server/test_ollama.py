@@ -11,8 +11,8 @@ import numpy as np
 import ollama
 import pytest
 from house import CHAT, EMBEDDING, REPLY, GatedEngine, HashEmbedder, House
-
 from ondol.engine.scripted import ScriptedEngine
+
 from ondol.errors import ContextLengthError, EngineBusyError, EngineCrashedError
 from ondol.server.ollama_reply import recall, remember
 from ondol.types import Message, Token, Usage

@@ -9,8 +9,8 @@ import numpy as np
 import openai
 import pytest
 from house import CHAT, EMBEDDING, REPLY, GatedEngine, HashEmbedder, House
-
 from ondol.engine.scripted import ScriptedEngine
+
 from ondol.errors import ContextLengthError, EngineBusyError, EngineCrashedError
 
 QUESTION = [{"role": "user", "content": "What keeps a house warm?"}]
@@ -378,7 +378,7 @@ def test_a_completion_has_the_old_logprobs_and_echoes(client: openai.OpenAI) -> 
 def test_a_completion_refuses_what_it_cannot_do(house: House, fields, param: str) -> None:
     response = post(house, "/v1/completions", {"model": CHAT, "prompt": "x", **fields})
     assert response.status_code == 400
-    assert response.json()["error"]["param"].startswith(param.split(".")[0])
+    assert response.json()["error"]["param"].startswith(param.split(".", maxsplit=1)[0])
 
 
 @pytest.mark.parametrize("encoding", ["float", "base64", None])

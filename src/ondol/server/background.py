@@ -34,6 +34,7 @@ LOCK_PATIENCE_SECONDS = 0.5
 LONGEST_LOG_BYTES = 1 << 20
 OLLAMA_PORT = 11434
 LOCK_NAME = "server.lock"
+SERVE = (sys.executable, "-m", "ondol", "serve")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +122,11 @@ def serve(
 def start_in_background(
     arguments: Sequence[str] = (),
     *,
+    command: Sequence[str] = SERVE,
     on_wait: Callable[[float], None] | None = None,
     timeout_seconds: float = 60.0,
 ) -> ServerInfo:
-    """The running server, started with ``ondol serve ARGUMENTS`` if there is none.
+    """The running server, started with ``COMMAND ARGUMENTS`` if there is none.
 
     ``on_wait`` gets the seconds waited so far. Raises ``StartFailedError`` with the process's own
     words when it ends early.
@@ -132,7 +134,7 @@ def start_in_background(
     info = running()
     if info is not None:
         return info
-    process, log_start_bytes = _spawn(arguments)
+    process, log_start_bytes = _spawn([*command, *arguments])
     started = time.monotonic()
     while (waited := time.monotonic() - started) < timeout_seconds:
         if on_wait is not None:
@@ -140,12 +142,15 @@ def start_in_background(
         exit_code = process.poll()
         info = running()
         if info is not None:
+            # It outlives us on purpose: tell subprocess that nobody will wait for it.
+            process.returncode = 0 if exit_code is None else exit_code
             return info
         # Another `ondol up` may have been quicker; then its server is the one to wait for.
         if exit_code is not None and not _is_locked():
             raise _failure(exit_code, log_start_bytes)
         time.sleep(POLL_SECONDS)
-    process.terminate()
+    process.kill()
+    process.wait()
     raise StartFailedError(t("server.slow_start"), t("server.see_log", file=log_file()), 1)
 
 
@@ -252,7 +257,7 @@ def _answers(info: ServerInfo) -> bool:
         return False
 
 
-def _spawn(arguments: Sequence[str]) -> tuple[subprocess.Popen[bytes], int]:
+def _spawn(command: Sequence[str]) -> tuple[subprocess.Popen[bytes], int]:
     """A detached server, and where in the log its words begin."""
     paths.ensure(paths.state_dir())
     path = log_file()
@@ -265,7 +270,7 @@ def _spawn(arguments: Sequence[str]) -> tuple[subprocess.Popen[bytes], int]:
     with os.fdopen(descriptor, "ab") as log:
         start_bytes = log.seek(0, os.SEEK_END)
         process = subprocess.Popen(
-            [sys.executable, "-m", "ondol", "serve", *arguments],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -147,8 +147,9 @@ def _known(error: OndolError) -> Failure:
 def _invalid(problems: Sequence[Any]) -> Failure:
     problem = problems[0]
     if problem["type"] == "json_invalid":
+        # Its place is an offset, not a field.
         return Failure(400, "invalid_request", t("server.bad_json"))
-    where = [str(part) for part in problem["loc"] if part not in ("body", "query", "path")]
+    where = [str(part) for part in problem["loc"][1:]]
     # A union's branches end in the name of a type; the field is what a person wrote.
     field = ".".join(part for part in where if part not in _TYPES and "[" not in part)
     if not field:

@@ -167,11 +167,15 @@ class Parts:
         return EngineEmbedder(model.name, model.embedding_length or 0, embed)
 
     def _onnx_embedder(self, model: Model) -> PassageEmbedder:
-        from ondol.retrieval.embedding import OnnxEmbedder
+        from ondol.retrieval.embedding import E5_PREFIXES, NO_PREFIXES, OnnxEmbedder
 
+        # A large graph refers to its weights by their file name, so both are opened by name.
+        graph = model.file("graph")
+        folder = self.store.directory_of(model)
         return OnnxEmbedder(
             model.name,
-            self.store.path(model, "graph"),
+            folder / graph.name if graph else self.store.path(model, "graph"),
             self.store.path(model, "tokenizer"),
             threads=self.config["engine.threads"],
+            prefixes=E5_PREFIXES if "e5" in model.name.split(":")[0] else NO_PREFIXES,
         )

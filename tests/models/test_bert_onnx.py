@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.models.bert_reference import Reference
 
 from ondol.errors import InvalidModelError
 from ondol.models.bert_onnx import convert, read_safetensors
 from ondol.models.store import ModelStore
 from ondol.retrieval.embedding import OnnxEmbedder
+from tests.models.bert_reference import Reference
 
 ENGLISH = [
     "The treaty was signed in Vienna.", "def add(a, b): return a + b", "3.14159 is about π", "Yes",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ondol.errors import InvalidModelError
-from ondol.retrieval.embedding import EngineEmbedder, OnnxEmbedder
+from ondol.retrieval.embedding import E5_PREFIXES, EngineEmbedder, OnnxEmbedder
 
 pytestmark = pytest.mark.model
 
@@ -88,3 +88,15 @@ def test_engine_embedder_normalises_and_embeds_sentences() -> None:
     (vectors,) = embedder.embed_passages(["One. Two."], [[(0, 4), (5, 9)]])
     np.testing.assert_allclose(vectors.passage, [0.6, 0.8], atol=1e-6)
     assert vectors.sentences.shape == (2, 2)
+
+
+def test_prefixes_change_vectors_and_keep_offsets(embedding_model_files: tuple[Path, Path]) -> None:
+    plain = OnnxEmbedder("m", *embedding_model_files)
+    prefixed = OnnxEmbedder("m", *embedding_model_files, prefixes=E5_PREFIXES)
+    text, spans = "The cat sleeps. Interest rates rose.", [(0, 15), (16, 36)]
+    with_prefix = prefixed.embed([text], input_type="document")[0]
+    same = plain.embed([f"passage: {text}"], input_type="document")[0]
+    np.testing.assert_allclose(with_prefix, same, atol=1e-5)
+    (vectors,) = prefixed.embed_passages([text], [spans])
+    (shifted,) = plain.embed_passages([f"passage: {text}"], [[(9, 24), (25, 45)]])
+    np.testing.assert_allclose(vectors.sentences, shifted.sentences, atol=1e-5)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,12 +18,11 @@ from typing import TYPE_CHECKING, Any
 from ondol.errors import InvalidModelError
 from ondol.i18n import t
 from ondol.retrieval.sentences import Span
+from ondol.types import InputType
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-
-    from ondol.types import InputType
 
     Matrix = npt.NDArray[np.float32]
 
@@ -32,6 +31,9 @@ BATCH_TOKENS = 4096
 # English needs about 0.25 word pieces a character, code 0.4; MiniLM needs over 2 for Korean.
 CRUMBLED_PIECES_PER_CHARACTER = 0.8
 UNKNOWN_SHARE = 0.2
+NO_PREFIXES: Mapping[InputType, str] = {"query": "", "document": ""}
+# E5 was trained with these (Wang et al., 2024, arXiv 2402.05672); MiniLM without any.
+E5_PREFIXES: Mapping[InputType, str] = {"query": "query: ", "document": "passage: "}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,17 @@ class PassageVectors:
 class OnnxEmbedder:
     """A BERT-family encoder with mean pooling. Safe to use from several threads."""
 
-    def __init__(self, name: str, graph: Path, tokenizer: Path, *, threads: int = 0) -> None:
+    def __init__(
+        self,
+        name: str,
+        graph: Path,
+        tokenizer: Path,
+        *,
+        threads: int = 0,
+        prefixes: Mapping[InputType, str] = NO_PREFIXES,
+    ) -> None:
         self._name = name
+        self._prefixes = prefixes
         try:
             self._session = _session(graph, threads)
             self._tokenizer = _tokenizer(tokenizer)
@@ -56,7 +67,7 @@ class OnnxEmbedder:
                 t("embedding.unusable", name=name, reason=str(error).splitlines()[0][:200]),
                 t("embedding.unusable_hint", name=name),
             ) from error
-        self._unknown = self._tokenizer.token_to_id("[UNK]")
+        self._unknown = {self._tokenizer.token_to_id(piece) for piece in ("[UNK]", "<unk>")}
         self._dimensions = int(self._session.get_outputs()[0].shape[-1])
 
     @property
@@ -69,8 +80,8 @@ class OnnxEmbedder:
 
     def embed(self, texts: Sequence[str], *, input_type: InputType = "document") -> Matrix:
         """Unit vectors, shape (len(texts), dimensions), whatever the script of the texts."""
-        del input_type  # MiniLM was trained without prefixes.
-        encodings = self._encode(texts)
+        prefix = self._prefixes[input_type]
+        encodings = self._encode([prefix + text for text in texts])
         vectors = self._zeros(len(texts))
         for index, states in self._states(encodings, list(range(len(texts)))):
             vectors[index] = _unit(states.mean(axis=0))
@@ -83,13 +94,21 @@ class OnnxEmbedder:
 
         What the model cannot read, or lies beyond its window, has the zero vector.
         """
-        encodings = self._encode(texts)
+        prefix = self._prefixes["document"]
+        prefixed = [prefix + text for text in texts]
+        encodings = self._encode(prefixed)
         vectors = [PassageVectors(self._zeros(), self._zeros(len(s))) for s in spans]
-        readable = [i for i, e in enumerate(encodings) if not self._is_unreadable(e, texts[i])]
+        readable = [i for i, e in enumerate(encodings) if not self._is_unreadable(e, prefixed[i])]
         for index, states in self._states(encodings, readable):
+            shifted = [(start + len(prefix), end + len(prefix)) for start, end in spans[index]]
             vectors[index].passage[:] = _unit(states.mean(axis=0))
-            _pool_spans(vectors[index].sentences, states, encodings[index].offsets, spans[index])
+            _pool_spans(vectors[index].sentences, states, encodings[index].offsets, shifted)
         return vectors
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of ``text``, those beyond the window and the special ones included."""
+        encoding = self._encode([text])[0]
+        return len(encoding.ids) + sum(len(part.ids) - 2 for part in encoding.overflowing)
 
     def can_read(self, text: str) -> bool:
         """Whether the vocabulary knows the script of ``text``."""
@@ -103,7 +122,7 @@ class OnnxEmbedder:
         unknown = sum(
             end - start
             for piece, (start, end) in zip(encoding.ids, encoding.offsets, strict=True)
-            if piece == self._unknown
+            if piece in self._unknown
         )
         return (
             pieces > CRUMBLED_PIECES_PER_CHARACTER * characters
@@ -203,7 +222,8 @@ class EngineEmbedder:
 
         del input_type
         vectors = np.asarray(self._embed(texts), dtype=np.float32).reshape(len(texts), -1)
-        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        unit: Matrix = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        return unit
 
     def embed_passages(
         self, texts: Sequence[str], spans: Sequence[Sequence[Span]]

@@ -1,0 +1,199 @@
+"""An engine on llama-server's HTTP: messages to tokens, texts to vectors.
+
+Knows one address and its key, through the ``lease`` the pool gives it for each request; starts and
+stops nothing. Raises ``EngineError`` and its kin, ``UsageError`` for what the server refuses.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ondol.engine.dialect import chat_body, llama_extras, prompt_body, tokens_of
+from ondol.engine.generation import Cancellation, Cancelled, Generation
+from ondol.engine.wire import Garbled, Refused, error_of, stream_events
+from ondol.errors import ContextLengthError, EngineCrashedError, EngineError, OndolError, UsageError
+from ondol.i18n import t
+from ondol.types import GenerateOptions, Message, Token, Usage
+
+if TYPE_CHECKING:
+    import httpx2
+    import numpy as np
+    import numpy.typing as npt
+
+EMBED_BATCH = 32
+
+_TOO_LARGE = re.compile(r"\((\d+) tokens\).*?(\d+)\)?\D*$", re.S)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model in memory, for the length of one request."""
+
+    client: httpx2.Client
+    crashed: Callable[[], OndolError]
+    load_seconds: float
+
+
+Lease = Callable[[Cancellation, bool], AbstractContextManager[Loaded]]
+"""Loads the model if need be and holds it; the flag asks for one of its parallel slots too."""
+
+
+class LlamaEngine:
+    """The ``Engine`` protocol, and what the server needs beyond it."""
+
+    def __init__(self, model: str, lease: Lease) -> None:
+        self._model = model
+        self._lease = lease
+
+    @property
+    def model(self) -> str:
+        return self._model
+
+    def generate(self, messages: Sequence[Message], options: GenerateOptions) -> Generation:
+        """Answer a conversation, formatted with the model's own chat template."""
+        body = chat_body(messages, options)
+        return self._generation("/v1/chat/completions", body, options)
+
+    def complete(self, prompt: str, options: GenerateOptions) -> Generation:
+        """Continue a raw prompt; no template is applied."""
+        return self._generation("/v1/completions", prompt_body(prompt, options), options)
+
+    def load(self) -> float:
+        """Bring the model into memory; the seconds it took."""
+        with self._lease(Cancellation(), False) as loaded:
+            return loaded.load_seconds
+
+    def count_tokens(self, text: str) -> int:
+        """The number of tokens of a plain text."""
+        return len(self.tokenize(text))
+
+    def tokenize(self, text: str) -> list[int]:
+        """The token ids of a plain text; marks that look like special tokens are plain too."""
+        body = {"content": text, "add_special": False, "parse_special": False}
+        return [int(token) for token in self._ask("POST", "/tokenize", body)["tokens"]]
+
+    def apply_template(self, messages: Sequence[Message]) -> str:
+        """The raw prompt that ``generate`` would send for ``messages``."""
+        body = {"messages": [{"role": m.role, "content": m.content} for m in messages]}
+        return str(self._ask("POST", "/apply-template", body)["prompt"])
+
+    def props(self) -> dict[str, Any]:
+        """llama-server's ``/props``; ``chat_template`` is the template's text."""
+        return self._ask("GET", "/props")
+
+    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Unit vectors, shape ``(len(texts), dimensions)``; the model must be an embedding one."""
+        import numpy as np
+
+        rows: list[list[float]] = []
+        for start in range(0, len(texts), EMBED_BATCH):
+            # An empty input is refused; a blank one is its honest nearest.
+            batch = [text or " " for text in texts[start : start + EMBED_BATCH]]
+            answer = self._ask("POST", "/v1/embeddings", {"input": batch}, slot=True)
+            data = sorted(answer["data"], key=lambda entry: entry["index"])
+            rows += [entry["embedding"] for entry in data]
+        vectors = np.asarray(rows, dtype=np.float32).reshape(len(rows), -1)
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)
+
+    def _generation(self, path: str, body: dict[str, Any], options: GenerateOptions) -> Generation:
+        body |= llama_extras(options)
+        return Generation(lambda cancellation: self._tokens(path, body, options, cancellation))
+
+    def _tokens(
+        self, path: str, body: dict[str, Any], options: GenerateOptions, cancellation: Cancellation
+    ) -> Generator[Token]:
+        last = Token("", finish_reason="cancelled", usage=Usage())
+        try:
+            for attempt in (1, 2):
+                spoken = False
+                try:
+                    with closing(self._attempt(path, body, options, cancellation)) as tokens:
+                        for token in tokens:
+                            if token.finish_reason:
+                                last = token
+                            else:
+                                spoken = True
+                                yield token
+                    break
+                except EngineCrashedError:
+                    # Nothing was said yet: a child that died while it was idle is nobody's loss.
+                    if spoken or attempt == 2:
+                        raise
+        except Cancelled:
+            pass
+        # Outside the lease: who stops reading here leaves nothing behind.
+        yield last
+
+    def _attempt(
+        self, path: str, body: dict[str, Any], options: GenerateOptions, cancellation: Cancellation
+    ) -> Generator[Token]:
+        import httpx2
+
+        with self._lease(cancellation, True) as loaded:
+            try:
+                events = stream_events(loaded.client, path, body, cancellation)
+                with closing(events):
+                    for token in tokens_of(events, options, cancellation):
+                        yield _with_load(token, loaded.load_seconds)
+            except Refused as refusal:
+                raise refused(refusal) from None
+            except (httpx2.TransportError, Garbled):
+                raise loaded.crashed() from None
+
+    def _ask(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, slot: bool = False
+    ) -> dict[str, Any]:
+        try:
+            return self._ask_once(method, path, body, slot)
+        except EngineCrashedError:
+            return self._ask_once(method, path, body, slot)
+
+    def _ask_once(
+        self, method: str, path: str, body: Mapping[str, Any] | None, slot: bool
+    ) -> dict[str, Any]:
+        import httpx2
+
+        with self._lease(Cancellation(), slot) as loaded:
+            try:
+                response = loaded.client.request(method, path, json=body)
+                if response.status_code != 200:
+                    raise refused(Refused(response.status_code, error_of(response.content)))
+                answer = response.json()
+            except (httpx2.TransportError, ValueError):
+                raise loaded.crashed() from None
+        if not isinstance(answer, dict):
+            raise EngineError(t("engine.garbled"), t("engine.garbled_hint"))
+        return answer
+
+
+def refused(refusal: Refused) -> OndolError:
+    """The sentence for an error that a llama-server or OpenAI-compatible server answers."""
+    error = refusal.error
+    if error.get("type") == "exceed_context_size_error" or "too large to process" in refusal.reason:
+        match = _TOO_LARGE.search(refusal.reason)
+        need = error.get("n_prompt_tokens") or (match[1] if match else "?")
+        limit = error.get("n_ctx") or (match[2] if match else "?")
+        return ContextLengthError(
+            t("engine.context_length", tokens=need, limit=limit), t("engine.context_length_hint")
+        )
+    if error.get("code") == "context_length_exceeded":
+        return ContextLengthError(
+            t("engine.context_length_told", reason=refusal.reason), t("engine.context_length_hint")
+        )
+    if refusal.status in (400, 422):
+        return UsageError(t("engine.refused", reason=refusal.reason), t("engine.refused_hint"))
+    return EngineError(t("engine.failed", reason=refusal.reason), t("engine.failed_hint"))
+
+
+def _with_load(token: Token, load_seconds: float) -> Token:
+    if token.usage is None:
+        return token
+    total = token.usage.total_seconds + load_seconds
+    return replace(
+        token, usage=replace(token.usage, load_seconds=load_seconds, total_seconds=total)
+    )

@@ -1,0 +1,298 @@
+"""The models in memory: loaded once on demand, shared, kept alive, evicted, never left behind.
+
+The only place that starts and ends engine processes. A model in use is never evicted. A request
+for a larger context than the loaded one reloads the model as soon as it is idle; a smaller one uses
+what is there, because a reload costs its user far more than the memory it would free.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
+
+from ondol.engine.budget import Budget
+from ondol.engine.generation import Cancellation
+from ondol.engine.llama import LlamaEngine, Loaded
+from ondol.engine.process import EngineProcess
+from ondol.engine.resident import Resident
+from ondol.engine.runtime import launch
+from ondol.engine.settings import EngineSettings, LoadedModel, ModelSpec
+from ondol.engine.slots import Slots
+from ondol.engine.wire import connect
+from ondol.errors import EngineBusyError, EngineError, OndolError
+from ondol.i18n import t
+
+__all__ = ["EnginePool", "EngineSettings", "LoadedModel", "ModelSpec"]
+
+
+class EnginePool:
+    """``locate`` finds the file of a model's name (raising ``ModelNotFoundError``);
+    ``memory_need(spec, num_ctx)`` and ``available_bytes()`` decide what fits."""
+
+    def __init__(
+        self,
+        settings: EngineSettings,
+        locate: Callable[[str], ModelSpec],
+        *,
+        memory_need: Callable[[ModelSpec, int], int] | None = None,
+        available_bytes: Callable[[], int] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._locate = locate
+        self._budget = Budget(settings.max_loaded_models, memory_need, available_bytes)
+        self._changed = threading.Condition()
+        self._residents: dict[str, Resident] = {}
+        self._demand: Counter[str] = Counter()
+        self._loading = False
+        self._closed = False
+        self._reaper: threading.Thread | None = None
+
+    def engine(
+        self,
+        model: str,
+        *,
+        num_ctx: int | None = None,
+        keep_alive_seconds: float | None = None,
+    ) -> LlamaEngine:
+        """An engine that loads ``model`` when it is first used; costs nothing until then."""
+        return LlamaEngine(model, partial(self._lease, model, num_ctx, keep_alive_seconds))
+
+    def load(
+        self,
+        model: str,
+        *,
+        num_ctx: int | None = None,
+        keep_alive_seconds: float | None = None,
+    ) -> float:
+        """Bring ``model`` into memory now; the seconds it took."""
+        return self.engine(model, num_ctx=num_ctx, keep_alive_seconds=keep_alive_seconds).load()
+
+    def stop(self, model: str) -> bool:
+        """Unload ``model``, after the answers it is giving; False when it is not in memory."""
+        with self._changed:
+            resident = self._residents.get(model) or self._residents.get(self._name(model))
+            if resident is None or not resident.ready:
+                return False
+            resident.retiring = True
+            self._retire(resident)
+            return True
+
+    def loaded(self) -> list[LoadedModel]:
+        """What is in memory, last used first."""
+        with self._changed:
+            here = [r for r in self._residents.values() if r.ready and r.alive()]
+            here.sort(key=lambda r: (r.users > 0, r.used_at), reverse=True)
+            return [r.report() for r in here]
+
+    def close(self) -> None:
+        """End every process now; requests still running raise ``EngineError``."""
+        with self._changed:
+            self._closed = True
+            residents = list(self._residents.values())
+            self._residents.clear()
+            for resident in residents:
+                resident.end()
+            self._changed.notify_all()
+        if self._reaper is not None:
+            self._reaper.join()
+
+    def __enter__(self) -> EnginePool:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _lease(
+        self,
+        model: str,
+        num_ctx: int | None,
+        keep_alive_seconds: float | None,
+        cancellation: Cancellation,
+        slot: bool,
+    ) -> Iterator[Loaded]:
+        spec = self._locate(model)
+        context = min(num_ctx or self._settings.num_ctx, spec.num_ctx or 2**31)
+        if keep_alive_seconds is None:
+            keep_alive_seconds = self._settings.keep_alive_seconds
+        with self._queued(spec, cancellation):
+            started = time.monotonic()
+            resident = self._hold(spec, context, keep_alive_seconds, cancellation)
+            seconds = time.monotonic() - started
+            assert resident.client is not None
+            loaded = Loaded(resident.client, partial(self._crashed, resident), seconds)
+
+            def waiting() -> bool:
+                cancellation.check()
+                self._check_open()
+                return not resident.gone  # then the request finds out at once, and tries again
+
+            with self._held(resident), resident.slots.one(waiting) if slot else nullcontext():
+                yield loaded
+
+    @contextmanager
+    def _queued(self, spec: ModelSpec, cancellation: Cancellation) -> Iterator[None]:
+        with self._changed:
+            if self._demand[spec.name] >= self._settings.num_parallel + self._settings.max_queue:
+                raise EngineBusyError(t("engine.busy", model=spec.name), t("engine.busy_hint"))
+            self._demand[spec.name] += 1
+        try:
+            with cancellation.calling(self._wake):
+                yield
+        finally:
+            with self._changed:
+                self._demand[spec.name] -= 1
+
+    def _hold(
+        self, spec: ModelSpec, num_ctx: int, keep_alive: float, cancellation: Cancellation
+    ) -> Resident:
+        """A ready resident with us among its users, loaded by us if nobody else does."""
+        deadline = time.monotonic() + self._settings.start_timeout_seconds
+        while True:
+            with self._changed:
+                resident = self._await_turn(spec, num_ctx, keep_alive, cancellation, deadline)
+                if resident.ready:
+                    resident.users += 1
+                    resident.keep_alive_seconds = keep_alive
+                    return resident
+            self._start(resident)
+
+    def _await_turn(
+        self,
+        spec: ModelSpec,
+        num_ctx: int,
+        keep_alive: float,
+        cancellation: Cancellation,
+        deadline: float,
+    ) -> Resident:
+        """Wait for a resident that is ready, or make one that is ours to start."""
+        while True:
+            self._check_open()
+            cancellation.check()
+            resident = self._current(spec, num_ctx)
+            if resident is None and not self._loading and self._make_room(spec, num_ctx):
+                self._loading = True
+                slots = Slots(self._changed, self._settings.num_parallel)
+                resident = Resident(spec, num_ctx, keep_alive, slots)
+                self._residents[spec.name] = resident
+                return resident
+            if resident is not None and resident.ready and not resident.retiring:
+                return resident
+            if not self._loading and time.monotonic() >= deadline:
+                raise EngineBusyError(t("engine.no_room", model=spec.name), t("engine.busy_hint"))
+            self._changed.wait(None if self._loading else max(0.0, deadline - time.monotonic()))
+            if resident is not None and resident.error is not None:
+                raise type(resident.error)(resident.error.message, resident.error.hint)
+
+    def _current(self, spec: ModelSpec, num_ctx: int) -> Resident | None:
+        """The resident of ``spec``, after ending one that is dead, outdated or too small."""
+        resident = self._residents.get(spec.name)
+        if resident is None or not resident.ready:
+            return resident
+        if not resident.alive():
+            self._discard(resident)
+        elif resident.spec.digest != spec.digest or resident.num_ctx < num_ctx:
+            resident.retiring = True
+        self._retire(resident)
+        return None if resident.gone else resident
+
+    def _make_room(self, spec: ModelSpec, num_ctx: int) -> bool:
+        """Evict idle models, least recently used first, until ``spec`` fits; False: wait."""
+        while not self._budget.fits(spec, num_ctx, self._residents.values()):
+            idle = [r for r in self._residents.values() if r.idle]
+            if idle:
+                self._discard(min(idle, key=lambda r: r.used_at))
+            elif self._residents:
+                return False
+            else:
+                raise self._budget.too_large(spec, num_ctx)
+        return True
+
+    def _start(self, resident: Resident) -> None:
+        try:
+            process = EngineProcess(launch(resident.spec, resident.num_ctx, self._settings))
+            with self._changed:
+                resident.process = process
+                closed = self._closed
+            if closed:
+                process.kill()
+            process.wait_ready(self._settings.start_timeout_seconds)
+            resident.client = connect(process.address, process.key)
+        except BaseException as error:
+            with self._changed:
+                resident.error = error if isinstance(error, OndolError) else None
+                self._loading = False
+                self._discard(resident)
+            raise
+        with self._changed:
+            self._loading = False
+            resident.ready = not resident.gone
+            resident.used_at = time.monotonic()
+            self._watch()
+            self._changed.notify_all()
+
+    @contextmanager
+    def _held(self, resident: Resident) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            with self._changed:
+                resident.users -= 1
+                resident.used_at = time.monotonic()
+                if resident.idle and resident.keep_alive_seconds <= 0:
+                    resident.retiring = True
+                self._retire(resident)
+                self._changed.notify_all()
+
+    def _retire(self, resident: Resident) -> None:
+        if resident.retiring and resident.idle:
+            self._discard(resident)
+
+    def _discard(self, resident: Resident) -> None:
+        if self._residents.get(resident.spec.name) is resident:
+            del self._residents[resident.spec.name]
+        resident.end()
+        self._changed.notify_all()
+
+    def _crashed(self, resident: Resident) -> OndolError:
+        assert resident.process is not None
+        if self._closed:
+            return EngineError(t("engine.closed"))
+        error = resident.process.crashed()
+        with self._changed:
+            self._discard(resident)
+        return error
+
+    def _watch(self) -> None:
+        if self._reaper is None:
+            self._reaper = threading.Thread(target=self._reap, name="ondol-engine-reaper")
+            self._reaper.daemon = True
+            self._reaper.start()
+
+    def _reap(self) -> None:
+        with self._changed:
+            while not self._closed:
+                now = time.monotonic()
+                for resident in [r for r in self._residents.values() if r.expires_at <= now]:
+                    self._discard(resident)
+                due = min((r.expires_at for r in self._residents.values()), default=math.inf)
+                self._changed.wait(min(due - now, threading.TIMEOUT_MAX))
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EngineError(t("engine.closed"))
+
+    def _name(self, model: str) -> str:
+        try:
+            return self._locate(model).name
+        except OndolError:
+            return model

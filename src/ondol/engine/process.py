@@ -1,0 +1,274 @@
+"""One supervised child process: started, awaited, watched and killed, never left behind.
+
+Knows nothing about prompts or tokens. Raises ``InvalidModelError``, ``ModelTooLargeError`` or
+``EngineError`` when the child cannot be made ready.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import selectors
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any
+
+from ondol.engine.wire import connect
+from ondol.errors import (
+    EngineCrashedError,
+    EngineError,
+    InvalidModelError,
+    ModelTooLargeError,
+    OndolError,
+)
+from ondol.i18n import t
+
+POLL_SECONDS = 0.05
+LOG_LINES = 100
+
+_REASON = re.compile(r"^[\d.]+ E |error|fail|invalid|cannot|unable|unknown|unsupported", re.I)
+_GENERIC = re.compile(
+    r"failed to load model,? *('|$)|exiting due to|Failed to init server|^Traceback|^  File", re.I
+)
+_PREFIX = re.compile(r"^([\d.]+ [A-Z] )?(\w+ +)?([\w.]+: +|error loading model: )*")
+_MODEL = re.compile(r"load(ing)? model|gguf|tensor|architecture", re.I)
+_MEMORY = re.compile(r"failed to allocate|out of memory|cannot allocate|bad_alloc", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What to start. ``num_ctx`` is per request; ``binary`` "" is the bundled runtime."""
+
+    name: str
+    model: str
+    num_ctx: int
+    num_parallel: int
+    threads: int
+    gpu_layers: int
+    embedding: bool = False
+    pooling: str | None = None
+    binary: str = ""
+
+
+class EngineProcess:
+    """A child that serves one model. ``address`` is set once ``wait_ready`` returns."""
+
+    def __init__(self, launch: Launch) -> None:
+        self.launch = launch
+        self.key = secrets.token_urlsafe(32)
+        self.address = ""
+        self._log: deque[str] = deque(maxlen=LOG_LINES)
+        # The kernel ends a child with the *thread* that started it, so that thread must last.
+        self._child = _starter().submit(_spawn).result()
+        self._reader = threading.Thread(target=self._read_log, daemon=True)
+        self._reader.start()
+        self._kill_lock = threading.Lock()
+        self._killed = False
+        self._send_parameters()
+
+    @property
+    def pid(self) -> int:
+        """The child's, which is also its process group's."""
+        return self._child.pid
+
+    def alive(self) -> bool:
+        return not self._killed and self._child.poll() is None
+
+    def wait_ready(self, timeout_seconds: float) -> None:
+        """Return when the model answers; the child is gone if this raises."""
+        deadline = time.monotonic() + timeout_seconds
+        try:
+            self.address = self._read_address(deadline)
+            while not self._healthy():
+                self._check_start(deadline)
+                time.sleep(POLL_SECONDS)
+        except BaseException:
+            self.kill()
+            raise
+
+    def kill(self) -> None:
+        """End the child and everything it started; waits until it is gone."""
+        with self._kill_lock:
+            if self._killed:
+                return
+            self._killed = True
+            try:
+                os.killpg(self._child.pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                pass  # nothing of the group is left (macOS says EPERM for a zombie)
+            self._child.wait()
+        self._reader.join(timeout=5)
+        for pipe in (self._child.stdin, self._child.stdout, self._child.stderr):
+            if pipe is not None and (pipe is not self._child.stderr or not self._reader.is_alive()):
+                _close(pipe)
+
+    def rss_bytes(self) -> int:
+        """Resident memory of the child and what it started; 0 when it is gone."""
+        return sum(info.rss for info in self._memory())
+
+    def private_bytes(self) -> int:
+        """The part of it that is not mapped from files, where the system tells them apart."""
+        return sum(info.rss - getattr(info, "shared", 0) for info in self._memory())
+
+    def _memory(self) -> list[Any]:
+        import psutil
+
+        try:
+            child = psutil.Process(self.pid)
+            return [p.memory_info() for p in [child, *child.children(recursive=True)]]
+        except psutil.Error:
+            return []
+
+    def crashed(self) -> EngineCrashedError:
+        """The error for a request whose connection broke; ends what may be left of the child."""
+        try:
+            code = self._child.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            code = None
+        self.kill()
+        return EngineCrashedError(
+            t("engine.crashed", model=self.launch.name, reason=_ending(code)),
+            t("engine.crashed_hint"),
+        )
+
+    def _send_parameters(self) -> None:
+        parameters = asdict(self.launch) | {"key": self.key, "parent_pid": os.getpid()}
+        assert self._child.stdin is not None
+        try:
+            self._child.stdin.write(json.dumps(parameters).encode() + b"\n")
+            self._child.stdin.flush()
+        except BrokenPipeError:
+            pass  # it died at birth; wait_ready says why
+
+    def _read_log(self) -> None:
+        assert self._child.stderr is not None
+        for line in self._child.stderr:
+            self._log.append(line.decode(errors="replace").rstrip()[:500])
+
+    def _read_address(self, deadline: float) -> str:
+        assert self._child.stdout is not None
+        line = b""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._child.stdout, selectors.EVENT_READ)
+            while not line.endswith(b"\n"):
+                if selector.select(min(1.0, max(0.0, deadline - time.monotonic()))):
+                    part = os.read(self._child.stdout.fileno(), 65536)
+                    if not part:
+                        self._check_start(0, dead=True)
+                    line += part
+                self._check_start(deadline)
+        reply = json.loads(line)
+        if "address" not in reply:
+            self._child.wait(timeout=10)
+            self._log.append(str(reply.get("error", "")))
+            self._check_start(0, dead=True)
+        return str(reply["address"])
+
+    def _check_start(self, deadline: float, *, dead: bool = False) -> None:
+        if dead or not self.alive():
+            raise self._failure()
+        if time.monotonic() > deadline:
+            raise EngineError(
+                t("engine.start_timeout", model=self.launch.name), t("engine.start_timeout_hint")
+            )
+
+    def _healthy(self) -> bool:
+        import httpx2
+
+        with connect(self.address, self.key) as client:
+            try:
+                return client.get("/health", timeout=5).status_code == 200
+            except httpx2.TransportError:
+                return False
+
+    def _failure(self) -> OndolError:
+        if self._killed:
+            return EngineError(t("engine.closed"))
+        code = self._child.wait(timeout=10)
+        self._reader.join(timeout=2)
+        reason = useful_line(list(self._log), self.launch)
+        name, why = self.launch.name, reason or _ending(code)
+        if code == -signal.SIGKILL:
+            return EngineCrashedError(
+                t("engine.killed_loading", model=name), t("engine.too_large_hint")
+            )
+        if _MEMORY.search(reason):
+            return ModelTooLargeError(
+                t("engine.no_memory", model=name, reason=why), t("engine.too_large_hint")
+            )
+        if any(_MODEL.search(line) for line in self._log if _REASON.search(line)):
+            return InvalidModelError(
+                t("engine.invalid_model", model=name, reason=why),
+                t("engine.invalid_model_hint", model=name),
+            )
+        return EngineError(
+            t("engine.start_failed", model=name, reason=why), t("engine.start_failed_hint")
+        )
+
+
+def useful_line(log: list[str], launch: Launch) -> str:
+    """The line of a runtime's log that says why a model did not load, without paths; or ""."""
+    told = [line for line in log if _REASON.search(line) and not _GENERIC.search(line)]
+    told = told or [line for line in log if line.strip()][-1:]
+    if not told:
+        return ""
+    line = told[0].replace(launch.model, launch.name)
+    return _PREFIX.sub("", line).strip().rstrip(".")[:300]
+
+
+def _spawn() -> subprocess.Popen[bytes]:
+    try:
+        return _popen()
+    except OSError as error:
+        raise EngineError(
+            t("engine.no_process", reason=error.strerror or error), t("engine.start_failed_hint")
+        ) from error
+
+
+def _popen() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        # -P: a folder full of documents must not be able to shadow a module.
+        [sys.executable, "-P", "-m", "ondol.engine.worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # Threads that spin while they wait make a busy machine ten times slower.
+        env=os.environ | {"OMP_WAIT_POLICY": "passive"},
+        start_new_session=True,
+    )
+
+
+@cache
+def _starter() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="ondol-engine-start")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_starter.cache_clear)  # a fork has none of our threads
+
+
+def _ending(code: int | None) -> str:
+    if code is None:
+        return t("engine.ended_connection")
+    if code < 0:
+        try:
+            return t("engine.ended_by_signal", signal=signal.Signals(-code).name)
+        except ValueError:
+            return t("engine.ended_by_signal", signal=-code)
+    return t("engine.ended_with_code", code=code)
+
+
+def _close(pipe: object) -> None:
+    try:
+        pipe.close()  # type: ignore[attr-defined]
+    except OSError:
+        pass

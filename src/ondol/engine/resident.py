@@ -1,0 +1,79 @@
+"""One model in memory and who uses it: the record that the pool keeps under its lock.
+
+Holds no lock and starts nothing itself; every method is called with the pool's lock held, except
+those of ``process`` and ``client``.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from ondol.engine.process import EngineProcess
+from ondol.engine.settings import LoadedModel, ModelSpec
+from ondol.engine.slots import Slots
+from ondol.errors import OndolError
+
+if TYPE_CHECKING:
+    import httpx2
+
+
+@dataclass(slots=True, eq=False)
+class Resident:
+    """``users`` hold the model; those that generate also have one of its ``slots``. A ``retiring``
+    model takes no new users and leaves with its last."""
+
+    spec: ModelSpec
+    num_ctx: int
+    keep_alive_seconds: float
+    slots: Slots
+    process: EngineProcess | None = None
+    client: httpx2.Client | None = None
+    ready: bool = False
+    retiring: bool = False
+    gone: bool = False
+    error: OndolError | None = None
+    users: int = 0
+    used_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def idle(self) -> bool:
+        return self.ready and self.users == 0
+
+    @property
+    def expires_at(self) -> float:
+        """When an idle model leaves, on the monotonic clock; never while it is used."""
+        return self.used_at + self.keep_alive_seconds if self.idle else math.inf
+
+    def alive(self) -> bool:
+        return self.process is not None and self.process.alive()
+
+    def end(self) -> None:
+        """Kill the process; what still reads from it sees its connection break."""
+        self.gone, self.ready = True, False
+        if self.process is not None:
+            self.process.kill()
+        if self.client is not None:
+            self.client.close()
+
+    def report(self) -> LoadedModel:
+        assert self.process is not None
+        return LoadedModel(
+            name=self.spec.name,
+            digest=self.spec.digest,
+            size_bytes=self.process.rss_bytes(),
+            num_ctx=self.num_ctx,
+            pid=self.process.pid,
+            expires_at=self._leaves_at(),
+            in_use=self.users,
+        )
+
+    def _leaves_at(self) -> datetime | None:
+        since = 0.0 if self.users else time.monotonic() - self.used_at
+        try:
+            return datetime.now(UTC) + timedelta(seconds=self.keep_alive_seconds - since)
+        except OverflowError:
+            return None

@@ -1,0 +1,99 @@
+"""Which llama-server answers, and with how many threads.
+
+``resolve`` reads the setting ``engine.runtime``: the bundled wheel, or a binary of the owner's
+choice; ``count_threads`` reads the machine. Raises ``ConfigError``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+from ondol.engine.process import Launch
+from ondol.engine.settings import EngineSettings, ModelSpec
+from ondol.errors import ConfigError
+from ondol.i18n import t
+
+BUNDLED = "bundled"
+AUTO = "auto"
+VERSION_TIMEOUT_SECONDS = 20
+
+
+def resolve(runtime: str) -> Path | None:
+    """The binary to start, or None for the bundled runtime."""
+    if runtime == BUNDLED:
+        return None
+    if runtime == AUTO:
+        found = shutil.which("llama-server")
+        return Path(found) if found and answers_version(found) else None
+    found = shutil.which(os.path.expanduser(runtime))
+    if found is None:
+        key = "runtime_not_executable" if Path(runtime).expanduser().exists() else "runtime_missing"
+        raise ConfigError(t(f"engine.{key}", path=runtime), t("engine.runtime_hint"))
+    return Path(found).absolute()
+
+
+def launch(spec: ModelSpec, num_ctx: int, settings: EngineSettings) -> Launch:
+    """What to start for ``spec`` on this machine."""
+    return Launch(
+        name=spec.name,
+        model=str(spec.path),
+        num_ctx=num_ctx,
+        num_parallel=settings.num_parallel,
+        threads=settings.threads or count_threads(),
+        gpu_layers=settings.gpu_layers,
+        embedding=spec.kind == "embedding",
+        pooling=spec.pooling,
+        binary=str(resolve(settings.runtime) or ""),
+    )
+
+
+def answers_version(binary: str | Path) -> bool:
+    """Whether ``binary --version`` succeeds: a broken build must not be chosen for anyone."""
+    try:
+        done = subprocess.run(
+            [binary, "--version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=VERSION_TIMEOUT_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
+
+
+@cache
+def count_threads() -> int:
+    """Physical cores that this process may use (affinity and container quota respected)."""
+    quota = _cpu_quota()
+    cores = _cores()
+    return max(1, cores if quota is None else min(cores, quota))
+
+
+def _cores() -> int:
+    if not hasattr(os, "sched_getaffinity"):
+        import psutil
+
+        return psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    allowed = os.sched_getaffinity(0)
+    return len({_core_id(cpu) for cpu in allowed})
+
+
+def _core_id(cpu: int) -> tuple[str, ...]:
+    topology = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology")
+    try:
+        return tuple((topology / n).read_text() for n in ("physical_package_id", "core_id"))
+    except OSError:
+        return (str(cpu),)
+
+
+def _cpu_quota() -> int | None:
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return None if quota == "max" else max(1, int(quota) // int(period))
+    except (OSError, ValueError, ZeroDivisionError):
+        return None

@@ -1,0 +1,133 @@
+"""A deterministic engine without a model, for tests and documentation.
+
+Replies come from a script; tokens are words with their leading space. Log-probabilities are made
+up but fixed: the same text always has the same ones. Can be told to fail after some tokens.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ondol.engine.generation import Cancellation, Generation
+from ondol.errors import EngineCrashedError, OndolError
+from ondol.types import (
+    Alternative,
+    FinishReason,
+    GenerateOptions,
+    Message,
+    Token,
+    Usage,
+)
+
+Replies = Mapping[str, str] | Sequence[str]
+
+_WORD = re.compile(r"\s*\S+|\s+")
+_OTHERS = ("the", "a", "of", "and", "to", "in", "is", "it", "not", "that")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the engine was asked: ``prompt`` is the raw text, or the last message's."""
+
+    prompt: str
+    messages: tuple[Message, ...]
+    options: GenerateOptions
+
+
+class ScriptedEngine:
+    """``replies`` maps a regular expression, searched in the prompt, to its reply; or is a sequence
+    of replies given in turn, the last one again and again. What matches nothing is echoed.
+    After ``fail_after`` tokens ``error`` is raised. ``requests`` keeps what was asked."""
+
+    def __init__(
+        self,
+        replies: Replies = (),
+        *,
+        model: str = "scripted",
+        fail_after: int | None = None,
+        error: OndolError | None = None,
+    ) -> None:
+        self._replies = replies
+        self._model = model
+        self._fail_after = fail_after
+        self._error = error or EngineCrashedError("The scripted engine failed, as it was told to.")
+        self.requests: list[Request] = []
+
+    @property
+    def model(self) -> str:
+        return self._model
+
+    def generate(self, messages: Sequence[Message], options: GenerateOptions) -> Generation:
+        """The scripted reply to the last message."""
+        prompt = messages[-1].content if messages else ""
+        size = sum(self.count_tokens(m.content) for m in messages)
+        return self._reply(Request(prompt, tuple(messages), options), size)
+
+    def complete(self, prompt: str, options: GenerateOptions) -> Generation:
+        """The scripted reply to a raw prompt."""
+        return self._reply(Request(prompt, (), options), self.count_tokens(prompt))
+
+    def count_tokens(self, text: str) -> int:
+        """The number of words."""
+        return len(_WORD.findall(text))
+
+    def _reply(self, request: Request, prompt_tokens: int) -> Generation:
+        return Generation(lambda cancellation: self._tokens(request, prompt_tokens, cancellation))
+
+    def _tokens(
+        self, request: Request, prompt_tokens: int, cancellation: Cancellation
+    ) -> Generator[Token]:
+        reply = self._choose(request)
+        self.requests.append(request)
+        words, finish = _cut(reply, request.options)
+        count = 0
+        for word in words:
+            if cancellation.cancelled:
+                finish = "cancelled"
+                break
+            self._fail_at(count)
+            count += 1
+            yield _token(word, count, request.options.logprobs)
+        self._fail_at(count)
+        yield Token("", finish_reason=finish, usage=Usage(prompt_tokens, count))
+
+    def _choose(self, request: Request) -> str:
+        if isinstance(self._replies, Mapping):
+            matching = (r for p, r in self._replies.items() if re.search(p, request.prompt))
+            return next(matching, request.prompt)
+        if not self._replies:
+            return request.prompt
+        return self._replies[min(len(self.requests), len(self._replies) - 1)]
+
+    def _fail_at(self, count: int) -> None:
+        if self._fail_after is not None and count >= self._fail_after:
+            raise self._error
+
+
+def _cut(reply: str, options: GenerateOptions) -> tuple[list[str], FinishReason]:
+    """The words that are said, and why they end."""
+    ends = [at for stop in options.stop if stop and (at := reply.find(stop)) >= 0]
+    words = _WORD.findall(reply[: min(ends, default=len(reply))])
+    if options.max_tokens is not None and len(words) > options.max_tokens:
+        return words[: options.max_tokens], "length"
+    return words, "stop"
+
+
+def _token(word: str, position: int, alternatives: int | None) -> Token:
+    if alternatives is None:
+        return Token(word)
+    probability = 0.5 + 0.49 * _fraction(f"{position}:{word}")
+    rest = [Alternative(f" {o}", 0.0) for o in _OTHERS if o != word.strip()][: alternatives - 1]
+    top = [Alternative(word, math.log(probability))]
+    for place, other in enumerate(rest):
+        left = (1 - probability) * 0.5 ** (place + 1)
+        top.append(Alternative(other.text, math.log(left)))
+    return Token(word, math.log(probability), tuple(top[:alternatives]))
+
+
+def _fraction(text: str) -> float:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big") / 2**48

@@ -158,7 +158,7 @@ def parse(s: Setting, raw: object, where: str) -> Value:
         if (s.minimum is not None and value < s.minimum) or (
             s.maximum is not None and value > s.maximum
         ):
-            raise _bad(s, raw, where, f"{s.minimum:g}–{s.maximum:g}")
+            raise _bad(s, raw, where, f"{s.minimum:.0f}–{s.maximum:.0f}")
     return value
 
 

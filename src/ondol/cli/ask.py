@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +71,7 @@ def ask(
         output.note(t("cli.keep_hint", paths=" ".join(clean(str(path)) for path in paths)))
 
 
-def _events(asked: Question, parts: Parts, output: Output) -> Iterator[Event]:
+def _events(asked: Question, parts: Parts, output: Output) -> Generator[Event, None, None]:
     from ondol.ask import ask as answer
     from ondol.cli import remote
 
@@ -82,8 +82,7 @@ def _events(asked: Question, parts: Parts, output: Output) -> Iterator[Event]:
         return
     # An unknown name is said now, and not after the documents have been searched.
     parts.store.get(asked.model)
-    with closing(answer(asked.text, parts, model=asked.model, options=asked.options)) as events:  # type: ignore[type-var]
-        yield from events
+    yield from answer(asked.text, parts, model=asked.model, options=asked.options)
 
 
 def _open_folder(asked: Question, parts: Parts, output: Output) -> None:

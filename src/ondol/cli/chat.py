@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -40,7 +40,7 @@ class Conversation:
     options: GenerateOptions
     messages: list[Message] = field(default_factory=list)
 
-    def reply(self, prompt: str) -> Iterator[Token]:
+    def reply(self, prompt: str) -> Generator[Token, None, None]:
         """The model's words; the turn is remembered, cut short or not, unless it failed."""
         turn = [*self.messages, Message("user", prompt)]
         said: list[Token] = []
@@ -101,7 +101,7 @@ def show_reply(
     """Stream the answer to ``prompt``. Ctrl-C stops the model and is passed on."""
     text, started, first = Text(output), time.perf_counter(), None
     token = Token("")
-    with closing(talking.reply(prompt)) as tokens:  # type: ignore[type-var]
+    with closing(talking.reply(prompt)) as tokens:
         try:
             for token in tokens:
                 if first is None and token.text:

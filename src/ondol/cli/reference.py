@@ -70,7 +70,7 @@ def _row(setting: Setting) -> str:
     if setting.choices:
         limits = f" One of: {', '.join(f'`{choice}`' for choice in setting.choices)}."
     elif setting.minimum is not None:
-        limits = f" {setting.minimum:g} to {setting.maximum:,g}."
+        limits = f" {setting.minimum:,.0f} to {setting.maximum:,.0f}."
     cell = f"`{shown}`" if shown else "(empty)"
     return f"| `{setting.name}` | `{setting.env}` | {cell} | {setting.help}{limits} |"
 

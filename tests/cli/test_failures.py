@@ -1,0 +1,147 @@
+"""From what went wrong to a sentence and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from ondol import errors
+from ondol.cli import failures, main
+from ondol.cli.output import Output
+
+
+def every_error(root: type[errors.OndolError] = errors.OndolError) -> list[type[errors.OndolError]]:
+    below = [e for child in root.__subclasses__() for e in every_error(child)]
+    return [e for e in (root, *below) if e.__module__ == "ondol.errors"]
+
+
+@pytest.mark.parametrize("kind", every_error(), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("is_json", [False, True])
+def test_error_becomes_two_lines_and_its_exit_code(
+    kind: type[errors.OndolError], is_json: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = failures.report(kind("It broke.", "Mend it."), Output(json=is_json))
+    said = capsys.readouterr()
+    assert code == kind.exit_code
+    assert said.err == "error: It broke.\nhint: Mend it.\n"
+    if is_json:
+        body = {"code": kind.code, "message": "It broke.", "hint": "Mend it."}
+        assert json.loads(said.out) == {"error": body}
+    else:
+        assert said.out == ""
+
+
+def test_error_without_a_hint_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    failures.report(errors.EngineError("It broke."), Output())
+    assert capsys.readouterr().err == "error: It broke.\n"
+
+
+def test_error_text_cannot_drive_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    failures.report(errors.DocumentError("\x1b]0;owned\x07bad\x9b2J.txt"), Output())
+    assert capsys.readouterr().err == "error: ]0;ownedbad2J.txt\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (KeyboardInterrupt(), 130),
+        (click.Abort(), 130),
+        (SystemExit(143), 143),
+        (SystemExit(), 0),
+        (click.exceptions.Exit(5), 5),
+        (OSError(errno.ENOSPC, "No space left on device", "x"), 2),
+        (OSError(errno.EROFS, "Read-only file system", "x"), 2),
+        (OSError(errno.EIO, "Input/output error"), 1),
+        (RuntimeError("the owner's secret question"), 1),
+    ],
+)
+def test_anything_raised_has_an_exit_code(
+    error: BaseException, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert failures.report(error, Output()) == code
+    said = capsys.readouterr()
+    assert said.out == "" and "Traceback" not in said.err and "secret" not in said.err
+
+
+def test_unexpected_error_shows_a_traceback_only_with_debug(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def break_down(*_: object) -> None:
+        raise RuntimeError("broken inside")
+
+    monkeypatch.setattr("ondol.config.load", break_down)
+    monkeypatch.setattr(failures, "exit_on_signals", lambda: None)
+    assert main.run(["list"]) == 1
+    assert "--debug" in (said := capsys.readouterr().err) and "broken inside" not in said
+    assert main.run(["list", "--debug"]) == 1
+    assert "broken inside" in capsys.readouterr().err
+
+
+def test_reader_that_goes_away_ends_the_command_quietly(home: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "ondol", "config", "list"]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert done.returncode == 141 and done.stderr == b""
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_home_that_cannot_be_written_is_named(ondol, tmp_path: Path) -> None:
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o500)
+    result = ondol("config", "set", "offline", "true", ONDOL_HOME=str(locked / "home"))
+    assert result.code == 2 and str(locked) in result.stderr and "ONDOL_HOME" in result.stderr
+
+
+def test_home_that_is_a_file_is_named(ondol, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    result = ondol("config", "set", "offline", "true", ONDOL_HOME=str(file))
+    assert result.code == 2 and str(file) in result.stderr
+    assert result.stderr.startswith("error: ") and "hint: " in result.stderr
+
+
+def test_disk_that_is_full_changes_nothing(ondol, home: Path) -> None:
+    assert ondol("config", "set", "offline", "true").code == 0
+    before = (home / "config" / "config.toml").read_bytes()
+
+    def fill_the_disk() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8, 8))
+
+    done = subprocess.run(
+        [sys.executable, "-B", "-m", "ondol", "config", "set", "server.port", "1234"],
+        preexec_fn=fill_the_disk,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2 and done.stderr.startswith("error: ")
+    assert (home / "config" / "config.toml").read_bytes() == before
+    assert [p.name for p in (home / "config").iterdir()] == ["config.toml"]
+
+
+def test_settings_file_that_cannot_be_read_is_named(ondol, home: Path) -> None:
+    file = home / "config" / "config.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text("this is not TOML")
+    for command in (["list"], ["config", "list"], ["config", "set", "offline", "true"]):
+        result = ondol(*command)
+        assert result.code == 2 and "config.toml" in result.stderr
+    assert ondol("--help").code == 0
+
+
+def test_group_runs_under_click_s_own_runner() -> None:
+    result = CliRunner().invoke(main.make_group(), ["recommend", "--ram", "8GB", "--json"])
+    assert result.exit_code == 0 and json.loads(result.stdout)["models"]

@@ -1,0 +1,188 @@
+"""Folders to files: what ``ondol add`` finds in the paths it is given.
+
+Knows ignore rules and which names are never documents; reads nothing but rule files and the first
+bytes of files whose kind their name leaves open. Lazy, in a fixed order, safe from symbolic link
+loops. Raises ``DocumentError`` only for the paths that were named.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from ondol.errors import DocumentError, DocumentNotFoundError
+from ondol.i18n import t
+from ondol.retrieval import loaders
+from ondol.retrieval.ignore_rules import Rules, is_ignored, read_rules, rules_above
+from ondol.retrieval.loaders import contents, media_types
+
+OnSkip = Callable[[Path, str], None]
+"""Called with a folder that cannot be opened, or a document that has no reader yet, and why."""
+
+SKIPPED_FOLDERS = frozenset(("node_modules", "__pycache__", "__MACOSX", "$RECYCLE.BIN"))
+# Written by programs for programs: long, and never what somebody asks about.
+GENERATED_FILES = frozenset(("package-lock.json", "pnpm-lock.yaml", "npm-shrinkwrap.json"))
+GENERATED_ENDINGS = (".min.js", ".min.css", "~")
+# A Python environment, and a cache that says so itself (bford.info/cachedir).
+_MARKERS = ("pyvenv.cfg", "CACHEDIR.TAG")
+
+
+def walk(paths: Sequence[Path], *, on_skip: OnSkip | None = None) -> Iterator[Path]:
+    """The documents in ``paths``, each file once.
+
+    A file that is named is always given, whatever it is. In folders, hidden entries, ignored ones,
+    tool folders and kinds that cannot be read are passed over. Links are followed last, never
+    upwards and never to the same place twice. Raises ``DocumentNotFoundError`` before the first
+    file when a path is not there.
+    """
+    for path in paths:
+        _check(path)
+    return _Walk(on_skip or (lambda path, why: None)).run(paths)
+
+
+def _check(path: Path) -> None:
+    try:
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            os.scandir(path).close()
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+        sentence = t("documents.not_found", name=_printable(path))
+        raise DocumentNotFoundError(sentence, t("documents.not_found_hint")) from error
+    except OSError as error:
+        raise DocumentError(_why(path, error)) from error
+
+
+def _why(folder: Path, error: OSError) -> str:
+    if isinstance(error, PermissionError):
+        return t("documents.folder_no_permission", name=_printable(folder))
+    return t("documents.folder_unreadable", name=_printable(folder), reason=error.strerror)
+
+
+def _printable(path: Path) -> str:
+    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+class _Walk:
+    """One walk: remembers which folders and files it has been to."""
+
+    def __init__(self, on_skip: OnSkip) -> None:
+        self._on_skip = on_skip
+        self._files: set[str] = set()
+        self._folders: set[tuple[int, int]] = set()
+        self._above: set[tuple[int, int]] = set()
+        self._links: deque[Path] = deque()
+
+    def run(self, paths: Sequence[Path]) -> Iterator[Path]:
+        for path in paths:
+            if path.is_dir():
+                self._above.update(filter(None, map(_identity, Path(path).resolve().parents)))
+                yield from self._tree(path)
+            elif self._is_new(os.path.realpath(path)):
+                yield path
+        while self._links:
+            yield from self._follow(self._links.popleft())
+
+    def _follow(self, link: Path) -> Iterator[Path]:
+        try:
+            mode = os.stat(link).st_mode
+        except OSError:  # it points nowhere
+            return
+        if stat.S_ISDIR(mode):
+            if _identity(link) not in self._above:
+                yield from self._tree(link)
+        elif stat.S_ISREG(mode) and self._is_wanted(link, os.path.realpath(link)):
+            yield link
+
+    def _tree(self, root: Path) -> Iterator[Path]:
+        """All of a folder; with a stack, because folders may be nested deeper than calls."""
+        real = os.path.realpath(root)
+        stack = [self._entries(root, real, rules_above(real), is_root=True)]
+        while stack:
+            found = next(stack[-1], None)
+            if found is None:
+                stack.pop()
+            elif isinstance(found, Path):
+                yield found
+            else:
+                stack.append(self._entries(*found, is_root=False))
+
+    def _entries(
+        self, folder: Path, real: str, chain: tuple[Rules, ...], *, is_root: bool
+    ) -> Iterator[Path | tuple[Path, str, tuple[Rules, ...]]]:
+        """The files in one folder, and its folders as what is needed to enter them."""
+        entries = self._list(folder, is_root=is_root)
+        rules = read_rules(real, (entry.name for entry in entries))
+        chain = (*chain, rules) if rules else chain
+        for entry in entries:
+            path, inside = folder / entry.name, os.path.join(real, entry.name)
+            is_folder, is_link = _is_folder(entry), entry.is_symlink()
+            if _is_passed_over(entry.name) or is_ignored(inside, chain, is_folder=is_folder):
+                continue
+            if is_link:
+                self._links.append(path)
+            elif is_folder:
+                yield path, inside, chain
+            elif _is_file(entry) and self._is_wanted(path, inside):
+                yield path
+
+    def _list(self, folder: Path, *, is_root: bool) -> list[os.DirEntry[str]]:
+        identity = _identity(folder)
+        if identity is None or identity in self._folders:
+            return []
+        self._folders.add(identity)
+        try:
+            with os.scandir(folder) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError as error:
+            self._on_skip(folder, _why(folder, error))
+            return []
+        return [] if not is_root and any(e.name in _MARKERS for e in entries) else entries
+
+    def _is_wanted(self, path: Path, real: str) -> bool:
+        if loaders.media_type(path) is not None:
+            return self._is_new(real)
+        extension = media_types.extension(path.name)
+        if extension in media_types.NOT_YET:
+            name = contents.printable(path)
+            self._on_skip(path, t("documents.not_yet", name=name, kind=extension))
+        return False
+
+    def _is_new(self, real: str) -> bool:
+        is_new = real not in self._files
+        self._files.add(real)
+        return is_new
+
+
+def _is_passed_over(name: str) -> bool:
+    """Hidden entries, tool folders, generated files and the lock files of office programs."""
+    return (
+        name.startswith((".", "~$"))
+        or name in SKIPPED_FOLDERS
+        or name in GENERATED_FILES
+        or name.endswith(GENERATED_ENDINGS)
+    )
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file(follow_symlinks=False)
+    except OSError:
+        return False
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        status = os.stat(folder)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -1,0 +1,186 @@
+"""THE pipeline: quotes first, then the model's words, then one honest answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from ondol.ask import Event, ask, merge
+from ondol.config import Config
+from ondol.database import IN_MEMORY
+from ondol.engine.scripted import ScriptedEngine
+from ondol.errors import EngineCrashedError
+from ondol.json import answer_json, evidence_json, hit_json
+from ondol.parts import Parts
+from ondol.types import (
+    Answer,
+    Chunk,
+    Evidence,
+    GenerateOptions,
+    Hit,
+    Message,
+    Quote,
+    Route,
+    Sensitivity,
+    Token,
+)
+
+QUOTES = tuple(
+    Quote(n, text, "/notes.md", 0, len(text), 3.0 - n)
+    for n, text in enumerate(
+        ["Rent is 900.", "It is due monthly.", "The deposit is 1800."], start=1
+    )
+)
+
+
+@dataclass
+class FixedRetriever:
+    quotes: tuple[Quote, ...]
+
+    def search(self, query: str, *, limit: int = 10) -> list[Hit]:
+        return []
+
+    def evidence(self, question: str) -> Evidence:
+        return Evidence((), self.quotes)
+
+
+@dataclass
+class ScriptedParts:
+    """The smallest house that can answer."""
+
+    scripted: ScriptedEngine
+    quotes: tuple[Quote, ...] = QUOTES
+    num_quotes: int = 2
+    answer_options: GenerateOptions = field(default_factory=lambda: GenerateOptions(max_tokens=50))
+
+    @property
+    def retriever(self) -> FixedRetriever:
+        return FixedRetriever(self.quotes)
+
+    def engine(self, model: str | None = None) -> ScriptedEngine:
+        return self.scripted
+
+
+def answer_of(events: list[Event]) -> Answer:
+    assert isinstance(events[-1], Answer)
+    return events[-1]
+
+
+def test_evidence_comes_before_any_token_and_the_answer_last() -> None:
+    events = list(ask("What is the rent?", ScriptedParts(ScriptedEngine(["It is 900 [1]."]))))
+    assert isinstance(events[0], Evidence)
+    assert all(isinstance(event, Token) for event in events[1:-1])
+    answer = answer_of(events)
+    assert (answer.text, answer.citations, answer.route) == ("It is 900 [1].", (1,), Route.LOCAL)
+    assert answer.text == "".join(e.text for e in events[1:-1] if isinstance(e, Token))
+    assert answer.seconds.first_token is not None
+    assert answer.seconds.retrieve <= answer.seconds.first_token <= answer.seconds.total
+
+
+def test_answer_shows_the_best_quotes_and_whatever_else_is_cited() -> None:
+    answer = answer_of(list(ask("Deposit?", ScriptedParts(ScriptedEngine(["1800 [3], [9]."])))))
+    assert [quote.number for quote in answer.quotes] == [1, 2, 3]
+    assert answer.citations == (3,)
+
+
+def test_nothing_relevant_is_said_and_no_model_is_asked() -> None:
+    engine = ScriptedEngine(["I invent something."])
+    events = list(ask("What?", ScriptedParts(engine, quotes=())))
+    answer = answer_of(events)
+    assert (answer.route, answer.reasons, answer.quotes) == (Route.ABSTAIN, ("no_evidence",), ())
+    assert "nothing" in answer.text
+    assert len(events) == 2
+    assert engine.requests == []
+
+
+def test_engine_is_given_the_evidence_the_history_and_the_merged_options() -> None:
+    engine = ScriptedEngine(["Yes."])
+    history = [Message("user", "Hello"), Message("assistant", "Hi")]
+    options = GenerateOptions(seed=7)
+    list(ask("Rent?", ScriptedParts(engine), history=history, options=options))
+    (request,) = engine.requests
+    assert request.messages[1:3] == tuple(history)
+    assert "[3] The deposit is 1800." in request.prompt
+    assert (request.options.seed, request.options.max_tokens) == (7, 50)
+
+
+def test_crash_in_mid_answer_reaches_the_caller_after_the_tokens() -> None:
+    events: list[Event] = []
+    with pytest.raises(EngineCrashedError):
+        for event in ask("Rent?", ScriptedParts(ScriptedEngine(["one two three"], fail_after=2))):
+            events.append(event)
+    assert [e.text for e in events if isinstance(e, Token)] == ["one", " two"]
+
+
+def test_closing_the_answer_closes_the_engine() -> None:
+    closed = []
+
+    class Watched(ScriptedEngine):
+        def generate(self, messages: object, options: object) -> Iterator[Token]:  # type: ignore[override]
+            try:
+                yield Token("a")
+                yield Token("b")
+            finally:
+                closed.append(True)
+
+    events = ask("Rent?", ScriptedParts(Watched()))
+    next(events)
+    next(events)
+    events.close()  # type: ignore[attr-defined]
+    assert closed == [True]
+
+
+def test_merge_takes_what_is_given_and_keeps_the_rest() -> None:
+    defaults = GenerateOptions(max_tokens=96, temperature=0.0, stop=("x",))
+    given = GenerateOptions(temperature=0.7, top_k=5)
+    assert merge(defaults, None) is defaults
+    assert merge(defaults, given) == replace(defaults, temperature=0.7, top_k=5)
+
+
+def test_evidence_is_as_private_as_its_strictest_quote() -> None:
+    public = [replace(quote, sensitivity=Sensitivity.PUBLIC) for quote in QUOTES]
+    assert Evidence((), tuple(public)).sensitivity is Sensitivity.PUBLIC
+    trusted = replace(QUOTES[0], sensitivity=Sensitivity.TRUSTED)
+    assert Evidence((), (*public, trusted)).sensitivity is Sensitivity.TRUSTED
+    assert Evidence((), (*public, QUOTES[0])).sensitivity is Sensitivity.PRIVATE
+
+
+def test_json_of_an_answer_has_the_documented_shape() -> None:
+    answer = answer_of(list(ask("Rent?", ScriptedParts(ScriptedEngine(["900 [1]."])))))
+    document = answer_json(answer)
+    assert list(document) == [
+        "answer", "quotes", "citations", "confidence", "route", "reasons", "model", "usage",
+        "seconds",
+    ]  # fmt: skip
+    assert document["confidence"] is None
+    assert document["route"] == "local"
+    assert set(document["seconds"]) == {"retrieve", "first_token", "total"}
+    assert {"text", "source", "start", "end", "page"} <= set(document["quotes"][0])
+    assert evidence_json(Evidence((), QUOTES))["quotes"][2]["number"] == 3
+
+
+def test_json_of_a_hit_has_the_documented_shape() -> None:
+    hit = Hit(Chunk("text", 0, 4, source="/x.md", page=2), 0.5, 1)
+    expected = {"source": "/x.md", "start": 0, "end": 4, "score": 0.5, "text": "text", "page": 2}
+    assert expected.items() <= hit_json(hit).items()
+
+
+@pytest.mark.model
+def test_real_model_answers_from_a_real_file(config: Config, tmp_path: Path) -> None:
+    (tmp_path / "boiler.md").write_text("The boiler was serviced on 14 March 2031 by Mr. Hale.\n")
+    with Parts(config) as parts:
+        library = parts.open_library(IN_MEMORY)
+        library.add([tmp_path / "boiler.md"])
+        parts.use_library(library)
+        events = list(ask("When was the boiler serviced?", parts))
+        answer = answer_of(events)
+        assert "14 March 2031" in answer.quotes[0].text
+        assert "2031" in answer.text
+        assert answer.usage.prompt_tokens > 20
+        assert answer.model == "smollm2:135m"
+        again = answer_of(list(ask("When was the boiler serviced?", parts)))
+        assert again.text == answer.text
+        assert [model.name for model in parts.pool.loaded()] == ["smollm2:135m"]

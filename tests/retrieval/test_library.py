@@ -223,3 +223,11 @@ def test_full_disk_loses_nothing_that_was_added(embedder: OnnxEmbedder, notes: P
     assert len(library.documents()) == 3
     assert first(library, "When was the boiler serviced?") == "boiler.md"
     library.close()
+
+
+def test_headings_lead_to_sentences_and_are_not_quoted(library: Library) -> None:
+    text = "# Boiler service record\n\nIt was done in March.\n\n# Garden\n\nRoses.\n"
+    library.add_text("notes.md", text, media_type="text/markdown")
+    quotes = library.evidence("When was the boiler service?").quotes
+    assert [quote.text for quote in quotes][:1] == ["It was done in March."]
+    assert not any(quote.text.startswith("#") for quote in quotes)

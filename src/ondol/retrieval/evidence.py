@@ -103,7 +103,9 @@ def rank_sentences(
         wording = " ".join(text.split()).casefold()
         if wording not in unique or sentence.score > unique[wording].score:
             unique[wording] = sentence
-    return sorted(unique.values(), key=lambda s: -s.score)
+    ranked = sorted(unique.values(), key=lambda s: -s.score)
+    # A heading says where an answer stands and is none; it counts where nothing else is left.
+    return [s for s in ranked if not s.text.startswith("#")] or ranked
 
 
 def is_relevant(query: Query, sentences: Sequence[Sentence]) -> bool:

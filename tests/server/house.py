@@ -15,10 +15,10 @@ from typing import Any
 
 import httpx2
 import numpy as np
-from ondol.engine.pool import LoadedModel
-from ondol.engine.scripted import ScriptedEngine
 
 from ondol import config as configuration
+from ondol.engine.pool import LoadedModel
+from ondol.engine.scripted import ScriptedEngine
 from ondol.models.store import ModelStore
 from ondol.parts import Parts
 from ondol.retrieval.embedding import PassageVectors

@@ -10,7 +10,7 @@ from house import CHAT, EMBEDDING, House
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from ondol.server import native, ollama, ollama_models, openai
+from ondol.server import native, ollama, ollama_embed, ollama_models, openai
 
 POSTS = [
     ("POST", "/api/chat"),
@@ -31,7 +31,7 @@ POSTS = [
 FIELDS = sorted(
     {
         name
-        for module in (ollama, ollama_models, openai, native)
+        for module in (ollama, ollama_embed, ollama_models, openai, native)
         for kind in vars(module).values()
         if hasattr(kind, "model_fields")
         for name in kind.model_fields

@@ -107,6 +107,10 @@ def get(url: str) -> httpx2.Response:
     return httpx2.get(url, trust_env=False, timeout=PATIENCE_SECONDS)
 
 
+def client_of(url: str) -> httpx2.Client:
+    return httpx2.Client(base_url=url, trust_env=False, timeout=PATIENCE_SECONDS)
+
+
 def test_nothing_runs_in_a_fresh_home(home: Path) -> None:
     assert running() is None
     assert not home.exists()
@@ -130,7 +134,9 @@ def test_a_server_can_be_found_until_it_ends(start, home: Path) -> None:
 def test_a_running_answer_may_finish_before_the_end(start, home: Path, name: str) -> None:
     process = start()
     body = {"model": "smollm2:135m", "prompt": "x"}
-    with httpx2.Client(base_url=ready(process), trust_env=False, timeout=PATIENCE_SECONDS) as client:
+    with httpx2.Client(
+        base_url=ready(process), trust_env=False, timeout=PATIENCE_SECONDS
+    ) as client:
         with client.stream("POST", "/api/generate", json=body) as response:
             lines = response.iter_lines()
             assert json.loads(next(lines))["response"] == "first "
@@ -145,7 +151,9 @@ def test_a_running_answer_may_finish_before_the_end(start, home: Path, name: str
 def test_an_answer_that_never_ends_does_not_keep_the_server(start, home: Path) -> None:
     process = start()
     body = {"model": "smollm2:135m", "prompt": "x"}
-    with httpx2.Client(base_url=ready(process), trust_env=False, timeout=PATIENCE_SECONDS) as client:
+    with httpx2.Client(
+        base_url=ready(process), trust_env=False, timeout=PATIENCE_SECONDS
+    ) as client:
         with client.stream("POST", "/api/generate", json=body) as response:
             lines = response.iter_lines()
             next(lines)
@@ -174,6 +182,7 @@ def test_after_kill_9_nothing_runs_and_a_new_server_can_start(start) -> None:
     first.wait(PATIENCE_SECONDS)
     assert state_file().exists()
     assert running() is None
+    assert not state_file().exists()
     url = ready(start())
     info = running()
     assert info is not None and info.url == url

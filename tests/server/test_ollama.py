@@ -11,8 +11,8 @@ import numpy as np
 import ollama
 import pytest
 from house import CHAT, EMBEDDING, REPLY, GatedEngine, HashEmbedder, House
-from ondol.engine.scripted import ScriptedEngine
 
+from ondol.engine.scripted import ScriptedEngine
 from ondol.errors import ContextLengthError, EngineBusyError, EngineCrashedError
 from ondol.server.ollama_reply import recall, remember
 from ondol.types import Message, Token, Usage
@@ -258,8 +258,8 @@ def test_nothing_to_say_loads_or_unloads(house, path, keep_alive, reason, call) 
         ({"tools": [{"type": "function"}]}, 400, f'"{CHAT}" does not support tools'),
         ({"top_logprobs": 21, "logprobs": True}, 400, "between 0 and 20"),
         ({"format": "xml"}, 400, "xml"),
-        ({"keep_alive": "-1"}, 400, "keep_alive"),
-        ({"keep_alive": "soon"}, 400, "keep_alive"),
+        ({"keep_alive": "-1"}, 400, "-1"),
+        ({"keep_alive": "soon"}, 400, "soon"),
         ({"options": {"temperature": "hot"}}, 400, "options.temperature"),
         ({"options": {"num_ctx": 0}}, 400, "options.num_ctx"),
         ({"messages": [{"role": "elf", "content": "x"}]}, 400, "elf"),

@@ -9,8 +9,8 @@ import numpy as np
 import openai
 import pytest
 from house import CHAT, EMBEDDING, REPLY, GatedEngine, HashEmbedder, House
-from ondol.engine.scripted import ScriptedEngine
 
+from ondol.engine.scripted import ScriptedEngine
 from ondol.errors import ContextLengthError, EngineBusyError, EngineCrashedError
 
 QUESTION = [{"role": "user", "content": "What keeps a house warm?"}]

@@ -198,24 +198,32 @@ def _already_running() -> AddressInUseError:
 
 def _take(lock: int, patience_seconds: float = LOCK_PATIENCE_SECONDS) -> bool:
     deadline = time.monotonic() + patience_seconds
+    is_server = False
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
         except BlockingIOError:
             # Someone may be asking whether it is held (`_is_locked`), which takes it for a moment.
-            if time.monotonic() > deadline:
+            # Where a server runs, waiting is wrong: whoever waits would take its place at its end.
+            if is_server or time.monotonic() >= deadline:
                 return False
+            is_server = state_file().exists()
             time.sleep(POLL_SECONDS)
 
 
 def _is_locked() -> bool:
+    """Whether a server lives; if not, an address file is a dead one's and is removed."""
     try:
         lock = os.open(paths.state_dir() / LOCK_NAME, os.O_RDWR)
     except OSError:
         return False
     try:
-        return not _take(lock, 0.0)
+        if not _take(lock, 0.0):
+            return True
+        with suppress(OSError):
+            state_file().unlink()
+        return False
     finally:
         os.close(lock)
 
@@ -234,14 +242,9 @@ def _write(info: ServerInfo) -> None:
 
 def _read() -> ServerInfo | None:
     try:
-        fields = json.loads(state_file().read_text(encoding="utf-8"))
-        return ServerInfo(
-            int(fields["pid"]),
-            str(fields["host"]),
-            int(fields["port"]),
-            str(fields["started_at"]),
-            str(fields["version"]),
-        )
+        said = json.loads(state_file().read_text(encoding="utf-8"))
+        pid, host, port = int(said["pid"]), str(said["host"]), int(said["port"])
+        return ServerInfo(pid, host, port, str(said["started_at"]), str(said["version"]))
     except (OSError, ValueError, TypeError, KeyError):
         return None
 

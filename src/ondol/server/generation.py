@@ -175,9 +175,12 @@ def embed(
     for start in range(0, len(texts), EMBED_BATCH):
         batch = list(texts[start : start + EMBED_BATCH])
         counts = [embedder.count_tokens(text) for text in batch]
-        if not truncate and model.context_length and max(counts) > model.context_length:
-            message = t("server.input_too_long", maximum=model.context_length)
-            raise UsageError(message, param="input")
+        limit = min(model.context_length or 2**31, parts.config["engine.num_ctx"])
+        if max(counts) > limit:
+            if not truncate:
+                raise UsageError(t("server.input_too_long", maximum=limit), param="input")
+            batch = [_fitting(text, embedder, limit) for text in batch]
+            counts = [min(count, limit) for count in counts]
         yield Embedded(_shorten(embedder.embed(batch), dimensions, model), sum(counts))
 
 
@@ -187,6 +190,13 @@ def _embedder(parts: Parts, model: Model, keep_alive_seconds: float | None) -> A
     if model.digest != parts.store.get(parts.config["models.embedding"]).digest:
         raise UsageError(t("server.not_the_embedder", model=model.name), param="model")
     return parts.embedder
+
+
+def _fitting(text: str, embedder: Any, limit: int) -> str:
+    """The longest beginning of ``text`` that a few guesses find to fit, specials included."""
+    while (count := embedder.count_tokens(text) + 2) > limit and text:
+        text = text[: min(len(text) - 1, len(text) * limit // count)]
+    return text
 
 
 def _shorten(

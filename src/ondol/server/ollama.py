@@ -1,13 +1,12 @@
-"""Ollama's inference endpoints: chat, generate, embed, embeddings (docs/api.md of ollama/ollama).
+"""Ollama's endpoints for text: chat and generate (docs/api.md of ollama/ollama).
 
 Streaming is the default, one JSON object a line; durations are nanoseconds on the last one.
-Errors are ``{"error": "…"}``. The other ``/api`` routes are in ``ollama_models``.
+Errors are ``{"error": "…"}``. The other ``/api`` routes are in ``ollama_embed``, ``ollama_models``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from time import perf_counter_ns
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Request
@@ -21,13 +20,11 @@ from ondol.parts import Parts
 from ondol.server.body import Flag, JsonRoute, Lenient, json_response
 from ondol.server.generation import (
     Count,
-    Embedded,
     FittingChat,
     Real,
     Stop,
     alternatives,
     cannot,
-    embed,
     find_able,
     limit_of,
     role_of,
@@ -113,20 +110,8 @@ class GenerateRequest(GenerationRequest):
     context: list[Annotated[int, Field(ge=0, le=255)]] | None = None
 
 
-class EmbedRequest(ModelRequest):
-    input: str | list[str] | None = None
-    truncate: bool | None = None
-    dimensions: int | None = None
-    keep_alive: KeepAlive = None
-
-
-class EmbeddingsRequest(ModelRequest):
-    prompt: str | None = None
-    keep_alive: KeepAlive = None
-
-
 def router(parts: Parts) -> APIRouter:
-    """The inference routes under ``/api``."""
+    """``/api/chat`` and ``/api/generate``."""
     routes = APIRouter(prefix="/api", tags=["ollama"], route_class=JsonRoute)
 
     @routes.post("/chat")
@@ -144,22 +129,6 @@ def router(parts: Parts) -> APIRouter:
         messages = _messages(body)
         shape = GenerateShape(body.asked, None if body.raw else messages)
         return await _generate(parts, request, body, shape, _prompt(body, messages))
-
-    @routes.post("/embed")
-    async def embed_texts(request: Request, body: EmbedRequest) -> Response:
-        """Vectors of one or more texts."""
-        started = perf_counter_ns()
-        texts = [body.input] if isinstance(body.input, str) else body.input or []
-        batches = _embed(parts, body, [text for text in texts if text or len(texts) > 1])
-        return await whole(
-            request, Source(lambda: batches), lambda b: _embed_json(body, list(b), started)
-        )
-
-    @routes.post("/embeddings")
-    async def embed_prompt(request: Request, body: EmbeddingsRequest) -> Response:
-        """The vector of one text (superseded by /api/embed)."""
-        batches = _embed(parts, body, [body.prompt] if body.prompt else [])
-        return await whole(request, Source(lambda: batches), _embedding_json)
 
     return routes
 
@@ -278,34 +247,3 @@ def _prompt(body: GenerateRequest, messages: Sequence[Message]) -> Start:
     if body.truncate is False:
         return lambda engine, options: engine.generate(messages, options)
     return lambda engine, options: FittingChat(engine, messages, options)
-
-
-def _embed(
-    parts: Parts, body: EmbedRequest | EmbeddingsRequest, texts: Sequence[str]
-) -> Iterator[Embedded]:
-    asked = body if isinstance(body, EmbedRequest) else EmbedRequest()
-    return embed(
-        parts,
-        body.asked,
-        texts,
-        dimensions=asked.dimensions,
-        truncate=asked.truncate is not False,
-        keep_alive_seconds=parse_keep_alive(body.keep_alive),
-    )
-
-
-def _embed_json(body: EmbedRequest, batches: Sequence[Embedded], started: int) -> Response:
-    return json_response(
-        {
-            "model": body.asked,
-            "embeddings": [row for batch in batches for row in batch.vectors.tolist()],
-            "total_duration": perf_counter_ns() - started,
-            "load_duration": 0,
-            "prompt_eval_count": sum(batch.tokens for batch in batches),
-        }
-    )
-
-
-def _embedding_json(batches: Iterator[Embedded]) -> Response:
-    rows = [row for batch in batches for row in batch.vectors.tolist()]
-    return json_response({"embedding": rows[0] if rows else []})

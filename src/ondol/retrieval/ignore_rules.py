@@ -7,29 +7,18 @@ folder, which is why a file in an ignored folder cannot be brought back. Never r
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ondol.errors import DocumentError
+from ondol.retrieval.gitignore import Pattern, parse
 from ondol.retrieval.loaders import contents
-
-if TYPE_CHECKING:
-    import re
 
 RULE_FILES = (".gitignore", ".ignore", ".ondolignore")
 MAX_RULE_BYTES = 4 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class _Pattern:
-    """``whole`` patterns describe one entry, the others everything below a folder."""
-
-    regex: re.Pattern[str]
-    ignores: bool
-    whole: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +26,13 @@ class Rules:
     """The rules of one folder (an absolute path)."""
 
     folder: str
-    patterns: tuple[_Pattern, ...]
+    patterns: tuple[Pattern, ...]
 
     def verdict(self, path: str, *, is_folder: bool) -> bool | None:
         """Whether ``path`` (below ``folder``) is ignored; ``None`` when no pattern fits it."""
-        name = path[len(self.folder.rstrip("/")) + 1 :]
-        entry = f"{name}/" if is_folder else name
+        entry = os.fsencode(path[len(self.folder.rstrip("/")) + 1 :])
         for pattern in reversed(self.patterns):
-            match = pattern.regex.fullmatch(entry) if pattern.whole else pattern.regex.match(name)
-            if match:
+            if pattern.fits(entry, is_folder=is_folder):
                 return pattern.ignores
         return None
 
@@ -53,7 +40,7 @@ class Rules:
 def read_rules(folder: str, present: Iterable[str] = RULE_FILES) -> Rules | None:
     """The rules that stand in ``folder``; of ``present`` names only rule files are read."""
     names = set(present)
-    patterns: list[_Pattern] = []
+    patterns: list[Pattern] = []
     for name in RULE_FILES:
         if name in names:
             patterns.extend(_read(Path(folder, name)))
@@ -95,22 +82,10 @@ def _repository(folder: str) -> str:
     return folder
 
 
-def _read(path: Path) -> list[_Pattern]:
-    from pathspec.patterns.gitignore import GitIgnorePatternError
-    from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
-
+def _read(path: Path) -> list[Pattern]:
     try:
         data = contents.read(path, max_bytes=MAX_RULE_BYTES)
     except DocumentError:
         return []
-    text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
-    patterns: list[_Pattern] = []
-    for line in text.split("\n"):
-        try:
-            pattern = GitIgnoreSpecPattern(line.removesuffix("\r"))
-        except (GitIgnorePatternError, ValueError):
-            continue
-        regex = pattern.regex
-        if regex is not None and pattern.include is not None:
-            patterns.append(_Pattern(regex, pattern.include, "ps_d" in regex.groupindex))
-    return patterns
+    lines = data.removeprefix(codecs.BOM_UTF8).split(b"\n")
+    return [pattern for line in lines if (pattern := parse(line))]

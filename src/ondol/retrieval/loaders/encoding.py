@@ -92,15 +92,22 @@ def _is_utf8(data: bytes) -> bool:
 
 def _wide(data: bytes) -> str:
     """UTF-16 without a mark: every second byte of its spaces and line ends is zero."""
-    sample = data[: min(len(data), _SAMPLE_BYTES) & ~3]
-    for name in ("utf-16-le", "utf-16-be"):
-        text = sample.decode(name, errors="replace")
-        kinds = Counter(map(unicodedata.category, text.replace("\r", "").replace("\n", "")))
-        strange = sum(kinds[kind] for kind in ("Cn", "Co", "Cs", "Cc")) + text.count("\ufffd")
-        common = sum(c.isascii() or "가" <= c <= "힣" or "぀" <= c <= "鿿" for c in text)
-        if text and strange <= len(text) * _MAX_BAD_SHARE and common > len(text) * 0.6:
-            return name
+    sample = data[: min(len(data), _SAMPLE_BYTES) & ~1]
+    zeros = sample.count(0)
+    for name, high in (("utf-16-le", 1), ("utf-16-be", 0)):
+        # Some Hangul syllables, 가 for one, end in a zero byte: not all zeros are high bytes.
+        if sample[high::2].count(0) > zeros * 0.7:
+            text = sample.decode(name, errors="replace")
+            if any(c.isascii() for c in text) and _is_plausible(text):
+                return name
     return ""
+
+
+def _is_plausible(text: str) -> bool:
+    kinds = Counter(map(unicodedata.category, text.replace("\r", "").replace("\n", "")))
+    strange = sum(kinds[kind] for kind in ("Cn", "Co", "Cs", "Cc")) + text.count("\ufffd")
+    common = sum(c.isascii() or "가" <= c <= "힣" or "\u3040" <= c <= "\u9fff" for c in text)
+    return strange <= len(text) * _MAX_BAD_SHARE and common > len(text) * 0.6
 
 
 def _bad_share(sample: bytes, name: str) -> float:

@@ -5,6 +5,7 @@ Pure functions over JSON objects; opens no connection. Log-probabilities are nat
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ _SAMPLING = (
 def chat_body(messages: Sequence[Message], options: GenerateOptions) -> dict[str, Any]:
     """The body of ``/v1/chat/completions``."""
     body = _body(options)
-    body["messages"] = [{"role": m.role, "content": m.content} for m in messages]
+    body["messages"] = messages_body(messages)
     if options.logprobs is not None:
         # llama-server sends no logprobs at all unless it is asked for an alternative.
         body |= {"logprobs": True, "top_logprobs": max(1, options.logprobs)}
@@ -41,10 +42,21 @@ def chat_body(messages: Sequence[Message], options: GenerateOptions) -> dict[str
 
 def prompt_body(prompt: str, options: GenerateOptions) -> dict[str, Any]:
     """The body of ``/v1/completions``."""
-    body = _body(options) | {"prompt": prompt}
+    body = _body(options) | {"prompt": sendable(prompt)}
     if options.logprobs is not None:
         body["logprobs"] = max(1, options.logprobs)
     return body
+
+
+def messages_body(messages: Sequence[Message]) -> list[dict[str, str]]:
+    """A conversation as JSON."""
+    return [{"role": m.role, "content": sendable(m.content)} for m in messages]
+
+
+def sendable(text: str) -> str:
+    """``text`` with every lone surrogate (half a character, from a file name or a sloppy client)
+    replaced by ``?``: it has no UTF-8."""
+    return text.encode(errors="replace").decode()
 
 
 def llama_extras(options: GenerateOptions, adapters: Sequence[str] = ()) -> dict[str, Any]:
@@ -63,11 +75,14 @@ def llama_extras(options: GenerateOptions, adapters: Sequence[str] = ()) -> dict
 
 def _body(options: GenerateOptions) -> dict[str, Any]:
     body: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
-    body |= {k: v for k in _SAMPLING if (v := getattr(options, k)) is not None}
+    for name in _SAMPLING:
+        value = getattr(options, name)
+        if value is not None:
+            body[name] = _finite(name, value)
     if options.seed is not None:
         body["seed"] = options.seed % 2**32
     if options.stop:
-        body["stop"] = list(options.stop)
+        body["stop"] = [sendable(stop) for stop in options.stop]
     if options.max_tokens is not None:
         # Asked for none, llama-server gives one; ``tokens_of`` drops it.
         body["max_tokens"] = max(1, options.max_tokens)
@@ -77,6 +92,12 @@ def _body(options: GenerateOptions) -> dict[str, Any]:
             "json_schema": {"name": "answer", "schema": dict(options.json_schema)},
         }
     return body
+
+
+def _finite(name: str, value: float) -> float:
+    if not math.isfinite(value):
+        raise UsageError(t("engine.not_finite", option=name, value=value), param=name)
+    return value
 
 
 @dataclass(slots=True)

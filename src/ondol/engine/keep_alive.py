@@ -33,9 +33,12 @@ def parse_keep_alive(value: int | float | str | None) -> float | None:
         return None
     if isinstance(value, str):
         return _duration(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise _bad(value)
-    return math.inf if value < 0 else _seconds(value)
+    seconds = _seconds(value)
+    if math.isnan(seconds):
+        raise _bad(value)
+    return math.inf if seconds < 0 else seconds
 
 
 def _duration(text: str) -> float:
@@ -52,7 +55,7 @@ def _seconds(value: int | float) -> float:
     try:
         return float(value)
     except OverflowError:
-        return math.inf
+        return math.inf  # an int of hundreds of digits
 
 
 def _bad(value: object) -> UsageError:

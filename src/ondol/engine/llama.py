@@ -12,7 +12,14 @@ from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ondol.engine.dialect import chat_body, llama_extras, prompt_body, tokens_of
+from ondol.engine.dialect import (
+    chat_body,
+    llama_extras,
+    messages_body,
+    prompt_body,
+    sendable,
+    tokens_of,
+)
 from ondol.engine.generation import Cancellation, Cancelled, Generation
 from ondol.engine.wire import Garbled, Refused, error_of, stream_events
 from ondol.errors import ContextLengthError, EngineCrashedError, EngineError, OndolError, UsageError
@@ -60,7 +67,11 @@ class LlamaEngine:
 
     def complete(self, prompt: str, options: GenerateOptions) -> Generation:
         """Continue a raw prompt; no template is applied."""
-        return self._generation("/v1/completions", prompt_body(prompt, options), options)
+        body = prompt_body(prompt, options)
+        if schema := body.pop("response_format", None):
+            # llama-server reads the standard field in chats only.
+            body["json_schema"] = schema["json_schema"]["schema"]
+        return self._generation("/v1/completions", body, options)
 
     def load(self) -> float:
         """Bring the model into memory; the seconds it took."""
@@ -73,13 +84,13 @@ class LlamaEngine:
 
     def tokenize(self, text: str) -> list[int]:
         """The token ids of a plain text; marks that look like special tokens are plain too."""
-        body = {"content": text, "add_special": False, "parse_special": False}
+        body = {"content": sendable(text), "add_special": False, "parse_special": False}
         return [int(token) for token in self._ask("POST", "/tokenize", body)["tokens"]]
 
     def apply_template(self, messages: Sequence[Message]) -> str:
         """The raw prompt that ``generate`` would send for ``messages``."""
-        body = {"messages": [{"role": m.role, "content": m.content} for m in messages]}
-        return str(self._ask("POST", "/apply-template", body)["prompt"])
+        answer = self._ask("POST", "/apply-template", {"messages": messages_body(messages)})
+        return str(answer["prompt"])
 
     def props(self) -> dict[str, Any]:
         """llama-server's ``/props``; ``chat_template`` is the template's text."""
@@ -92,11 +103,11 @@ class LlamaEngine:
         rows: list[list[float]] = []
         for start in range(0, len(texts), EMBED_BATCH):
             # An empty input is refused; a blank one is its honest nearest.
-            batch = [text or " " for text in texts[start : start + EMBED_BATCH]]
+            batch = [sendable(text) or " " for text in texts[start : start + EMBED_BATCH]]
             answer = self._ask("POST", "/v1/embeddings", {"input": batch}, slot=True)
             data = sorted(answer["data"], key=lambda entry: entry["index"])
             rows += [entry["embedding"] for entry in data]
-        vectors = np.asarray(rows, dtype=np.float32).reshape(len(rows), -1)
+        vectors = np.asarray(rows, dtype=np.float32).reshape(len(rows), len(rows[0]) if rows else 0)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)
 
@@ -136,6 +147,8 @@ class LlamaEngine:
 
         with self._lease(cancellation, True) as loaded:
             try:
+                if "json_schema" in body:
+                    _check_schema(loaded.client, body["json_schema"])
                 events = stream_events(loaded.client, path, body, cancellation)
                 with closing(events):
                     for token in tokens_of(events, options, cancellation):
@@ -188,6 +201,15 @@ def refused(refusal: Refused) -> OndolError:
     if refusal.status in (400, 422):
         return UsageError(t("engine.refused", reason=refusal.reason), t("engine.refused_hint"))
     return EngineError(t("engine.failed", reason=refusal.reason), t("engine.failed_hint"))
+
+
+def _check_schema(client: httpx2.Client, schema: Mapping[str, Any]) -> None:
+    """Raise ``Refused`` for a schema that a raw completion would silently ignore."""
+    wanted = {"type": "json_schema", "json_schema": {"schema": schema}}
+    body = {"messages": [{"role": "user", "content": ""}], "response_format": wanted}
+    response = client.post("/apply-template", json=body)
+    if response.status_code == 400:
+        raise Refused(400, error_of(response.content))
 
 
 def _with_load(token: Token, load_seconds: float) -> Token:

@@ -18,6 +18,7 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
@@ -39,7 +40,7 @@ _REASON = re.compile(r"^[\d.]+ E |error|fail|invalid|cannot|unable|unknown|unsup
 _GENERIC = re.compile(
     r"failed to load model,? *('|$)|exiting due to|Failed to init server|^Traceback|^  File", re.I
 )
-_PREFIX = re.compile(r"^([\d.]+ [A-Z] )?(\w+ +)?([\w.]+: +|error loading model: )*")
+_PREFIX = re.compile(r"^([\d.]+ [A-Z] +)?((\w+ +)?[\w.]+: +|error loading model: )*")
 _MODEL = re.compile(r"load(ing)? model|gguf|tensor|architecture", re.I)
 _MEMORY = re.compile(r"failed to allocate|out of memory|cannot allocate|bad_alloc", re.I)
 
@@ -73,6 +74,7 @@ class EngineProcess:
         self._reader.start()
         self._kill_lock = threading.Lock()
         self._killed = False
+        self._starting = True
         self._send_parameters()
 
     @property
@@ -94,6 +96,10 @@ class EngineProcess:
         except BaseException:
             self.kill()
             raise
+        finally:
+            self._starting = False
+            if self._killed:
+                self._close_pipes()
 
     def kill(self) -> None:
         """End the child and everything it started; waits until it is gone."""
@@ -106,10 +112,17 @@ class EngineProcess:
             except (ProcessLookupError, PermissionError):
                 pass  # nothing of the group is left (macOS says EPERM for a zombie)
             self._child.wait()
-        self._reader.join(timeout=5)
-        for pipe in (self._child.stdin, self._child.stdout, self._child.stderr):
-            if pipe is not None and (pipe is not self._child.stderr or not self._reader.is_alive()):
-                _close(pipe)
+        if not self._starting:  # else wait_ready still reads from them, and closes them itself
+            self._close_pipes()
+
+    def _close_pipes(self) -> None:
+        self._reader.join(timeout=5)  # the group is dead; only a runaway can hold its log open
+        pipes = [self._child.stdin, self._child.stdout]
+        pipes += [] if self._reader.is_alive() else [self._child.stderr]
+        for pipe in pipes:
+            with suppress(OSError):
+                if pipe is not None:
+                    pipe.close()
 
     def rss_bytes(self) -> int:
         """Resident memory of the child and what it started; 0 when it is gone."""
@@ -265,10 +278,3 @@ def _ending(code: int | None) -> str:
         except ValueError:
             return t("engine.ended_by_signal", signal=-code)
     return t("engine.ended_with_code", code=code)
-
-
-def _close(pipe: object) -> None:
-    try:
-        pipe.close()  # type: ignore[attr-defined]
-    except OSError:
-        pass

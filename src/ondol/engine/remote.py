@@ -87,7 +87,7 @@ class RemoteEngine:
             raise self._error("remote_stalled", seconds=f"{self._timeout_seconds:g}") from None
         except httpx2.HTTPError as error:
             raise self._error("remote_lost", reason=str(error) or type(error).__name__) from None
-        except (httpx2.InvalidURL, UnicodeEncodeError):
+        except (httpx2.InvalidURL, ValueError):
             raise self._error("remote_bad_url") from None
 
     def _refused(self, refusal: Refused) -> OndolError:

@@ -56,8 +56,6 @@ class Resident:
         self.gone, self.ready = True, False
         if self.process is not None:
             self.process.kill()
-        if self.client is not None:
-            self.client.close()
 
     def report(self) -> LoadedModel:
         assert self.process is not None

@@ -1,6 +1,6 @@
 """The parallel slots of one model, given out in the order they were asked for.
 
-Shares the pool's condition; ``open`` may raise to end a wait, and returns False when there is
+Shares the pool's condition; ``proceed`` may raise to end a wait, and returns False when there is
 nothing left to wait for.
 """
 
@@ -20,10 +20,10 @@ class Slots:
         self._queue: deque[object] = deque()
 
     @contextmanager
-    def one(self, open: Callable[[], bool]) -> Iterator[None]:
+    def one(self, proceed: Callable[[], bool]) -> Iterator[None]:
         """Hold a slot inside the block."""
         with self._changed:
-            self._wait(open)
+            self._wait(proceed)
             self._active += 1
         try:
             yield
@@ -32,11 +32,11 @@ class Slots:
                 self._active -= 1
                 self._changed.notify_all()
 
-    def _wait(self, open: Callable[[], bool]) -> None:
+    def _wait(self, proceed: Callable[[], bool]) -> None:
         ticket = object()
         self._queue.append(ticket)
         try:
-            while open() and (self._active >= self._count or self._queue[0] is not ticket):
+            while proceed() and (self._active >= self._count or self._queue[0] is not ticket):
                 self._changed.wait()
         finally:
             self._queue.remove(ticket)

@@ -1,0 +1,60 @@
+"""A stand-in for a llama-server binary: its flags, its HTTP (the bundled runtime's), no Ondol."""
+
+import argparse
+import os
+import sys
+import threading
+from urllib.request import urlopen
+
+if sys.argv[1:] == ["--version"]:
+    print("version: 1 (double)")
+    sys.exit(0)
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--model", required=True)
+parser.add_argument("--host", required=True)
+parser.add_argument("--port", type=int, required=True)
+parser.add_argument("--ctx-size", type=int, required=True)
+parser.add_argument("--parallel", type=int, required=True)
+parser.add_argument("--threads", type=int, required=True)
+parser.add_argument("--n-gpu-layers", type=int, default=-1)
+parser.add_argument("--batch-size", type=int)
+parser.add_argument("--ubatch-size", type=int)
+parser.add_argument("--pooling")
+parser.add_argument("--embedding", action="store_true")
+parser.add_argument("--no-webui", action="store_true", required=True)
+parser.add_argument("--jinja", action="store_true", required=True)
+flags = parser.parse_args()
+
+if "fail" in os.environ.get("DOUBLE_MODE", ""):
+    print("error: this build knows no such GPU", file=sys.stderr)
+    sys.exit(3)
+if "hang" in os.environ.get("DOUBLE_MODE", ""):
+    threading.Event().wait()
+
+import xllamacpp  # noqa: E402
+
+p = xllamacpp.CommonParams()
+p.model.path = flags.model
+p.hostnames = [flags.host]
+p.port = flags.port
+p.n_ctx = flags.ctx_size
+p.n_parallel = flags.parallel
+p.cpuparams.n_threads = flags.threads
+p.api_keys = [os.environ["LLAMA_API_KEY"]]
+p.ui = False
+p.verbosity = 1
+p.fit_params = False
+p.endpoint_slots = True
+if flags.embedding:
+    p.embedding = True
+    p.n_batch, p.n_ubatch = flags.batch_size, flags.ubatch_size
+if flags.pooling:
+    p.pooling_type = getattr(
+        xllamacpp.llama_pooling_type, f"LLAMA_POOLING_TYPE_{flags.pooling.upper()}"
+    )
+server = xllamacpp.Server(p)
+print("llama-server double is listening", flush=True)
+with urlopen(f"http://{flags.host}:{flags.port}/health"):
+    pass
+threading.Event().wait()

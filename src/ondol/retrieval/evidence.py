@@ -103,9 +103,7 @@ def rank_sentences(
         wording = " ".join(text.split()).casefold()
         if wording not in unique or sentence.score > unique[wording].score:
             unique[wording] = sentence
-    ranked = sorted(unique.values(), key=lambda s: -s.score)
-    # A heading says where an answer stands and is none; it counts where nothing else is left.
-    return [s for s in ranked if not s.text.startswith("#")] or ranked
+    return sorted(unique.values(), key=lambda s: -s.score)
 
 
 def is_relevant(query: Query, sentences: Sequence[Sentence]) -> bool:
@@ -121,7 +119,8 @@ def quote(sentences: Sequence[Sentence], budget_tokens: int) -> tuple[Quote, ...
     """The best sentences that fit the budget, numbered from 1; the first always fits."""
     quotes: list[Quote] = []
     spent = 0.0
-    for sentence in sentences:
+    # A heading says where an answer stands and is none; it is quoted when nothing else is left.
+    for sentence in [s for s in sentences if not s.text.startswith("#")] or sentences:
         cost = estimate_tokens(sentence.text)
         if quotes and spent + cost > budget_tokens:
             break

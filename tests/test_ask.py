@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -54,7 +54,9 @@ class ScriptedParts:
     scripted: ScriptedEngine
     quotes: tuple[Quote, ...] = QUOTES
     num_quotes: int = 2
-    answer_options: GenerateOptions = field(default_factory=lambda: GenerateOptions(max_tokens=50))
+
+    def answer_options(self, model: str | None = None) -> GenerateOptions:
+        return GenerateOptions(max_tokens=50)
 
     @property
     def retriever(self) -> FixedRetriever:

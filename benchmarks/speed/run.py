@@ -134,7 +134,7 @@ def overhead(parts: Parts, rounds: int) -> dict[str, float]:
     engine = parts.engine()
 
     def alone() -> None:
-        for _ in engine.generate(prompt, parts.answer_options):
+        for _ in engine.generate(prompt, parts.answer_options()):
             pass
 
     def asked() -> Iterator[float]:

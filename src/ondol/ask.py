@@ -43,9 +43,8 @@ class AskParts(Protocol):
         """How many sentences are quoted above an answer."""
         ...
 
-    @property
-    def answer_options(self) -> GenerateOptions:
-        """How answers from documents are generated."""
+    def answer_options(self, model: str | None = None) -> GenerateOptions:
+        """How ``model`` answers from documents."""
         ...
 
     def engine(self, model: str | None = None) -> Engine: ...
@@ -88,7 +87,7 @@ def ask(
     engine = parts.engine(model)
     prompt = build_prompt(question, evidence.quotes, history)
     tokens = []
-    stream = engine.generate(prompt, merge(parts.answer_options, options))
+    stream = engine.generate(prompt, merge(parts.answer_options(model), options))
     try:
         for token in stream:
             if clock.first_token is None and token.text:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+TINY_PARAMETERS = 500_000_000
+
 
 class Parts:
     """The house, built on demand. A context manager; safe to use from several threads."""
@@ -77,10 +79,15 @@ class Parts:
     def num_quotes(self) -> int:
         return int(self.config["retrieval.quotes"])
 
-    @property
-    def answer_options(self) -> GenerateOptions:
-        """Answers from documents are the same every time: no sampling."""
-        return GenerateOptions(max_tokens=self.config["answer.max_tokens"], temperature=0.0)
+    def answer_options(self, model: str | None = None) -> GenerateOptions:
+        """Answers from documents are the same every time: no sampling. A tiny model says what it
+        has to say in its first line and repeats itself after that, so the line ends the answer."""
+        parameters = self.store.get(model or self.config["models.chat"]).parameters
+        return GenerateOptions(
+            max_tokens=self.config["answer.max_tokens"],
+            temperature=0.0,
+            stop=("\n",) if parameters and parameters < TINY_PARAMETERS else (),
+        )
 
     def engine(
         self,

@@ -40,7 +40,7 @@ class AskOptions(Lenient):
     temperature: Real | None = None
     top_p: Real | None = None
     top_k: Count | None = None
-    seed: Count | None = None
+    seed: int | None = None
 
 
 class Turn(Lenient):
@@ -92,7 +92,7 @@ def _add_answers(routes: APIRouter, parts: Parts) -> None:
         if body.model:
             name = body.model
             await in_thread(lambda: parts.store.get(name))
-        history = [Message(role_of(turn.role), turn.content) for turn in body.history]
+        history = [Message(role_of(turn.role, "history"), turn.content) for turn in body.history]
         source = Source(lambda: Asking(parts, body, history))
         if not body.stream:
             return await whole(request, source, _last_answer)
@@ -164,9 +164,8 @@ class Asking:
     def num_quotes(self) -> int:
         return self._parts.num_quotes
 
-    @property
-    def answer_options(self) -> GenerateOptions:
-        return self._parts.answer_options
+    def answer_options(self, model: str | None = None) -> GenerateOptions:
+        return self._parts.answer_options(model)
 
     def engine(self, model: str | None = None) -> Engine:
         return _Watched(self._parts.engine(model), self._watch)

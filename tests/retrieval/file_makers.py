@@ -12,6 +12,8 @@ from docx.document import Document as WordDocument
 
 LEADING = 1.2
 PAGE_TOP = 780.0
+PAGE_WIDTH = 595
+PAGE_HEIGHT = 842
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,14 @@ def lines(*texts: str, top: float = PAGE_TOP, x: float = 72.0, size: float = 11.
     ]
 
 
-def make_pdf(pages: Sequence[Sequence[Line]], *, title: str = "") -> bytes:
+def make_pdf(
+    pages: Sequence[Sequence[Line]],
+    *,
+    title: str = "",
+    rotation: int = 0,
+    turn: int = 0,
+    encrypted: bool = False,
+) -> bytes:
     """A PDF whose text is readable only through its ToUnicode map, as Korean PDFs are."""
     characters = sorted({c for page in pages for line in page for c in line.text})
     cids = {character: number + 1 for number, character in enumerate(characters)}
@@ -56,20 +65,33 @@ def make_pdf(pages: Sequence[Sequence[Line]], *, title: str = "") -> bytes:
     ]
     for number, page in enumerate(pages):
         objects.append(
-            b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Resources<</Font<</F1 3 0 R>>>>"
+            f"<</Type/Page/Parent 2 0 R/Rotate {rotation}".encode()
+            + b"/MediaBox[0 0 595 842]/Resources<</Font<</F1 3 0 R>>>>"
             + f"/Contents {7 + 2 * number} 0 R>>".encode()
         )
-        objects.append(_stream("\n".join(_show(line, cids) for line in page)))
+        objects.append(_stream("\n".join(_show(line, cids, turn) for line in page)))
     if title:
         objects.append(
             b"<</Title<" + ("\ufeff" + title).encode("utf-16-be").hex().encode() + b">>>"
         )
-    return _assemble(objects, info=len(objects) if title else 0)
+    trailer = f"/Info {len(objects)} 0 R" if title else ""
+    if encrypted:  # with a password that nobody knows
+        secret = "ab" * 32
+        trailer += f"/Encrypt<</Filter/Standard/V 1/R 2/P -4/O<{secret}>/U<{secret}>>>/ID[<00><00>]"
+    return _assemble(objects, trailer)
 
 
-def _show(line: Line, cids: dict[str, int]) -> str:
+def _show(line: Line, cids: dict[str, int], turn: int) -> str:
+    """Drawn so that it stands upright on a page that is shown turned by ``turn`` degrees."""
     codes = "".join(f"{cids[c]:04x}" for c in line.text)
-    return f"BT /F1 {line.size} Tf 1 0 0 1 {line.x} {line.y:.2f} Tm <{codes}> Tj ET"
+    x, y = line.x, line.y
+    matrix = {
+        0: f"1 0 0 1 {x} {y:.2f}",
+        90: f"0 1 -1 0 {PAGE_WIDTH - y:.2f} {x}",
+        180: f"-1 0 0 -1 {PAGE_WIDTH - x} {PAGE_HEIGHT - y:.2f}",
+        270: f"0 -1 1 0 {y:.2f} {PAGE_HEIGHT - x}",
+    }[turn]
+    return f"BT /F1 {line.size} Tf {matrix} Tm <{codes}> Tj ET"
 
 
 def _unicode_map(cids: dict[str, int]) -> str:
@@ -90,7 +112,7 @@ def _stream(content: str) -> bytes:
     return b"<</Length %d>>\nstream\n%s\nendstream" % (len(data), data)
 
 
-def _assemble(objects: Sequence[bytes], *, info: int) -> bytes:
+def _assemble(objects: Sequence[bytes], trailer: str) -> bytes:
     out = bytearray(b"%PDF-1.7\n")
     offsets = []
     for number, body in enumerate(objects, start=1):
@@ -99,10 +121,9 @@ def _assemble(objects: Sequence[bytes], *, info: int) -> bytes:
     start = len(out)
     out += b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1)
     out += b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
-    extra = b"/Info %d 0 R" % info if info else b""
     out += b"trailer\n<</Size %d/Root 1 0 R%s>>\nstartxref\n%d\n%%%%EOF\n" % (
         len(objects) + 1,
-        extra,
+        trailer.encode(),
         start,
     )
     return bytes(out)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator
+from math import tau
 from statistics import median
 from typing import Any
 
@@ -89,14 +90,14 @@ def _page(document: Any, index: int) -> list[Line]:
     except PdfiumError:
         return []
     try:
-        return list(_lines(page.get_textpage(), page.get_rotation()))
+        return list(_lines(page.get_textpage()))
     except PdfiumError:
         return []
     finally:
         page.close()
 
 
-def _lines(page: Any, rotation: int) -> Iterator[Line]:
+def _lines(page: Any) -> Iterator[Line]:
     units = _units(page.get_text_range(errors="surrogatepass"))
     exact = page.count_chars() == len(units)
     for match in _LINE.finditer(units):
@@ -104,9 +105,25 @@ def _lines(page: Any, rotation: int) -> Iterator[Line]:
         if not words:
             continue
         middle = words[len(words) // 2].start()
-        places = (words[0].start(), words[0].end() - 1, middle, words[-1].end() - 1)
-        boxes = [_box(page, unit, rotation, exact) for unit in places]
-        yield _place(_clean(match.group()), boxes)
+        units_wanted = (words[0].start(), words[0].end() - 1, middle, words[-1].end() - 1)
+        places = [_index(page, unit, exact) for unit in units_wanted]
+        turn = _turn(page, places[2])
+        yield _place(_clean(match.group()), [_box(page, place, turn) for place in places])
+
+
+def _index(page: Any, unit: int, exact: bool) -> int:
+    """Where pdfium keeps a letter of the text; it leaves some that it has out of the text."""
+    from pypdfium2.raw import FPDFText_GetCharIndexFromTextIndex
+
+    return unit if exact else int(FPDFText_GetCharIndexFromTextIndex(page, unit))
+
+
+def _turn(page: Any, index: int) -> int:
+    """How many quarter turns to the left a letter stands; tables are often set sideways."""
+    from pypdfium2.raw import FPDFText_GetCharAngle
+
+    angle: float = FPDFText_GetCharAngle(page, index)
+    return round((tau - angle) / tau * 4) % 4
 
 
 def _place(text: str, boxes: list[_Box | None]) -> Line:
@@ -125,21 +142,21 @@ def _place(text: str, boxes: list[_Box | None]) -> Line:
     )
 
 
-def _box(page: Any, unit: int, rotation: int, exact: bool) -> _Box | None:
-    """Left, bottom, right and top of a letter as the page is looked at."""
+def _box(page: Any, index: int, turn: int) -> _Box | None:
+    """Left, bottom, right and top of a letter, as whoever reads it holds the page."""
     from pypdfium2 import PdfiumError
-    from pypdfium2.raw import FPDFText_GetCharIndexFromTextIndex
 
-    index = unit if exact else FPDFText_GetCharIndexFromTextIndex(page, unit)
     try:
         left, bottom, right, top = page.get_charbox(index, loose=True)
     except PdfiumError:
         return None
-    if rotation == 90:
-        return bottom, -right, top, -left
-    if rotation == 180:
-        return -right, -top, -left, -bottom
-    return (-top, left, -bottom, right) if rotation == 270 else (left, bottom, right, top)
+    boxes: tuple[_Box, ...] = (
+        (left, bottom, right, top),
+        (bottom, -right, top, -left),
+        (-right, -top, -left, -bottom),
+        (-top, left, -bottom, right),
+    )
+    return boxes[turn]
 
 
 def _units(text: str) -> str:

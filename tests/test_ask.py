@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ondol.ask import Event, ask, merge
+from ondol.ask import Event, ask, can_read, merge
 from ondol.config import Config
 from ondol.database import IN_MEMORY
 from ondol.engine.scripted import ScriptedEngine
@@ -117,6 +117,20 @@ def test_crash_in_mid_answer_reaches_the_caller_after_the_tokens() -> None:
     assert [e.text for e in events if isinstance(e, Token)] == ["one", " two"]
 
 
+def test_language_the_model_cannot_read_is_answered_in_the_documents_words() -> None:
+    class Byte(ScriptedEngine):
+        def count_tokens(self, text: str) -> int:
+            return len(text.encode())
+
+    engine = Byte(["어렵지만 어렵지만"])
+    events = list(ask("새 창고의 임대료는 얼마인가요?", ScriptedParts(engine)))
+    answer = answer_of(events)
+    assert (answer.text, answer.citations) == ("Rent is 900. [1]", (1,))
+    assert (answer.route, answer.reasons, answer.model) == (Route.LOCAL, ("model_language",), "")
+    assert engine.requests == []
+    assert answer_of(list(ask("What is the naïve rent?", ScriptedParts(engine)))).model
+
+
 def test_closing_the_answer_closes_the_engine() -> None:
     closed = []
 
@@ -186,3 +200,6 @@ def test_real_model_answers_from_a_real_file(config: Config, tmp_path: Path) -> 
         again = answer_of(list(ask("When was the boiler serviced?", parts)))
         assert again.text == answer.text
         assert [model.name for model in parts.pool.loaded()] == ["smollm2:135m"]
+        assert not can_read(parts.engine(), "보증금은 얼마인가요?")
+        assert can_read(parts.engine(), "Où est la bibliothèque de l'université, s'il vous plaît ?")
+        assert can_read(parts.engine(), "What does café mean?")

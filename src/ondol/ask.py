@@ -1,8 +1,8 @@
 """THE pipeline: a question walks through the house once.
 
 Retrieval finds sentences, the engine says what it makes of them, and the owner gets both, the
-sentences first. Nothing relevant in the library is an answer of its own: no model is asked, so
-none can invent. Sees only protocols; ``parts.py`` picks the classes.
+sentences first. Nothing relevant in the library is an answer of its own, and so is a language that
+the model cannot read: no model is asked, so none can invent. Sees only protocols; ``parts.py`` picks the classes.
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ from ondol.types import (
 )
 
 Event = Evidence | Token | Answer
+
+# Hangul takes 0.5 to 1.2 tokens a syllable in models that were trained on Korean, 2.5 in SmolLM2.
+MOST_TOKENS_PER_LETTER = 1.7
+FEWEST_LETTERS = 3
 
 
 class AskParts(Protocol):
@@ -85,6 +89,9 @@ def ask(
         yield _nothing_found(clock)
         return
     engine = parts.engine(model)
+    if not can_read(engine, question):
+        yield _in_the_documents_words(evidence, parts.num_quotes, clock)
+        return
     prompt = build_prompt(question, evidence.quotes, history)
     tokens = []
     stream = engine.generate(prompt, merge(parts.answer_options(model), options))
@@ -99,6 +106,19 @@ def ask(
         if close is not None:
             close()
     yield _answer(gather(tokens), evidence, parts.num_quotes, engine.model, clock)
+
+
+def can_read(engine: Engine, question: str) -> bool:
+    """Whether the model's vocabulary knows the question's script.
+
+    A model that needs several tokens for one letter was hardly trained on that script: what it says
+    in it is noise. Words of plain ASCII tell nothing and cost nothing.
+    """
+    foreign = " ".join(word for word in question.split() if not word.isascii())
+    letters = sum(character.isalpha() for character in foreign)
+    if letters < FEWEST_LETTERS:
+        return True
+    return engine.count_tokens(foreign) <= MOST_TOKENS_PER_LETTER * letters
 
 
 def gather(tokens: Sequence[Token]) -> Completion:
@@ -143,14 +163,39 @@ def shown(quotes: Sequence[Quote], num_quotes: int, cited: Sequence[int] = ()) -
     return tuple(q for q in quotes if q.number <= num_quotes or q.number in cited)
 
 
+def _in_the_documents_words(evidence: Evidence, num_quotes: int, clock: _Clock) -> Answer:
+    """The best sentence itself, where the model could only add noise."""
+    best = evidence.quotes[0]
+    return _without_a_model(
+        f"{' '.join(best.text.split())} [{best.number}]",
+        Route.LOCAL,
+        "model_language",
+        clock,
+        quotes=shown(evidence.quotes, num_quotes),
+        citations=(best.number,),
+    )
+
+
 def _nothing_found(clock: _Clock) -> Answer:
+    return _without_a_model(t("answer.nothing_found"), Route.ABSTAIN, "no_evidence", clock)
+
+
+def _without_a_model(
+    text: str,
+    route: Route,
+    reason: str,
+    clock: _Clock,
+    *,
+    quotes: tuple[Quote, ...] = (),
+    citations: tuple[int, ...] = (),
+) -> Answer:
     return Answer(
-        text=t("answer.nothing_found"),
-        quotes=(),
-        citations=(),
+        text=text,
+        quotes=quotes,
+        citations=citations,
         confidence=None,
-        route=Route.ABSTAIN,
-        reasons=("no_evidence",),
+        route=route,
+        reasons=(reason,),
         usage=Usage(),
         seconds=clock.seconds(),
     )

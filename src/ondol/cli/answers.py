@@ -82,6 +82,8 @@ def _finish(answer: Answer, quoted: Sequence[Quote], output: Output, verbose: bo
     if answer.route is Route.ABSTAIN:
         output.line(answer.text)
         output.note(t("cli.hint", hint=t("answer.nothing_found_hint")))
+    if "model_language" in answer.reasons:
+        output.note(t("cli.hint", hint=t("answer.model_language_hint")))
     numbers = {quote.number for quote in quoted}
     also_cited = [quote for quote in answer.quotes if quote.number not in numbers]
     if also_cited:

@@ -83,7 +83,7 @@ def check(house: House, method: str, path: str, content: bytes) -> None:
 
 @pytest.mark.parametrize(("method", "path"), POSTS)
 @settings(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -104,11 +104,11 @@ def ready(process: subprocess.Popen[str]) -> str:
 
 
 def get(url: str) -> httpx2.Response:
-    return httpx2.get(url, trust_env=False, timeout=PATIENCE_SECONDS)
+    return httpx2.get(url, trust_env=False, verify=False, timeout=PATIENCE_SECONDS)
 
 
 def client_of(url: str) -> httpx2.Client:
-    return httpx2.Client(base_url=url, trust_env=False, timeout=PATIENCE_SECONDS)
+    return httpx2.Client(base_url=url, trust_env=False, verify=False, timeout=PATIENCE_SECONDS)
 
 
 def test_nothing_runs_in_a_fresh_home(home: Path) -> None:

@@ -145,6 +145,7 @@ def test_hanging_up_in_mid_answer_stops_the_engine(house: House, folder: Path) -
         ("POST", "ask", {"stream": False}, "question"),
         ("POST", "ask", {"question": "x", "options": {"max_tokens": 0}}, "options.max_tokens"),
         ("POST", "ask", {"question": "x", "history": [{"role": "user"}]}, "history.0.content"),
+        ("POST", "ask", {"question": "x", "history": [{"role": "elf", "content": ""}]}, "history"),
         ("POST", "search", {"query": "x", "limit": 0}, "limit"),
         ("POST", "search", {"limit": 1}, "query"),
         ("POST", "documents", {"paths": []}, "paths"),

@@ -26,7 +26,7 @@ COSTS = (
 
 @pytest.fixture
 def client(house: House):
-    with ollama.Client(host=house.url, trust_env=False) as client:
+    with ollama.Client(host=house.url, trust_env=False, verify=False) as client:
         yield client
 
 

@@ -66,10 +66,10 @@ def cannot(model: str, deed: str, param: str = "model") -> UsageError:
     return UsageError(t("server.unsupported", model=model, deed=deed), param=param)
 
 
-def role_of(role: str) -> Role:
+def role_of(role: str, param: str = "messages") -> Role:
     """Our name of a client's role."""
     if role not in _ROLES:
-        raise UsageError(t("server.bad_role", role=role[:40]), param="messages")
+        raise UsageError(t("server.bad_role", role=role[:40]), param=param)
     return _ROLES[role]
 
 
@@ -84,8 +84,8 @@ def limit_of(max_tokens: int | None) -> int | None:
 
 
 def seed_of(seed: int | None) -> int | None:
-    """A negative seed means a random one."""
-    return seed if seed is not None and seed >= 0 else None
+    """A negative seed means a random one; the engine's seeds have 31 bits."""
+    return seed % 2**31 if seed is not None and seed >= 0 else None
 
 
 def alternatives(wanted: bool, top: int | None) -> int | None:

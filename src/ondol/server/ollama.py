@@ -63,7 +63,7 @@ class Options(Lenient):
     repeat_penalty: Real | None = None
     presence_penalty: Real | None = None
     frequency_penalty: Real | None = None
-    seed: Count | None = None
+    seed: int | None = None
     stop: Stop = None
 
 

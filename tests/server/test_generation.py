@@ -1,0 +1,95 @@
+"""Vectors from an embedding GGUF, cut and shortened as clients ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from house import House, scripted_house, tiny_gguf
+
+from ondol.errors import UsageError
+from ondol.models.store import About
+from ondol.server.generation import embed, seed_of, stops
+
+NAME = "vectors:latest"
+
+
+class VectorEngine:
+    """A word is a token; remembers the texts it was given."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        self.texts += texts
+        return np.tile(np.array([0.8, 0.0, 0.6, 0.0], dtype=np.float32), (len(texts), 1))
+
+    def count_tokens(self, text: str) -> int:
+        return len(text.split())
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A house with an embedding GGUF of a family that can be shortened, and one that cannot."""
+    folder = tmp_path_factory.mktemp("shelf")
+    with scripted_house(folder, {"ONDOL_CONTEXT_LENGTH": "256"}) as house:
+        for name, family in ((NAME, "qwen3"), ("fixed:latest", "bert")):
+            add_embedder(house, folder / f"{family}.gguf", name, family)
+        yield house
+
+
+def add_embedder(house: House, file: Path, name: str, family: str) -> None:
+    file.write_bytes(tiny_gguf(family))
+    store = house.parts.store
+    store.add(name, [store.stage(file, "weights", file.name)], About(kind="embedding"))
+
+
+@pytest.fixture
+def engine(shelf: House) -> VectorEngine:
+    engine = VectorEngine()
+    shelf.pool.engines |= {NAME: engine, "fixed:latest": engine}
+    return engine
+
+
+def vectors(house: House, name: str, texts: list[str], **how: Any) -> np.ndarray:
+    return np.concatenate([batch.vectors for batch in embed(house.parts, name, texts, **how)])
+
+
+def test_a_gguf_embeds_in_the_pool_and_is_kept_alive_as_asked(shelf: House, engine) -> None:
+    assert vectors(shelf, "vectors", ["a", "b"], keep_alive_seconds=9.0).shape == (2, 4)
+    assert shelf.pool.calls[-1] == ("engine", NAME, {"keep_alive_seconds": 9.0})
+
+
+def test_vectors_are_shortened_to_unit_length_where_the_model_allows(shelf, engine) -> None:
+    (short,) = vectors(shelf, NAME, ["a"], dimensions=2)
+    assert short.tolist() == pytest.approx([1.0, 0.0])
+    with pytest.raises(UsageError, match="4 dimensions"):
+        vectors(shelf, "fixed", ["a"], dimensions=2)
+    assert vectors(shelf, "fixed", ["a"], dimensions=4).shape == (1, 4)
+
+
+def test_a_long_text_is_cut_to_the_context_it_is_loaded_with(shelf: House, engine) -> None:
+    (batch,) = embed(shelf.parts, NAME, ["word " * 1000, "short"])
+    assert 200 < engine.count_tokens(engine.texts[0]) <= 256
+    assert engine.texts[1] == "short"
+    assert batch.tokens == 257
+    with pytest.raises(UsageError, match="256 tokens"):
+        vectors(shelf, NAME, ["word " * 1000], truncate=False)
+
+
+def test_an_onnx_model_that_is_not_the_embedder_in_use_is_refused(shelf: House, tmp_path) -> None:
+    store = shelf.parts.store
+    (tmp_path / "other.onnx").write_bytes(b"another graph")
+    staged = [store.stage(tmp_path / "other.onnx", "graph", "other.onnx")]
+    store.add("other", staged, About(kind="embedding", format="onnx"))
+    with pytest.raises(UsageError, match="not the embedding model in use"):
+        vectors(shelf, "other", ["a"])
+
+
+def test_seeds_and_stops_are_what_the_engine_can_take() -> None:
+    assert [seed_of(s) for s in (None, -1, 0, 5, 2**31 + 5, 10**30)][:5] == [None, None, 0, 5, 5]
+    assert stops(None) == stops("") == stops([]) == ()
+    assert stops("a") == ("a",) and stops(["a", "", "b"]) == ("a", "b")

@@ -155,8 +155,9 @@ def answers(parts: Parts, questions: list[Question], count: int) -> dict[str, An
     seconds = (time.perf_counter() - started) / max(len(sample), 1)
     return {
         "sample": len(sample),
+        "answered_by_the_model": share(bool(a.model) for a, _ in said),
         "gold_in_the_models_words": share(
-            a.route.value == "local" and holds(a.text, q.answers) for a, q in said
+            bool(a.model) and holds(a.text, q.answers) for a, q in said
         ),
         "gold_in_two_quotes_of_the_sample": share(
             any(holds(quote.text, q.answers) for quote in a.quotes[:2]) for a, q in said

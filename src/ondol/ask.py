@@ -2,7 +2,8 @@
 
 Retrieval finds sentences, the engine says what it makes of them, and the owner gets both, the
 sentences first. Nothing relevant in the library is an answer of its own, and so is a language that
-the model cannot read: no model is asked, so none can invent. Sees only protocols; ``parts.py`` picks the classes.
+the model cannot read: no model is asked, so none can invent. Sees only protocols; ``parts.py``
+picks the classes.
 """
 
 from __future__ import annotations

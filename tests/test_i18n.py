@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
+import ast
 import string
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,6 @@ from ondol.i18n import LANGUAGES, t, use_language
 
 SOURCE = Path(__file__).parents[1] / "src" / "ondol"
 CATALOGUES = sorted(p.stem for p in (SOURCE / "i18n" / "en").glob("*.toml"))
-_CALL = re.compile(r"""\bt\(\s*(f?)["']([a-z_]+\.[^"']+)["']""")
 
 
 def sentences(language: str, catalogue: str) -> dict[str, str]:
@@ -34,24 +34,34 @@ def test_catalogues_agree_on_keys_and_placeholders(catalogue: str) -> None:
         assert sentence.strip() and korean[key].strip(), key
 
 
+def calls() -> Iterator[tuple[Path, str, bool]]:
+    """Module, key, and whether the key is only a beginning (an f-string), of every ``t(…)``."""
+    for module in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(module.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "t" and node.args:
+                for key in ast.walk(node.args[0]):
+                    if isinstance(key, ast.JoinedStr) and isinstance(key.values[0], ast.Constant):
+                        yield module, str(key.values[0].value), True
+                        break
+                    if isinstance(key, ast.Constant) and "." in str(key.value):
+                        yield module, str(key.value), False
+
+
 def test_every_key_in_the_code_has_a_sentence() -> None:
     known = {f"{name}.{key}" for name in CATALOGUES for key in sentences("en", name)}
-    for module in SOURCE.rglob("*.py"):
-        for formatted, key in _CALL.findall(module.read_text("utf-8")):
-            if formatted:
-                prefix = key.split("{")[0]
-                assert any(name.startswith(prefix) for name in known), f"{module}: {key}"
-            else:
-                assert key in known, f"{module}: {key}"
+    for module, key, is_beginning in calls():
+        found = any(name.startswith(key) for name in known) if is_beginning else key in known
+        assert found, f"{module}: {key}"
 
 
 def test_every_sentence_is_used() -> None:
     code = "\n".join(p.read_text("utf-8") for p in SOURCE.rglob("*.py"))
-    prefixes = [key.split("{")[0] for formatted, key in _CALL.findall(code) if formatted]
+    beginnings = tuple(key for _, key, is_beginning in calls() if is_beginning)
     for name in CATALOGUES:
         for key in sentences("en", name):
             full = f"{name}.{key}"
-            assert full in code or any(full.startswith(p) for p in prefixes), f"unused: {full}"
+            quoted = f'"{full}"' in code or f"'{full}'" in code
+            assert quoted or full.startswith(beginnings), f"unused: {full}"
 
 
 def test_every_setting_explains_itself_in_both_languages() -> None:

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import psutil
 import pytest
 
 from ondol.engine.pool import EnginePool
@@ -410,3 +411,31 @@ def test_no_child_outlives_its_parent(runtime, when, spec, llama_server, gone, u
             parent.send_signal(signal.SIGKILL)
         parent.wait(30)
         until(lambda: all(gone(p) for p in pids))
+
+
+TALKER = """
+import sys
+from pathlib import Path
+from ondol.engine.pool import EnginePool, EngineSettings, ModelSpec
+from ondol.types import GenerateOptions, Message
+
+spec = ModelSpec("a", Path(sys.argv[1]), "sha256:1", 1, num_ctx=8192)
+with EnginePool(EngineSettings(num_ctx=1024), lambda name: spec) as pool:
+    print("starting", flush=True)
+    for token in pool.engine("a").generate([Message("user", "A long story")], GenerateOptions(900)):
+        print(pool.loaded()[0].pid, flush=True)
+"""
+
+
+@pytest.mark.parametrize("line", [1, 2])
+def test_ctrl_c_ends_the_program_and_its_child(line, spec, gone, until):
+    command = [sys.executable, "-c", TALKER, str(spec.path)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=subprocess.DEVNULL) as program:
+        for _ in range(line):
+            said = program.stdout.readline()
+        children = psutil.Process(program.pid).children(recursive=True)
+        program.send_signal(signal.SIGINT)
+        assert program.wait(30) == -signal.SIGINT
+    assert said == b"starting\n" or children
+    until(lambda: all(gone(child.pid) for child in children))

@@ -13,16 +13,14 @@ import secrets
 import selectors
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import cache
 from typing import Any
 
+from ondol.engine.starter import spawn
 from ondol.engine.wire import connect
 from ondol.errors import (
     EngineCrashedError,
@@ -68,8 +66,7 @@ class EngineProcess:
         self.key = secrets.token_urlsafe(32)
         self.address = ""
         self._log: deque[str] = deque(maxlen=LOG_LINES)
-        # The kernel ends a child with the *thread* that started it, so that thread must last.
-        self._child = _starter().submit(_spawn).result()
+        self._child = spawn()
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
         self._kill_lock = threading.Lock()
@@ -236,37 +233,6 @@ def useful_line(log: list[str], launch: Launch) -> str:
         return ""
     line = told[0].replace(launch.model, launch.name)
     return _PREFIX.sub("", line).strip().rstrip(".")[:300]
-
-
-def _spawn() -> subprocess.Popen[bytes]:
-    try:
-        return _popen()
-    except OSError as error:
-        raise EngineError(
-            t("engine.no_process", reason=error.strerror or error), t("engine.start_failed_hint")
-        ) from error
-
-
-def _popen() -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        # -P: a folder full of documents must not be able to shadow a module.
-        [sys.executable, "-P", "-m", "ondol.engine.worker"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        # Threads that spin while they wait make a busy machine ten times slower.
-        env=os.environ | {"OMP_WAIT_POLICY": "passive"},
-        start_new_session=True,
-    )
-
-
-@cache
-def _starter() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="ondol-engine-start")
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_starter.cache_clear)  # a fork has none of our threads
 
 
 def _ending(code: int | None) -> str:

@@ -159,8 +159,10 @@ class Parts:
         from ondol.models.gguf import read_header
         from ondol.models.memory import memory_need
 
+        # A blob is named after its content, so its header is read once.
+        header = self._once(f"header of {spec.path}", lambda: read_header(spec.path))
         parallel = self.config["engine.num_parallel"]
-        return memory_need(read_header(spec.path), num_ctx, num_parallel=parallel).total_bytes
+        return memory_need(header, num_ctx, num_parallel=parallel).total_bytes
 
     def _build_embedder(self) -> PassageEmbedder:
         model = self.store.get(self.config["models.embedding"])

@@ -6,16 +6,13 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
-
-COMMAND = [sys.executable, "-m", "ondol"]
+from terminal import COMMAND
 
 WASHER = "# Washing machine\n\nThe warranty of the washing machine ends on 3 May 2027.\n"
 GARDEN = "The garden has three apple trees. They were planted in 1998 by Mina.\n"
@@ -84,11 +81,3 @@ def server(config: object, ondol: Run) -> Iterator[str]:
     assert started.code == 0, started.stderr
     yield started.json["url"]
     assert ondol("down").code == 0
-
-
-def family_of(pid: int) -> list[psutil.Process]:
-    """Every process below ``pid``."""
-    try:
-        return psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []

@@ -81,6 +81,9 @@ def run(
     verbose: bool,
 ) -> None:
     options = GenerateOptions(max_tokens=max_tokens, temperature=temperature, seed=seed)
+    if model and " " in model:
+        # No name has a space in it: somebody left the model out.
+        prompt, model = (model, *prompt), None
     with house(output, models_chat=model) as parts:
         piped = stdin.read_piped(parts.config["retrieval.max_file_mb"] << 20)
         text = "\n\n".join(part for part in (" ".join(prompt), piped) if part)

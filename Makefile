@@ -11,7 +11,7 @@ up: setup
 	@$(BIN)/ondol up
 
 setup: .venv/installed
-	@for model in $(MODELS); do $(BIN)/ondol pull --if-missing $$model || exit $$?; done
+	@for model in $(MODELS); do $(BIN)/ondol pull --quiet $$model || exit $$?; done
 
 test: setup .venv/dev
 	$(BIN)/python -m pytest

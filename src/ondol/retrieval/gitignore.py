@@ -17,6 +17,7 @@ _CLASSES = {
     b"space": rb"[ \t\n\v\f\r]", b"upper": rb"[A-Z]", b"xdigit": rb"[0-9A-Fa-f]",
 }  # fmt: skip
 
+_BEFORE_FOLDERS = re.compile(rb"[^*?\[\\]*[^*?\[\\/](?=\*\*+(?:/|$))")
 _STAR, _SLASH = b"*", b"/"
 
 
@@ -51,14 +52,24 @@ def parse(line: bytes) -> Pattern | None:
     folders_only = body.endswith(b"/")
     body = body.removesuffix(b"/")
     by_name = b"/" not in body
+    prefix, rest = _literal_prefix(b"" if by_name else body.removeprefix(b"/"))
     try:
-        parts = _split(_tokens(body.removeprefix(b"/")))
+        parts = _split(_tokens(body if by_name else rest))
     except _NeverMatches:
         return None
-    if parts == [[]]:
+    if parts == [[]] and not prefix:
         return None
-    regex = _name(parts[0]) if by_name else _path(parts)
+    regex = _name(parts[0]) if by_name else prefix + _path(parts)
     return Pattern(re.compile(regex, re.DOTALL), ignores, folders_only, by_name)
+
+
+def _literal_prefix(body: bytes) -> tuple[bytes, bytes]:
+    """git compares what stands before the first wildcard by itself, and so lets ``a**/b`` be an
+    ``a``, then any folders, then ``b``."""
+    match = _BEFORE_FOLDERS.match(body)
+    if not match:
+        return b"", body
+    return re.escape(match.group()), body[match.end() :]
 
 
 def _strip(line: bytes) -> bytes:
@@ -187,6 +198,6 @@ def _path(parts: Sequence[Sequence[bytes]]) -> bytes:
     if len(runs) == 1:
         return b"/".join(runs[0])
     begin = b"".join(expression + b"/" for expression in runs[0])
-    middle = b"".join(b"(?>(?:[^/]+/)*?%s/)" % b"/".join(run) for run in runs[1:-1] if run)
-    end = b"(?:[^/]+/)*" + b"/".join(runs[-1]) if runs[-1] else b".+"
+    middle = b"".join(b"(?>(?:[^/]*/)*?%s/)" % b"/".join(run) for run in runs[1:-1] if run)
+    end = b"(?:[^/]*/)*" + b"/".join(runs[-1]) if runs[-1] else b".*"
     return begin + middle + end

@@ -102,17 +102,13 @@ def test_unknown_model_is_exit_code_3(ondol, config, papers) -> None:
     assert result.code == 3 and result.stdout == ""
 
 
-def test_offline_machine_with_a_read_only_home_still_answers(
-    ondol, config, papers, tmp_path: Path
-) -> None:
-    locked = tmp_path / "locked"
-    locked.write_text("a file where a folder should be")
-    result = ondol(
-        "ask", QUESTION, papers, "--max-tokens", 4, ONDOL_HOME=str(locked), ONDOL_OFFLINE="1"
-    )
+def test_offline_machine_with_a_read_only_home_still_answers(ondol, config, papers) -> None:
+    # No user, root included, can make a folder there.
+    readonly = {"ONDOL_HOME": "/sys/ondol", "ONDOL_OFFLINE": "1"}
+    result = ondol("ask", QUESTION, papers, "--max-tokens", 4, **readonly)
     assert result.code == 0 and "3 May 2027" in result.stdout
-    kept = ondol("add", papers, ONDOL_HOME=str(locked))
-    assert kept.code == 2 and "ONDOL_HOME" in kept.stderr
+    kept = ondol("add", papers, **readonly)
+    assert kept.code == 2 and "/sys/ondol" in kept.stderr and "ONDOL_HOME" in kept.stderr
 
 
 def test_verbose_adds_timings_on_stderr(ondol, config, papers) -> None:
@@ -139,9 +135,9 @@ def test_signal_in_the_middle_of_an_answer_leaves_no_process(
 
 
 def test_document_cannot_drive_the_terminal(ondol, config, tmp_path: Path) -> None:
-    (tmp_path / "evil.txt").write_text("The password of the door is \x1b]0;owned\x07\x1b[2Jopen.\n")
+    (tmp_path / "evil.txt").write_text("The password of the door is \x9b2Jopen.\n", "utf-8")
     result = ondol("ask", "What is the password of the door?", tmp_path, "--max-tokens", 4)
-    assert result.code == 0 and "\x1b" not in result.stdout and "\x07" not in result.stdout
+    assert result.code == 0 and "2Jopen" in result.stdout and "\x9b" not in result.stdout
 
 
 def test_answer_on_a_terminal_has_a_bar_while_reading(config, papers) -> None:

@@ -97,9 +97,7 @@ def test_answers_are_the_same_with_and_without_a_server(ondol, server: str, pape
     without = [ondol(*command) for command in commands]
     for one, other in zip(with_server, without, strict=True):
         assert one.code == other.code
-        for result in (one.json, other.json):
-            result.pop("seconds", None)
-        assert one.json == other.json
+        assert {**one.json, "seconds": 0} == {**other.json, "seconds": 0}
     ondol("up", "--port", 0)
 
 

@@ -25,10 +25,21 @@ READER_GONE = 128 + signal.SIGPIPE
 _STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG)
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C. A class of its own, because CPython kills itself with SIGINT in the end when a plain
+    KeyboardInterrupt has passed through a library's C code, caught afterwards or not."""
+
+
 def exit_on_signals() -> None:
     """Make SIGTERM and SIGHUP unwind like Ctrl-C does, so that every engine is stopped."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _exit)
+    for number, handler in (
+        (signal.SIGINT, _interrupt),
+        (signal.SIGTERM, _exit),
+        (signal.SIGHUP, _exit),
+    ):
+        # nohup and background jobs have been told not to listen.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def report(error: BaseException, output: Output) -> int:
@@ -100,6 +111,10 @@ def _line(text: str, output: Output, fg: str | None = None) -> None:
         click.echo(styled, err=True, color=output.color)
     except OSError:
         pass  # nobody reads stderr either
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise Interrupted
 
 
 def _exit(number: int, frame: FrameType | None) -> None:

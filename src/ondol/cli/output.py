@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from shutil import get_terminal_size
 from typing import Any
 
 import click
@@ -85,7 +86,9 @@ class Output:
         from tqdm import tqdm
 
         disable = not (is_shown and self.has_progress)
-        settings = {"leave": False, "dynamic_ncols": True, **settings}
+        # tqdm, asked to find out itself, draws nothing on a terminal that gives no size.
+        columns, lines = get_terminal_size()
+        settings = {"leave": False, "ncols": columns, "nrows": lines, **settings}
         with tqdm(total=total, file=sys.stderr, disable=disable, **settings) as bar:
             yield bar
 

@@ -2,17 +2,17 @@
 
 import os
 import signal
-import socket
+import subprocess
+import sys
 from pathlib import Path
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import psutil
 import pytest
 
-from ondol.engine import runtime
+from ondol.engine import rendezvous, runtime
 from ondol.engine.process import EngineProcess, Launch, useful_line
 from ondol.engine.settings import EngineSettings
+from ondol.engine.wire import connect
 from ondol.errors import ConfigError, EngineCrashedError, EngineError
 from ondol.types import GenerateOptions, Message
 
@@ -28,25 +28,61 @@ def child(spec):
     process.kill()
 
 
-def status(address: str, path: str, **headers: str) -> tuple[int, dict[str, str]]:
+def status(child: EngineProcess, path: str, key: str, **headers: str) -> tuple[int, dict[str, str]]:
+    with connect(child.address, key) as client:
+        response = client.get(path, headers=headers)
+        return response.status_code, dict(response.headers)
+
+
+@pytest.mark.parametrize("has_socket", [True, False], ids=["socket file", "loopback"])
+def test_the_child_keeps_its_door_shut(spec, monkeypatch, has_socket):
+    if not has_socket:
+        monkeypatch.setattr(rendezvous, "make", lambda: None)
+    child = EngineProcess(runtime.launch(spec, 512, EngineSettings()))
+    child.wait_ready(60)
     try:
-        with urlopen(Request(address + path, headers=headers)) as response:
-            return response.status, dict(response.headers)
-    except HTTPError as error:
-        with error:
-            return error.code, dict(error.headers)
+        assert child.address.startswith("unix:/" if has_socket else "http://127.0.0.1:")
+        assert status(child, "/props", "y")[0] == 401
+        assert status(child, "/slots", "x")[0] == 401
+        code, headers = status(child, "/props", child.key, Origin="http://evil.example")
+        assert code == 200
+        assert headers.get("access-control-allow-origin", "") == ""
+        assert status(child, "/", child.key)[0] == 404
+    finally:
+        child.kill()
 
 
-def test_the_child_keeps_its_door_shut(child):
-    assert child.address.startswith("http://127.0.0.1:")
-    assert status(child.address, "/props")[0] == 401
-    assert status(child.address, "/slots", Authorization="Bearer x")[0] == 401
-    code, headers = status(
-        child.address, "/props", Authorization=f"Bearer {child.key}", Origin="http://evil.example"
-    )
-    assert code == 200
-    assert headers.get("Access-Control-Allow-Origin", "") == ""
-    assert status(child.address, "/", Authorization=f"Bearer {child.key}")[0] == 404
+def test_the_child_listens_on_no_port_and_only_its_owner_reaches_it(child):
+    assert psutil.Process(child.pid).net_connections(kind="inet") == []
+    folder = Path(child.address.removeprefix("unix:")).parent
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_sockets_of_a_killed_parent_are_swept_and_others_are_left(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    for name in (f"ondol-{dead.pid}-abc", f"ondol-{os.getpid()}-abc", "ondol-notes-2031"):
+        (tmp_path / name).mkdir()
+    made = rendezvous.make()
+    assert made is not None
+    left = {folder.name for folder in tmp_path.iterdir()} - {made.parent.name}
+    if made.is_relative_to(tmp_path):
+        assert left == {f"ondol-{os.getpid()}-abc", "ondol-notes-2031"}
+    rendezvous.remove(made)
+    rendezvous.remove(made)
+    assert not made.parent.exists()
+
+
+def test_socket_moves_to_a_shorter_folder_when_the_path_would_be_too_long(tmp_path, monkeypatch):
+    long = tmp_path / ("x" * 120)
+    long.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(long))
+    made = rendezvous.make()
+    assert made is not None
+    assert len(str(made)) <= rendezvous.MAX_PATH_BYTES
+    assert list(long.iterdir()) == []
+    rendezvous.remove(made)
 
 
 def test_the_key_shows_in_no_process_list_and_openmp_waits_passively(child):
@@ -57,14 +93,14 @@ def test_the_key_shows_in_no_process_list_and_openmp_waits_passively(child):
 
 
 def test_killing_leaves_nothing_and_may_be_repeated(child, gone):
-    port = int(child.address.rsplit(":", 1)[1])
+    socket_file = Path(child.address.removeprefix("unix:"))
+    assert socket_file.exists()
     child.kill()
     child.kill()
     assert gone(child.pid)
     assert not child.alive()
     assert child.rss_bytes() == 0
-    with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", port)) != 0
+    assert not socket_file.parent.exists()
 
 
 def test_a_child_killed_while_it_loads_is_a_sentence(spec):

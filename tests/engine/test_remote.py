@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from ondol.egress import Egress
+from ondol.engine import rendezvous
 from ondol.engine.remote import RemoteEngine
 from ondol.errors import ContextLengthError, EgressError, EngineError, UsageError
 from ondol.types import GenerateOptions, Message
@@ -22,7 +23,10 @@ def event(value) -> bytes:
 
 @pytest.fixture(scope="module")
 def remote(pool):
-    pool.load("a")
+    pool.stop("a")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rendezvous, "make", lambda: None)  # a remote server has an address
+        pool.load("a")
     process = pool._residents["a"].process
     return RemoteEngine(f"{process.address}/v1", "any", process.key, Egress())
 

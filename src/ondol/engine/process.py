@@ -20,6 +20,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ondol.engine import rendezvous
 from ondol.engine.starter import spawn
 from ondol.engine.wire import connect
 from ondol.errors import (
@@ -67,6 +68,8 @@ class EngineProcess:
         self.address = ""
         self._log: deque[str] = deque(maxlen=LOG_LINES)
         self._child = spawn()
+        # Only the bundled runtime is known to take a socket file.
+        self._socket = None if launch.binary else rendezvous.make()
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
         self._kill_lock = threading.Lock()
@@ -109,6 +112,7 @@ class EngineProcess:
             except (ProcessLookupError, PermissionError):
                 pass  # nothing of the group is left (macOS says EPERM for a zombie)
             self._child.wait()
+            rendezvous.remove(self._socket)
         if not self._starting:  # else wait_ready still reads from them, and closes them itself
             self._close_pipes()
 
@@ -152,6 +156,7 @@ class EngineProcess:
 
     def _send_parameters(self) -> None:
         parameters = asdict(self.launch) | {"key": self.key, "parent_pid": os.getpid()}
+        parameters["socket"] = str(self._socket or "")
         assert self._child.stdin is not None
         try:
             self._child.stdin.write(json.dumps(parameters).encode() + b"\n")

@@ -39,17 +39,22 @@ class Garbled(Exception):
 
 
 def connect(address: str, key: str) -> httpx2.Client:
-    """A client for a child of ours. No proxy, and no kept connection: the server's own keep-alive
-    ends just when a pooled one would be used again."""
+    """A client for a child of ours, at an http address or ``unix:`` and a path. No proxy, and no
+    kept connection: the server's own keep-alive ends just when a pooled one would be used again."""
     import httpx2
 
+    kind, _, path = address.partition(":")
     return httpx2.Client(
-        base_url=address,
+        base_url="http://engine" if kind == "unix" else address,
         headers={"Authorization": f"Bearer {key}"},
         timeout=httpx2.Timeout(None, connect=10),
-        limits=httpx2.Limits(max_keepalive_connections=0),
+        transport=httpx2.HTTPTransport(
+            uds=path if kind == "unix" else None,
+            limits=httpx2.Limits(max_keepalive_connections=0),
+            trust_env=False,
+            verify=False,
+        ),
         trust_env=False,
-        verify=False,
     )
 
 
@@ -130,7 +135,7 @@ class _Connection:
         self._shut = False
 
     def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        if event == "connection.connect_tcp.complete":
+        if event in ("connection.connect_tcp.complete", "connection.connect_unix_socket.complete"):
             self._socket = info["return_value"].get_extra_info("socket")
             if self._shut:
                 self.shut()

@@ -61,7 +61,8 @@ def serve_bundled(parameters: dict[str, Any], replies: int) -> None:
     import xllamacpp
 
     server = xllamacpp.Server(_params(xllamacpp, parameters))
-    _reply(replies, address=server.listening_address)
+    path = parameters["socket"]
+    _reply(replies, address=f"unix:{path}" if path else server.listening_address)
     # Never returns: destroying a server that has answered nothing yet can block for ever.
     threading.Event().wait()
 
@@ -128,7 +129,7 @@ def _params(xllamacpp: Any, parameters: dict[str, Any]) -> Any:
     p.fit_params = parameters["gpu_layers"] < 0 and _has_gpu(xllamacpp)
     p.verbosity = 1  # errors only: more would log prompts
     p.cache_ram_mib = 0  # its default may take 8 GiB that no memory plan knows about
-    p.hostnames = ["127.0.0.1"]
+    p.hostnames = [parameters["socket"] or "127.0.0.1"]
     p.port = 0
     p.api_keys = [parameters["key"]]
     p.cors_origins = ""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -130,8 +132,37 @@ def test_signal_in_the_middle_of_an_answer_leaves_no_process(
     family = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(number)
     _, stderr = process.communicate(timeout=30)
-    assert process.returncode == 128 + number and b"Traceback" not in stderr
+    assert process.returncode == 128 + number, stderr
+    assert b"Traceback" not in stderr
     assert not psutil.wait_procs(family, timeout=10)[1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("percent", [5, 25, 45, 65, 85])
+def test_ctrl_c_at_any_point_before_the_answer_is_quiet(config, papers, percent: int) -> None:
+    command = [*COMMAND, "ask", QUESTION, str(papers), "--max-tokens", "4000"]
+    settings = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    started = time.monotonic()
+    with subprocess.Popen(command, **settings) as process:
+        process.stdout.read(1)
+        seconds = time.monotonic() - started
+        process.kill()
+    process = subprocess.Popen(command, **settings)
+    # Not before the handlers are there: until then it is the interpreter's to answer.
+    while not int(_signals_caught(process.pid), 16) >> (signal.SIGTERM - 1) & 1:
+        pass
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(seconds * percent / 100 * 0.8)
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130 and stderr.strip() == b""
+    assert not psutil.wait_procs(family, timeout=10)[1]
+
+
+def _signals_caught(pid: int) -> str:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return status.partition("SigCgt:")[2].split()[0]
 
 
 def test_document_cannot_drive_the_terminal(ondol, config, tmp_path: Path) -> None:

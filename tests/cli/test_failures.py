@@ -143,3 +143,53 @@ def test_settings_file_that_cannot_be_read_is_named(ondol, home: Path) -> None:
 def test_group_runs_under_click_s_own_runner() -> None:
     result = CliRunner().invoke(main.make_group(), ["recommend", "--ram", "8GB", "--json"])
     assert result.exit_code == 0 and json.loads(result.stdout)["models"]
+
+
+def test_error_made_of_a_swallowed_ctrl_c_is_not_believed() -> None:
+    script = (
+        "import os, signal, sys\n"
+        "from ondol import config\n"
+        "from ondol.cli.main import run\n"
+        "def swallow():\n"
+        "    try:\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "        for _ in range(1000): pass\n"
+        "    except BaseException as error:\n"
+        "        raise ImportError('initialization failed') from None\n"
+        "config.load = swallow\n"
+        "sys.exit(run(['list']))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert done.returncode == 130 and done.stderr.strip() == b""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_lost_in_a_destructor_is_raised_again(number: signal.Signals) -> None:
+    script = (
+        "import os, sys\n"
+        "from ondol import config\n"
+        "from ondol.cli.main import run\n"
+        "class Careless:\n"
+        f"    def __del__(self): os.kill(os.getpid(), {number})\n"
+        "def lose():\n"
+        "    Careless()\n"
+        "    while True: pass\n"
+        "config.load = lose\n"
+        "sys.exit(run(['list']))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=False, timeout=60)
+    assert done.returncode == 128 + number
+
+
+def test_signals_that_nohup_ignores_stay_ignored() -> None:
+    script = (
+        "import signal; from ondol.cli import failures; failures.exit_on_signals(); "
+        "print(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN)"
+    )
+    done = subprocess.run(
+        ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "True\n"

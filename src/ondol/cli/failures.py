@@ -11,6 +11,8 @@ import errno
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 import click
@@ -19,8 +21,11 @@ from ondol.cli.output import Output, clean
 from ondol.errors import OndolError, UsageError
 from ondol.i18n import t
 
-INTERRUPTED = 128 + signal.SIGINT
 READER_GONE = 128 + signal.SIGPIPE
+
+# How long a signal's exception may take to arrive where commands are closed. It can get lost:
+# raised in a destructor it is ignored, and C code may turn it into an exception of its own.
+ARRIVAL_SECONDS = 1.0
 
 _STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG)
 
@@ -30,27 +35,80 @@ class Interrupted(KeyboardInterrupt):
     KeyboardInterrupt has passed through a library's C code, caught afterwards or not."""
 
 
+class _Signals:
+    """The signal that ends, or should end, what is being done."""
+
+    def __init__(self) -> None:
+        self.received = 0
+
+    def listen(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # nohup and background jobs have been told not to listen.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self.handle)
+        signal.signal(signal.SIGALRM, self.handle)
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        if number != signal.SIGALRM:
+            self.received = number
+        elif not self.received:
+            return
+        signal.setitimer(signal.ITIMER_REAL, ARRIVAL_SECONDS)
+        if self.received == signal.SIGINT:
+            raise Interrupted
+        raise SystemExit(128 + self.received)
+
+    def arrived(self) -> None:
+        """Do not disturb any more: engines are being stopped."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        if self.received:
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
+
+    def forget(self) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        self.received = 0
+
+
+_signals = _Signals()
+
+
 def exit_on_signals() -> None:
     """Make SIGTERM and SIGHUP unwind like Ctrl-C does, so that every engine is stopped."""
-    for number, handler in (
-        (signal.SIGINT, _interrupt),
-        (signal.SIGTERM, _exit),
-        (signal.SIGHUP, _exit),
-    ):
-        # nohup and background jobs have been told not to listen.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, handler)
+    _signals.listen()
+
+
+@contextmanager
+def closing_time() -> Iterator[None]:
+    """Around what a command does and inside what closes the house: a signal's exception that leaves
+    the block has done its work."""
+    try:
+        yield
+    except BaseException:
+        _signals.arrived()
+        raise
+
+
+def exit_code() -> int:
+    """How a command ends that came to its end: with 0, unless it was told to stop."""
+    return 128 + _signals.received if _signals.received else 0
+
+
+def go_on() -> None:
+    """Ctrl-C has been dealt with; nothing that happens from now on is due to it."""
+    _signals.forget()
 
 
 def report(error: BaseException, output: Output) -> int:
     """Say what happened; returns the exit code."""
+    _signals.arrived()
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else int(error.code is not None)
-    if isinstance(error, KeyboardInterrupt | click.Abort):
+    if isinstance(error, KeyboardInterrupt | click.Abort) or _signals.received:
         click.echo(err=True)
-        return INTERRUPTED
+        return 128 + (_signals.received or signal.SIGINT)
     if isinstance(error, BrokenPipeError):
         _close_stdout()
         return READER_GONE
@@ -111,17 +169,6 @@ def _line(text: str, output: Output, fg: str | None = None) -> None:
         click.echo(styled, err=True, color=output.color)
     except OSError:
         pass  # nobody reads stderr either
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise Interrupted
-
-
-def _exit(number: int, frame: FrameType | None) -> None:
-    # Once is enough: what stops the engines must not be interrupted by a second one.
-    for again in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(again, signal.SIG_IGN)
-    raise SystemExit(128 + number)
 
 
 def _close_stdout() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from ondol.cli.failures import closing_time
 from ondol.cli.output import Output
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def house(output: Output, **flags: object) -> Iterator[Parts]:
 
     keep_log(logging.DEBUG if output.debug else logging.CRITICAL)
     named = {name.replace("_", ".", 1): value for name, value in flags.items()}
-    with Parts(load().with_flags(named)) as parts:
+    with Parts(load().with_flags(named)) as parts, closing_time():
         yield parts
 
 

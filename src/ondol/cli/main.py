@@ -86,7 +86,7 @@ def run(arguments: Sequence[str]) -> int:
         with group.make_context("ondol", list(arguments), obj=output) as context:
             group.invoke(context)
         sys.stdout.flush()
-        return 0
+        return failures.exit_code()
     except BaseException as error:
         # A command line that cannot be read has not set the options that come after the mistake.
         output.json = output.json or _has("--json", arguments)

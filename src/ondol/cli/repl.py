@@ -33,6 +33,7 @@ def _take_turn(talking: Conversation, text: str, output: Output, verbose: bool) 
     try:
         show_reply(talking, text, output, verbose=verbose)
     except KeyboardInterrupt:
+        failures.go_on()
         output.note(t("cli.repl_stopped"))
     except OndolError as error:
         failures.say(error, output)
@@ -44,6 +45,7 @@ def _next_message(output: Output) -> str | None:
         try:
             return _read()
         except KeyboardInterrupt:
+            failures.go_on()
             output.line()
             output.note(t("cli.repl_leave_hint"))
         except EOFError:

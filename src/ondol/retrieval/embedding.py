@@ -159,6 +159,8 @@ class OnnxEmbedder:
 
 
 def _session(graph: Path, threads: int) -> Any:
+    # onnxruntime would import numpy from C code, which turns a Ctrl-C into a printed traceback.
+    import numpy  # noqa: F401
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

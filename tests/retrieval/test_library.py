@@ -93,13 +93,15 @@ def test_touched_file_with_the_same_text_is_not_embedded_again(
 def test_broken_file_is_reported_and_the_rest_goes_in(library: Library, notes: Path) -> None:
     (notes / "broken.pdf").write_bytes(b"%PDF-1.7 and then nonsense")
     (notes / "binary.txt").write_bytes(bytes(range(256)) * 40)
+    (notes / "계약서.hwp").write_bytes(b"\xd0\xcf\x11\xe0")
     seen: list[Progress] = []
     report = library.add([notes], on_progress=seen.append)
     assert report.added == 3
-    assert {Path(failure.source).name for failure in report.failed} == {"broken.pdf", "binary.txt"}
+    names = {Path(failure.source).name for failure in report.failed}
+    assert names == {"broken.pdf", "binary.txt", "계약서.hwp"}
     assert all(failure.reason.endswith(".") for failure in report.failed)
-    assert [progress.completed for progress in seen] == [1, 2, 3, 4, 5]
-    assert {progress.total for progress in seen} == {5}
+    assert [progress.completed for progress in seen] == [1, 2, 3, 4, 5, 6]
+    assert {progress.total for progress in seen} == {6}
 
 
 def test_missing_path_is_an_error_before_anything_is_added(library: Library, notes: Path) -> None:

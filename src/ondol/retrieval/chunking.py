@@ -20,7 +20,13 @@ TARGET_CHARACTERS = 900
 SOFT_SHARE = 0.6
 
 _HEADING = re.compile(r"[ \t]{0,3}(#{1,6})\s+(.+?)\s*#*\s*$")
-CODE_TYPES = ("text/x-", "application/json", "application/x-")
+CODE_TYPES = (
+    "text/x-",
+    "text/csv",
+    "text/tab-separated-values",
+    "application/json",
+    "application/x-",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,8 +105,16 @@ class Ingest:
     ) -> AddReport:
         """Walk ``roots`` and bring every file in them into the library."""
         self._on_progress = on_progress or self._on_progress
-        found = list(files.walk([root.expanduser().absolute() for root in roots]))
-        self._total = len(found)
+        skipped: list[Failure] = []
+        found = list(
+            files.walk(
+                [root.expanduser().absolute() for root in roots],
+                on_skip=lambda path, reason: skipped.append(Failure(str(path), reason)),
+            )
+        )
+        self._total = len(found) + len(skipped)
+        for skip in skipped:
+            self._done(skip.source, "failed", skip.reason)
         for path in found:
             try:
                 self._take(path)

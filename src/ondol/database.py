@@ -7,6 +7,7 @@ when the file cannot be written and ``DocumentError`` when it is damaged or from
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,9 @@ Connection = Any
 
 IN_MEMORY = Path(":memory:")
 
+# How long a writer waits for another one.
+BUSY_SECONDS = 30
+
 
 def connect(file: Path) -> Connection:
     """Open (and create, and migrate) the database; one connection belongs to one thread at a time.
@@ -33,7 +37,7 @@ def connect(file: Path) -> Connection:
         paths.ensure(file.parent)
     try:
         connection = sqlite.connect(
-            str(file), isolation_level=None, check_same_thread=False, timeout=30
+            str(file), isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS
         )
         _prepare(connection)
         migrate(connection)
@@ -78,10 +82,25 @@ def migrate(connection: Connection) -> None:
 
 
 def _prepare(connection: Connection) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
+    _switch_to_wal(connection)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA secure_delete = ON")
+
+
+def _switch_to_wal(connection: Connection) -> None:
+    """Two first openings at once: SQLite refuses the later switch instead of waiting."""
+    from sqlcipher3 import dbapi2 as sqlite
+
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.02)
 
 
 def _file_of(connection: Connection) -> Path:

@@ -166,6 +166,21 @@ def answers(parts: Parts, questions: list[Question], count: int) -> dict[str, An
     }
 
 
+def unknown(parts: Parts, questions: list[Question], folder: Path) -> float:
+    """The share told "nothing found" when the article that answers them is not in the library.
+
+    Articles are the files that share a name up to the first "-".
+    """
+    said = 0
+    for article in {q.file.split("-")[0] for q in questions}:
+        library = parts.open_library(IN_MEMORY)
+        library.add([f for f in sorted(folder.iterdir()) if f.name.split("-")[0] != article])
+        mine = [q for q in questions if q.file.split("-")[0] == article]
+        said += sum(not library.evidence(q.text).quotes for q in mine)
+        library.close()
+    return round(said / len(questions), 4)
+
+
 def measure(parts: Parts, name: str, questions: list[Question], folder: Path, count: int) -> Any:
     library = parts.open_library(IN_MEMORY)
     report = library.add([folder])
@@ -173,6 +188,8 @@ def measure(parts: Parts, name: str, questions: list[Question], folder: Path, co
     parts.use_library(library)
     result = {"files": report.added, "chunks": report.chunks}
     result |= retrieval(library, parts, questions)
+    if name.startswith("XQuAD"):
+        result["said_nothing_found_without_the_article"] = unknown(parts, questions, folder)
     if count:
         result["answers"] = answers(parts, questions, count)
     print(f"\n{name}\n{json.dumps(result, indent=2, ensure_ascii=False)}")

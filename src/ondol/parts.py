@@ -162,7 +162,9 @@ class Parts:
         # A blob is named after its content, so its header is read once.
         header = self._once(f"header of {spec.path}", lambda: read_header(spec.path))
         parallel = self.config["engine.num_parallel"]
-        return memory_need(header, num_ctx, num_parallel=parallel).total_bytes
+        # Of a model in several files the header is the first one's; the others count too.
+        others_bytes = max(0, spec.size_bytes - header.file_size_bytes)
+        return memory_need(header, num_ctx, num_parallel=parallel).total_bytes + others_bytes
 
     def _build_embedder(self) -> PassageEmbedder:
         model = self.store.get(self.config["models.embedding"])

@@ -36,6 +36,30 @@ def tiny_gguf(size: int = 4096, *, seed: int = 1, metadata: dict[str, str] | Non
     return head + bytes(-len(head) % 32) + random.Random(seed).randbytes(count * 4)
 
 
+def split_gguf(count: int, *, is_first_empty: bool = False, size: int = 4096) -> list[bytes]:
+    """A model in ``count`` files as llama.cpp's own tool writes them: the first alone says what
+    the model is (and may hold no tensors), the others have nothing but their place and tensors."""
+
+    def text(value: str) -> bytes:
+        return struct.pack("<Q", len(value)) + value.encode()
+
+    length = max(size // 4 // 64, 1) * 64
+    describing = [text("general.architecture") + struct.pack("<I", 8) + text("llama")]
+    describing.append(text("llama.context_length") + struct.pack("<II", 4, 512))
+    files = []
+    for number in range(count):
+        place = {"split.no": number, "split.count": count}
+        entries = [text(k) + struct.pack("<IH", 2, v) for k, v in place.items()]
+        entries = (describing if number == 0 else []) + entries
+        is_empty = is_first_empty and number == 0
+        tensor = text(f"blk.{number}.weight") + struct.pack("<IQIQ", 1, length, 0, 0)
+        head = b"GGUF" + struct.pack("<IQQ", 3, not is_empty, len(entries)) + b"".join(entries)
+        head += b"" if is_empty else tensor
+        data = b"" if is_empty else random.Random(number).randbytes(length * 4)
+        files.append(head + bytes(-len(head) % 32) + data)
+    return files
+
+
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 

@@ -16,7 +16,7 @@ from ondol.i18n import LANGUAGES, use_language
 from ondol.models.gguf import GgufHeader, read_header
 from ondol.models.gguf_reader import KEPT_BYTES, TENSOR_TYPES, Elided
 
-U8, U32, F32, BOOL, STRING, ARRAY, U64 = 0, 4, 6, 7, 8, 9, 10
+U8, U16, U32, F32, BOOL, STRING, ARRAY, U64 = 0, 2, 4, 6, 7, 8, 9, 10
 LETTERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q"}
 LETTERS[12] = "d"
 
@@ -173,6 +173,18 @@ def test_long_values_are_counted_not_kept(read) -> None:
     assert header.vocabulary_size == 10_000
 
 
+def test_the_first_file_of_a_split_model_may_hold_no_tensors(read) -> None:
+    header = read(gguf((*LLAMA, entry("split.count", U16, 3)), tensors=()))
+    assert (header.part, header.num_parts, header.parameters) == (0, 3, 0)
+    assert header.quantization == ""
+
+
+def test_a_later_file_of_a_split_model_need_not_say_what_it_is(read) -> None:
+    header = read(gguf((entry("split.no", U16, 2), entry("split.count", U16, 3))))
+    assert (header.part, header.num_parts, header.architecture) == (2, 3, "")
+    assert header.parameters == 64 and header.context_length is None
+
+
 HUGE = 2**62
 BAD = {
     "empty": (b"", "begin with the letters GGUF"),
@@ -183,6 +195,14 @@ BAD = {
     "version 9": (gguf(version=9), "version is 9"),
     "big-endian": (gguf(version=3 << 24), "big-endian"),
     "no tensors": (gguf(tensors=()), "claims 0 tensors"),
+    "no tensors in the only part": (
+        gguf((*LLAMA, entry("split.count", U16, 1)), tensors=()),
+        "claims 0 tensors",
+    ),
+    "a first part without architecture": (
+        gguf((entry("split.no", U16, 0), entry("split.count", U16, 2))),
+        "does not say its architecture",
+    ),
     "many tensors": (gguf(num_tensors=HUGE), "tensors, and 1 to"),
     "more tensors than there are": (gguf(num_tensors=2), "tensor 2"),
     "many entries": (gguf(num_entries=HUGE), "metadata entries"),

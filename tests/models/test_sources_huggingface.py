@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pull_servers import Mood, Server, add_repository, serving, tiny_gguf
+from pull_servers import Mood, Server, add_repository, serving, split_gguf, tiny_gguf
 
 from ondol.egress import Egress
 from ondol.errors import DownloadError, EgressError, InvalidModelError
@@ -91,9 +91,14 @@ def test_content_unlike_the_announced_hash_is_refused(hub: Server, store: ModelS
     assert store.list() == [] and not list(store.blobs.directory.glob("sha256-*"))
 
 
-def test_split_model_is_fetched_whole_and_stands_together(hub: Server, store: ModelStore) -> None:
+@pytest.mark.parametrize("is_first_empty", [False, True])
+def test_split_model_is_fetched_whole_and_stands_together(
+    hub: Server, store: ModelStore, is_first_empty: bool
+) -> None:
+    contents = split_gguf(3, is_first_empty=is_first_empty, size=20_000)
     parts = {
-        f"Q4_K_M/Big-Q4_K_M-0000{n}-of-00003.gguf": tiny_gguf(20_000, seed=n) for n in (1, 2, 3)
+        f"Q4_K_M/Big-Q4_K_M-0000{n}-of-00003.gguf": content
+        for n, content in enumerate(contents, start=1)
     }
     add_repository(hub, REPOSITORY, {**parts, "Big-Q8_0.gguf": Q8})
     model = fetch(store, f"hf:{REPOSITORY}:Q4_K_M")
@@ -102,6 +107,8 @@ def test_split_model_is_fetched_whole_and_stands_together(hub: Server, store: Mo
     assert sorted(p.name for p in first.parent.iterdir()) == sorted(
         p.removeprefix("Q4_K_M/") for p in parts
     )
+    assert (model.family, model.context_length) == ("llama", 512)
+    assert model.parameters == 4992 * (2 if is_first_empty else 3)
 
 
 def test_split_model_with_a_part_missing_is_refused(hub: Server, store: ModelStore) -> None:

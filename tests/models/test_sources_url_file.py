@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pull_servers import Mood, serving, sha256, tiny_gguf
+from pull_servers import Mood, serving, sha256, split_gguf, tiny_gguf
 
 from ondol.egress import Egress
 from ondol.errors import DownloadError, EgressError, InvalidModelError, UsageError
@@ -102,8 +102,8 @@ def test_file_is_copied_in_and_left_alone(store: ModelStore, tmp_path: Path, pre
 
 
 def test_split_file_brings_its_other_parts(store: ModelStore, tmp_path: Path) -> None:
-    for number in (1, 2):
-        (tmp_path / f"m-0000{number}-of-00002.gguf").write_bytes(tiny_gguf(seed=number))
+    for number, content in enumerate(split_gguf(2), start=1):
+        (tmp_path / f"m-0000{number}-of-00002.gguf").write_bytes(content)
     model = fetch(store, str(tmp_path / "m-00001-of-00002.gguf"), save_as="m")
     assert len(model.files) == 2
     (tmp_path / "m-00002-of-00002.gguf").unlink()
@@ -111,10 +111,30 @@ def test_split_file_brings_its_other_parts(store: ModelStore, tmp_path: Path) ->
         fetch(store, str(tmp_path / "m-00001-of-00002.gguf"), save_as="n")
 
 
+def test_split_model_at_an_address_brings_its_other_parts(store: ModelStore) -> None:
+    first, second = split_gguf(2)
+    with serving() as server:
+        server.add("/a b/m-00001-of-00002.gguf", first)
+        server.add("/a b/m-00002-of-00002.gguf", second)
+        address = f"{server.url}/a%20b/m-00001-of-00002.gguf#sha256={sha256(first)}"
+        model = fetch(store, address, save_as="m")
+    assert [f.digest for f in model.files] == [f"sha256:{sha256(c)}" for c in (first, second)]
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_one_part_of_a_split_model_under_another_name_is_refused(
+    store: ModelStore, tmp_path: Path, number: int
+) -> None:
+    (tmp_path / "alone.gguf").write_bytes(split_gguf(2)[number])
+    with pytest.raises(InvalidModelError, match=r"alone\.gguf is one part of a model in 2 files"):
+        fetch(store, str(tmp_path / "alone.gguf"))
+    assert store.list() == []
+
+
 def test_file_that_is_missing_or_no_model_is_an_error(store: ModelStore, tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match="no readable file"):
         fetch(store, str(tmp_path / "none.gguf"))
     (tmp_path / "text.gguf").write_text("hello")
-    with pytest.raises(InvalidModelError):
+    with pytest.raises(InvalidModelError, match=r"^text\.gguf is not a usable GGUF"):
         fetch(store, str(tmp_path / "text.gguf"))
     assert store.list() == []

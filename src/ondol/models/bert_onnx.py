@@ -43,7 +43,7 @@ def convert(directory: Path, destination: Path) -> None:
 
 
 def read_safetensors(file: Path) -> dict[str, npt.NDArray[np.float32]]:
-    """The F32 and F16 tensors of a safetensors file, as float32 and by name; others are left out."""
+    """The F32 and F16 tensors of a safetensors file, as float32, by name; others are left out."""
     import numpy as np
 
     try:

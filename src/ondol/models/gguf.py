@@ -43,7 +43,11 @@ _POOLED, _RANKED = (1, 2, 3), 4
 
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
-    """A well-formed header. A number that is absent, or makes no sense, is None."""
+    """A well-formed header. A number that is absent, or makes no sense, is None.
+
+    Of a model split into several files, the first describes the model and may hold no tensors;
+    the others hold tensors and say nothing, not even their architecture ("").
+    """
 
     version: int
     metadata: Mapping[str, Value]
@@ -74,7 +78,16 @@ class GgufHeader:
 
     @property
     def architecture(self) -> str:
-        return str(self.metadata["general.architecture"])
+        return str(self.metadata.get("general.architecture", ""))
+
+    @property
+    def part(self) -> int:
+        """Which file of a split model this is, from 0."""
+        return _whole_number(self.metadata, "split.no")
+
+    @property
+    def num_parts(self) -> int:
+        return max(1, _whole_number(self.metadata, "split.count"))
 
     @property
     def context_length(self) -> int | None:
@@ -140,7 +153,7 @@ class GgufHeader:
         sizes: Counter[str] = Counter()
         for tensor in self.tensors:
             sizes[tensor.type] += tensor.size_bytes
-        return sizes.most_common(1)[0][0]
+        return sizes.most_common(1)[0][0] if sizes else ""
 
     @property
     def chat_template(self) -> str | None:
@@ -168,14 +181,17 @@ class GgufHeader:
         return "embedding" if encoder or pooling in _POOLED else "chat"
 
 
-def read_header(path: Path) -> GgufHeader:
+def read_header(path: Path, name: str = "") -> GgufHeader:
     """The checked header of the GGUF file at ``path``; InvalidModelError says what is wrong.
 
-    Reads header bytes only, never weights, in bounded memory and time.
+    Reads header bytes only, never weights, in bounded memory and time. ``name`` is what errors
+    call the file, where that is not its own name.
     """
-    with open_reader(path) as reader:
+    with open_reader(path, name) as reader:
         version, num_tensors, num_metadata = _preamble(reader)
         metadata = _metadata(reader, num_metadata)
+        if not num_tensors and _whole_number(metadata, "split.count") < 2:
+            raise reader.invalid("bad_tensor_count", count=0, most=MAX_TENSORS)
         tensors, data_offset = reader.tensors(num_tensors, _alignment(reader, metadata))
         return GgufHeader(version, metadata, tensors, data_offset, reader.size_bytes)
 
@@ -190,7 +206,7 @@ def _preamble(reader: Reader) -> tuple[int, int, int]:
         why = "big_endian" if version in _BIG_ENDIAN else "bad_version"
         raise reader.invalid(why, version=version)
     num_tensors, num_metadata = reader.u64(start), reader.u64(start)
-    if not 1 <= num_tensors <= MAX_TENSORS:
+    if num_tensors > MAX_TENSORS:
         raise reader.invalid("bad_tensor_count", count=num_tensors, most=MAX_TENSORS)
     if num_metadata > MAX_METADATA:
         raise reader.invalid("bad_metadata_count", count=num_metadata, most=MAX_METADATA)
@@ -198,7 +214,8 @@ def _preamble(reader: Reader) -> tuple[int, int, int]:
 
 
 def _metadata(reader: Reader, count: int) -> Mapping[str, Value]:
-    """``count`` entries; every one has its own key, and the architecture is among them."""
+    """``count`` entries; every one has its own key, and the architecture is among them, except
+    in the later files of a split model."""
     entries: dict[str, Value] = {}
     for index in range(count):
         key = reader.name(t("gguf.at_entry", number=index + 1))
@@ -208,7 +225,8 @@ def _metadata(reader: Reader, count: int) -> Mapping[str, Value]:
         entries[key] = reader.value(reader.u32(where), where)
         reader.keep(len(key), where)
     architecture = entries.get("general.architecture")
-    if not isinstance(architecture, str) or not architecture:
+    is_later = architecture is None and _whole_number(entries, "split.no") > 0
+    if not is_later and (not isinstance(architecture, str) or not architecture):
         raise reader.invalid("no_architecture")
     return MappingProxyType(entries)
 
@@ -220,3 +238,10 @@ def _alignment(reader: Reader, metadata: Mapping[str, Value]) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not power:
         raise reader.invalid("bad_alignment", value=shown(str(value)))
     return value
+
+
+def _whole_number(metadata: Mapping[str, Value], key: str) -> int:
+    """The number at ``key``; 0 where there is none."""
+    value = metadata.get(key)
+    sane = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**16
+    return value if sane else 0  # type: ignore[return-value]

@@ -83,9 +83,9 @@ class TensorInfo:
 class Reader:
     """Little-endian values off the front of a file, in order."""
 
-    def __init__(self, file: BinaryIO, path: Path, size_bytes: int) -> None:
+    def __init__(self, file: BinaryIO, name: str, size_bytes: int) -> None:
         self.size_bytes = size_bytes
-        self._file, self._path = file, path
+        self._file, self._name = file, name
         self._window, self._start, self._at = b"", 0, 0
         self._kept_bytes = 0
 
@@ -229,7 +229,7 @@ class Reader:
         self._file.seek(self._start)
 
     def invalid(self, why: str, **values: object) -> InvalidModelError:
-        return _invalid(self._path, why, **values)
+        return _invalid(self._name, why, **values)
 
     def _fill(self, size: int, where: str) -> None:
         self._require(size, where)
@@ -248,18 +248,19 @@ class Reader:
 
 
 @contextmanager
-def open_reader(path: Path) -> Iterator[Reader]:
-    """A reader at the front of the regular file at ``path``."""
+def open_reader(path: Path, name: str = "") -> Iterator[Reader]:
+    """A reader at the front of the regular file at ``path``; errors call it ``name``."""
+    name = name or path.name
     try:
         status = path.stat()
         # A pipe or a device would be waited on for ever, or read without end.
         if not stat.S_ISREG(status.st_mode):
-            raise _invalid(path, "not_a_file")
+            raise _invalid(name, "not_a_file")
         with path.open("rb") as file:
-            yield Reader(file, path, status.st_size)
+            yield Reader(file, name, status.st_size)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise _invalid(path, "unreadable", error=reason) from error
+        raise _invalid(name, "unreadable", error=reason) from error
 
 
 def padded(size: int, alignment: int) -> int:
@@ -273,6 +274,6 @@ def shown(text: str) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in short)
 
 
-def _invalid(path: Path, why: str, **values: object) -> InvalidModelError:
-    sentence = t("gguf.invalid", file=shown(path.name), why=t(f"gguf.{why}", **values))
+def _invalid(name: str, why: str, **values: object) -> InvalidModelError:
+    sentence = t("gguf.invalid", file=shown(name), why=t(f"gguf.{why}", **values))
     return InvalidModelError(sentence, t("gguf.invalid_hint"))

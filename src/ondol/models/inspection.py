@@ -53,8 +53,13 @@ def inspect(staged: Sequence[StagedFile], about: About) -> About:
 def _inspect_gguf(weights: Sequence[StagedFile], about: About) -> About:
     from ondol.models.gguf import read_header
 
-    headers = [read_header(part.path) for part in weights]
+    headers = [read_header(part.path, part.file.name) for part in weights]
     header = headers[0]
+    if header.part or header.num_parts > len(headers):
+        raise InvalidModelError(
+            t("models.not_whole", name=weights[0].file.name, parts=header.num_parts),
+            t("models.not_whole_hint"),
+        )
     kind = header.kind
     match kind:
         case "adapter" | "projector":

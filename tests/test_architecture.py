@@ -25,7 +25,7 @@ ALLOWED = {
     **{name: FOUNDATION | FIRST_FLOOR for name in FIRST_FLOOR},
     **{name: FOUNDATION | FIRST_FLOOR for name in ROOMS},
     "prompt": FOUNDATION,
-    "json": FOUNDATION,
+    "json": FOUNDATION | {"models"},
     "ask": FOUNDATION | {"prompt"},
     "parts": FOUNDATION | FIRST_FLOOR | ROOMS | {"ask"},
     "server": FOUNDATION | FIRST_FLOOR | ROOMS | {"ask", "parts", "json", "prompt"},

@@ -1,10 +1,13 @@
-"""The public JSON of answers, quotes and hits: one shape for the CLI and the HTTP API."""
+"""The public JSON of answers, quotes, hits and models: one shape for the CLI and the HTTP API."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ondol.types import Answer, Confidence, Evidence, Hit, Quote, Usage
+
+if TYPE_CHECKING:
+    from ondol.models.store import Model
 
 
 def answer_json(answer: Answer) -> dict[str, Any]:
@@ -54,6 +57,26 @@ def hit_json(hit: Hit) -> dict[str, Any]:
         "score": round(hit.score, 4),
         "text": chunk.text,
         "heading": chunk.heading,
+    }
+
+
+def model_json(model: Model) -> dict[str, Any]:
+    """A model as ``ondol list --json`` and ``GET /ondol/v1/models`` show it."""
+    return {
+        "name": model.name,
+        "kind": model.kind,
+        "format": model.format,
+        "digest": model.digest,
+        "size_bytes": model.size_bytes,
+        "modified_at": model.modified_at.isoformat(),
+        "family": model.family,
+        "parameters": model.parameters,
+        "quantization": model.quantization,
+        "context_length": model.context_length,
+        "embedding_length": model.embedding_length,
+        "licence": model.licence,
+        "source": model.source,
+        "capabilities": list(model.capabilities),
     }
 
 

@@ -7,9 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from ondol.cli.models import model_json
-from ondol.models.store import ModelStore
-
 
 def test_list_without_models_says_how_to_get_some(ondol) -> None:
     result = ondol("list")
@@ -34,14 +31,6 @@ def test_show_tells_all_about_a_model(ondol, config) -> None:
     shown = ondol("show", "smollm2:135m", "--json").json
     assert shown["files"][0]["role"] == "weights" and shown["context_length"] == 8192
     assert ondol("show", "smollm2:135m", ONDOL_LANGUAGE="ko").stdout.startswith("이름: ")
-
-
-@pytest.mark.model
-def test_model_is_listed_as_the_api_lists_it(models_dir: Path) -> None:
-    from ondol.server import native_models
-
-    model = ModelStore(models_dir).get("smollm2:135m")
-    assert model_json(model) == native_models.model_json(model)
 
 
 @pytest.mark.model

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +13,7 @@ from ondol.cli.house import house
 from ondol.cli.output import Output
 from ondol.errors import ModelError
 from ondol.i18n import t
+from ondol.json import model_json
 
 if TYPE_CHECKING:
     from ondol.models.store import Model
@@ -125,26 +126,6 @@ def rm(output: Output, names: tuple[str, ...]) -> None:
                 output.line(name if output.quiet else t("cli.removed", name=name, size=size))
     if output.json:
         output.emit({"removed": removed})
-
-
-def model_json(model: Model) -> dict[str, Any]:
-    """A model as the API lists it (see ``GET /ondol/v1/models``)."""
-    return {
-        "name": model.name,
-        "kind": model.kind,
-        "format": model.format,
-        "digest": model.digest,
-        "size_bytes": model.size_bytes,
-        "modified_at": model.modified_at.isoformat(),
-        "family": model.family,
-        "parameters": model.parameters,
-        "quantization": model.quantization,
-        "context_length": model.context_length,
-        "embedding_length": model.embedding_length,
-        "licence": model.licence,
-        "source": model.source,
-        "capabilities": list(model.capabilities),
-    }
 
 
 def _facts(model: Model) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import StringConstraints
 
+from ondol.json import model_json
 from ondol.parts import Parts
 from ondol.server.body import Lenient, json_response, to_bytes
 from ondol.server.errors import Failure, body_in
@@ -21,7 +22,6 @@ from ondol.server.streaming import SSE, Source, in_thread, stream, whole
 
 if TYPE_CHECKING:
     from ondol.engine.pool import LoadedModel
-    from ondol.models.store import Model
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
@@ -109,26 +109,6 @@ def _catalog() -> list[dict[str, Any]]:
         for kind in kinds
         for fit in recommend(entries, here, kind=kind, limit=len(entries), include_unfit=True)
     ]
-
-
-def model_json(model: Model) -> dict[str, Any]:
-    """A model as the API lists it."""
-    return {
-        "name": model.name,
-        "kind": model.kind,
-        "format": model.format,
-        "digest": model.digest,
-        "size_bytes": model.size_bytes,
-        "modified_at": model.modified_at.isoformat(),
-        "family": model.family,
-        "parameters": model.parameters,
-        "quantization": model.quantization,
-        "context_length": model.context_length,
-        "embedding_length": model.embedding_length,
-        "licence": model.licence,
-        "source": model.source,
-        "capabilities": list(model.capabilities),
-    }
 
 
 def _loaded_json(model: LoadedModel) -> dict[str, Any]:

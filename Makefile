@@ -13,7 +13,7 @@ up: setup
 setup: .venv/installed
 	@for model in $(MODELS); do $(BIN)/ondol pull --quiet $$model || exit $$?; done
 
-test: setup .venv/dev
+test: setup check
 	$(BIN)/python -m pytest
 
 check: .venv/dev

@@ -238,5 +238,8 @@ def test_a_chat_model_refuses_to_embed(engine):
 def test_every_refusal_is_a_sentence():
     told = refused(Refused(400, {"code": "context_length_exceeded", "message": "too long"}))
     assert isinstance(told, ContextLengthError)
+    schema = "Unable to parse. Automatic parser generation failed: JSON schema error at #: no."
+    told = refused(Refused(400, {"message": schema}))
+    assert told.message.endswith("the request: JSON schema error at #: no.")
     assert isinstance(refused(Refused(500, {})), EngineError)
     assert isinstance(refused(Refused(422, {"message": "m"})), UsageError)

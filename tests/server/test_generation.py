@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from house import House, scripted_house, tiny_gguf
 
-from ondol.errors import UsageError
+from ondol.errors import ContextLengthError, UsageError
 from ondol.models.store import About
-from ondol.server.generation import embed, seed_of, stops
+from ondol.server.generation import FittingChat, embed, seed_of, stops
+from ondol.types import GenerateOptions, Message, Role, Token
 
 NAME = "vectors:latest"
 
@@ -93,3 +94,36 @@ def test_seeds_and_stops_are_what_the_engine_can_take() -> None:
     assert [seed_of(s) for s in (None, -1, 0, 5, 2**31 + 5, 10**30)][:5] == [None, None, 0, 5, 5]
     assert stops(None) == stops("") == stops([]) == ()
     assert stops("a") == ("a",) and stops(["a", "", "b"]) == ("a", "b")
+
+
+class SmallEngine(VectorEngine):
+    """Holds two messages besides the system's; like many templates, wants the user to begin."""
+
+    def generate(self, messages: Sequence[Message], options: GenerateOptions) -> Iterator[Token]:
+        turns = [m for m in messages if m.role != "system"]
+        if turns[0].role != "user":
+            raise UsageError("roles must alternate")
+        if len(turns) > 2:
+            raise ContextLengthError("too long")
+        yield Token(" ".join(m.content for m in messages), finish_reason="stop")
+
+
+def chat(*roles: Role) -> list[Message]:
+    return [Message(role, f"{role[0]}{number}") for number, role in enumerate(roles)]
+
+
+def test_a_long_chat_forgets_whole_exchanges_and_keeps_the_system() -> None:
+    messages = chat("system", "user", "assistant", "tool", "user", "assistant", "user")
+    fitting = FittingChat(SmallEngine(), messages, GenerateOptions())
+    assert [token.text for token in fitting] == ["s0 u6"]
+
+
+def test_a_chat_whose_last_message_is_too_long_says_so() -> None:
+    class Full(SmallEngine):
+        def generate(self, messages: Sequence[Message], options: GenerateOptions) -> Any:
+            raise ContextLengthError("too long")
+            yield
+
+    fitting = FittingChat(Full(), chat("system", "user", "assistant", "user"), GenerateOptions())
+    with pytest.raises(ContextLengthError):
+        next(fitting)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MAX_LINE_BYTES = 16 * 1024 * 1024
 MAX_ERROR_BYTES = 64 * 1024
 
+# What llama-server puts before the fault of a JSON schema; it blames a template instead.
+_PARSER = "Automatic parser generation failed: "
+
 
 class Refused(Exception):
     """The server answered with an error. ``error`` is the body's error object, or what it said."""
@@ -31,7 +34,9 @@ class Refused(Exception):
 
     @property
     def reason(self) -> str:
-        return " ".join(str(self.error.get("message") or f"HTTP {self.status}").split())[:300]
+        """What the server said, on one line, without its full stop."""
+        said = str(self.error.get("message") or f"HTTP {self.status}")
+        return " ".join(said.split()).rpartition(_PARSER)[2][:300].rstrip(".")
 
 
 class Garbled(Exception):

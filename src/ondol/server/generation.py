@@ -144,10 +144,14 @@ class FittingChat:
         self._tokens.close()  # type: ignore[attr-defined]
 
     def _forget(self) -> bool:
-        oldest = next((i for i, m in enumerate(self._messages[:-1]) if m.role != "system"), None)
-        if oldest is None:
+        turns = [i for i, m in enumerate(self._messages[:-1]) if m.role != "system"]
+        if not turns:
             return False
-        del self._messages[oldest]
+        # The whole exchange: many templates refuse a conversation that begins with an answer.
+        is_user = [self._messages[i].role == "user" for i in turns]
+        length = next((n for n in range(1, len(turns)) if is_user[n]), len(turns))
+        for index in reversed(turns[:length]):
+            del self._messages[index]
         self._tokens = self._engine.generate(self._messages, self._options)
         return True
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import sys
 import tempfile
@@ -25,18 +26,25 @@ def main() -> None:
     files = (store.path(model, "graph"), store.path(model, "tokenizer"))
     chooser = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory() as name:
-        folder, number = Path(name) / "folder", 0
+        folder, number, count = Path(name) / "folder", 0, 0
         write_folder(folder, 300)
         database = Path(name) / "library-0.db"
         acknowledged: set[str] = set()
-        for point in range(arguments.points):
+        promised, violations = 0, []
+        for _ in range(arguments.points):
+            before = len(acknowledged)
             acknowledged |= kill_once(database, folder, files, chooser)
-            count = check(database, acknowledged)
-            print(f"point {point + 1}: {len(acknowledged)} acknowledged, {count} in the library")
+            promised += len(acknowledged) - before
+            try:
+                count = check(database, acknowledged)
+            except AssertionError as error:
+                violations.append(str(error))
             if count > 250:
                 number += 1
                 database, acknowledged = Path(name) / f"library-{number}.db", set()
-    print(f"{arguments.points} kills: nothing acknowledged was lost, nothing was half there")
+    result = {"points": arguments.points, "acknowledged": promised, "violations": violations}
+    print(json.dumps(result))
+    sys.exit(bool(violations))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Is the memory estimate right? Estimate beside the engine's real RSS.
 
-    python benchmarks/memory/run.py [MODEL.gguf] [--quick] [--save]
+    python benchmarks/memory/run.py [MODEL.gguf] [--quick] [--write]
 
 Each row is one child process that loads a model, answers one request, then reads a prompt longer
 than a micro-batch; its RSS is read from outside after each, and the child is killed.
@@ -21,8 +21,10 @@ from pathlib import Path
 
 from synthetic import SHAPES, write
 
+from ondol.config import load
 from ondol.models.gguf import read_header
 from ondol.models.memory import memory_need
+from ondol.models.store import ModelStore
 
 HERE = Path(__file__).parent
 CONTEXTS = (1024, 4096, 8192)
@@ -63,24 +65,28 @@ class Row:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", nargs="?", default=os.environ.get("ONDOL_TEST_CHAT_MODEL"))
+    parser.add_argument("model", nargs="?", help="a GGUF file; by default the default model")
     parser.add_argument("--quick", action="store_true", help="the three context sizes only")
-    parser.add_argument("--save", action="store_true", help="write results.json")
+    parser.add_argument("--write", action="store_true", help="write results.json")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    if not arguments.model:
-        parser.error("name a GGUF file, or set ONDOL_TEST_CHAT_MODEL")
+    model = arguments.model or default_model()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for case in cases(arguments.model, Path(folder), quick=arguments.quick):
+        for case in cases(model, Path(folder), quick=arguments.quick):
             rows.append(measure(case))
             if not arguments.json:
                 print(line(rows[-1]), flush=True)
     results = [{**asdict(row), "error": round(row.error, 4)} for row in rows]
     if arguments.json:
         print(json.dumps(results))
-    if arguments.save:
+    if arguments.write:
         (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+
+
+def default_model() -> str:
+    store = ModelStore(load().models_dir)
+    return str(store.path(store.get("smollm2:135m")))
 
 
 def cases(model: str, folder: Path, *, quick: bool) -> Iterator[Case]:

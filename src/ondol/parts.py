@@ -20,6 +20,7 @@ from ondol.types import Engine, GenerateOptions
 if TYPE_CHECKING:
     from ondol.engine.pool import EnginePool, ModelSpec
     from ondol.models.store import Model, ModelStore
+    from ondol.retrieval.embedding import OnnxEmbedder
     from ondol.retrieval.library import Library, PassageEmbedder
 
 T = TypeVar("T")
@@ -169,7 +170,7 @@ class Parts:
     def _build_embedder(self) -> PassageEmbedder:
         model = self.store.get(self.config["models.embedding"])
         if model.format == "onnx":
-            return self._onnx_embedder(model)
+            return self.onnx_embedder(model)
         from ondol.retrieval.embedding import EngineEmbedder
 
         def embed(texts: Sequence[str]) -> Any:
@@ -177,10 +178,19 @@ class Parts:
 
         return EngineEmbedder(model.name, model.embedding_length or 0, embed)
 
-    def _onnx_embedder(self, model: Model) -> PassageEmbedder:
-        from ondol.retrieval.embedding import E5_PREFIXES, NO_PREFIXES, OnnxEmbedder
+    def onnx_embedder(self, model: Model) -> OnnxEmbedder:
+        """The embedder of an installed ONNX model, loaded once however it is called."""
+        return self._once(f"embedder {model.digest}", lambda: self._build_onnx_embedder(model))
 
-        # A large graph refers to its weights by their file name, so both are opened by name.
+    def _build_onnx_embedder(self, model: Model) -> OnnxEmbedder:
+        from ondol.retrieval.embedding import (
+            E5_PREFIXES,
+            MAX_TOKENS,
+            NO_PREFIXES,
+            OnnxEmbedder,
+        )
+
+        # A large graph refers to its weights by their file name, so it is opened by name.
         graph = model.file("graph")
         folder = self.store.directory_of(model)
         return OnnxEmbedder(
@@ -188,5 +198,6 @@ class Parts:
             folder / graph.name if graph else self.store.path(model, "graph"),
             self.store.path(model, "tokenizer"),
             threads=self.config["engine.threads"],
-            prefixes=E5_PREFIXES if "e5" in model.name.split(":")[0] else NO_PREFIXES,
+            max_tokens=model.context_length or MAX_TOKENS,
+            prefixes=E5_PREFIXES if "-e5" in model.source.lower() else NO_PREFIXES,
         )

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from house import House, scripted_house, tiny_gguf
 
-from ondol.errors import ContextLengthError, UsageError
+from ondol.errors import ContextLengthError, InvalidModelError, UsageError
 from ondol.models.store import About
+from ondol.parts import Parts
 from ondol.server.generation import FittingChat, embed, seed_of, stops
 from ondol.types import GenerateOptions, Message, Role, Token
 
@@ -81,13 +82,24 @@ def test_a_long_text_is_cut_to_the_context_it_is_loaded_with(shelf: House, engin
         vectors(shelf, NAME, ["word " * 1000], truncate=False)
 
 
-def test_an_onnx_model_that_is_not_the_embedder_in_use_is_refused(shelf: House, tmp_path) -> None:
+def test_another_onnx_embedder_is_served_too_and_a_broken_one_is_named(
+    shelf: House, tmp_path
+) -> None:
     store = shelf.parts.store
-    (tmp_path / "other.onnx").write_bytes(b"another graph")
-    staged = [store.stage(tmp_path / "other.onnx", "graph", "other.onnx")]
+    staged = []
+    for role, name in (("graph", "other.onnx"), ("tokenizer", "tokenizer.json")):
+        (tmp_path / name).write_bytes(b"no " + role.encode())
+        staged.append(store.stage(tmp_path / name, role, name))
     store.add("other", staged, About(kind="embedding", format="onnx"))
-    with pytest.raises(UsageError, match="not the embedding model in use"):
+    with pytest.raises(InvalidModelError, match="other"):
         vectors(shelf, "other", ["a"])
+
+
+@pytest.mark.model
+def test_onnx_embedder_in_use_and_another_give_their_own_vectors(config) -> None:
+    with Parts(config.with_flags({"models.embedding": "smollm2:135m"})) as parts:
+        (batch,) = embed(parts, "all-minilm:l6-v2", ["a boiler"])
+        assert batch.vectors.shape == (1, 384)
 
 
 def test_seeds_and_stops_are_what_the_engine_can_take() -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     Matrix = npt.NDArray[np.float32]
 
+# What MiniLM was trained to read at once.
 MAX_TOKENS = 256
 BATCH_TOKENS = 4096
 # English needs about 0.25 word pieces a character, code 0.4; MiniLM needs over 2 for Korean.
@@ -54,13 +55,14 @@ class OnnxEmbedder:
         tokenizer: Path,
         *,
         threads: int = 0,
+        max_tokens: int = MAX_TOKENS,
         prefixes: Mapping[InputType, str] = NO_PREFIXES,
     ) -> None:
         self._name = name
         self._prefixes = prefixes
         try:
             self._session = _session(graph, threads)
-            self._tokenizer = _tokenizer(tokenizer)
+            self._tokenizer = _tokenizer(tokenizer, max_tokens)
         except Exception as error:
             # onnxruntime and tokenizers raise their own classes, and plain Exception at worst.
             raise InvalidModelError(
@@ -171,12 +173,12 @@ def _session(graph: Path, threads: int) -> Any:
     return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
 
 
-def _tokenizer(file: Path) -> Any:
+def _tokenizer(file: Path, max_tokens: int) -> Any:
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(file))
     tokenizer.no_padding()
-    tokenizer.enable_truncation(MAX_TOKENS)
+    tokenizer.enable_truncation(max_tokens)
     return tokenizer
 
 

@@ -191,9 +191,9 @@ def embed(
 def _embedder(parts: Parts, model: Model, keep_alive_seconds: float | None) -> Any:
     if model.format == "gguf":
         return parts.pool.engine(model.name, keep_alive_seconds=keep_alive_seconds)
-    if model.digest != parts.store.get(parts.config["models.embedding"]).digest:
-        raise UsageError(t("server.not_the_embedder", model=model.name), param="model")
-    return parts.embedder
+    if model.digest == parts.store.get(parts.config["models.embedding"]).digest:
+        return parts.embedder
+    return parts.onnx_embedder(model)
 
 
 def _fitting(text: str, embedder: Any, limit: int) -> str:

@@ -46,13 +46,14 @@ def kill_once(
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
-        lines = chooser.randint(0, 12)
+        writes = chooser.randint(0, 12)
         acknowledged = set()
-        for line in child.stdout:
+        for line in child.stdout if writes else ():
             outcome, _, source = line.strip().partition(" ")
             acknowledged |= {source} if outcome in ("added", "updated", "unchanged") else set()
-            lines -= 1
-            if lines <= 0:
+            # What is unchanged comes first and writes nothing.
+            writes -= outcome != "unchanged"
+            if not writes:
                 break
         time.sleep(chooser.random() * 0.05)
         child.send_signal(signal.SIGKILL)

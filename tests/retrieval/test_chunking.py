@@ -24,6 +24,11 @@ def test_chunk_does_not_cross_a_heading_and_knows_its_path() -> None:
     ]
 
 
+def test_comment_in_a_code_block_is_no_heading() -> None:
+    text = "# Use\n\n```sh\npip install x\n# then run it\n~~~\nx\n```\n\n## More\n\nRead on.\n"
+    assert [p.chunk.heading for p in chunk(document(text))] == ["Use", "Use › More"]
+
+
 def test_chunk_knows_the_page_it_begins_on() -> None:
     first, second = "First page. " * 60, "Second page. " * 60
     pages = (Page(1, 0), Page(2, len(first)))

@@ -23,6 +23,8 @@ def texts(text: str, *, by_line: bool = False) -> list[str]:
         ("He left the U.S. Then he wrote.", ["He left the U.S.", "Then he wrote."]),
         ('She said "Go." Then she left.', ['She said "Go."', "Then she left."]),
         ("비가 왔다. 우리는 집에 있었다.", ["비가 왔다.", "우리는 집에 있었다."]),
+        ("Roof ........ 12\nIt rained... Yes.", ["Roof ........", "12\nIt rained...", "Yes."]),
+        ('"Go!?)." He went.', ['"Go!?)."', "He went."]),
         ("언제 왔어요? 어제요!", ["언제 왔어요?", "어제요!"]),
         ("A line that\nwraps around. Next.", ["A line that\nwraps around.", "Next."]),
         ("One paragraph\n\nAnother", ["One paragraph", "Another"]),
@@ -51,6 +53,14 @@ def test_split_cuts_an_endless_sentence_at_clauses() -> None:
     pieces = texts(text)
     assert all(len(piece) <= MAX_CHARACTERS for piece in pieces)
     assert all(piece.endswith(",") for piece in pieces[:-1])
+
+
+@pytest.mark.parametrize(
+    "text", ["." * 2_000_000 + "x", "It rained on us. " * 200_000, "p. 7 " * 400_000]
+)
+def test_split_of_a_long_text_takes_no_quadratic_time(text: str) -> None:
+    # Quadratic would be hours for each of these; it is a second.
+    assert split(text)[-1][1] == len(text.rstrip())
 
 
 @given(st.text(alphabet="ab .?!\n#-1,가나다。\t\r\u2028'\"", max_size=1500), st.booleans())

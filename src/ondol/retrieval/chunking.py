@@ -19,6 +19,7 @@ TARGET_CHARACTERS = 900
 # A paragraph that begins beyond this share of the target starts a new chunk.
 SOFT_SHARE = 0.6
 
+_FENCE = re.compile(r"[ \t]{0,3}(```|~~~)")
 _HEADING = re.compile(r"[ \t]{0,3}(#{1,6})\s+(.+?)\s*#*\s*$")
 CODE_TYPES = (
     "text/x-",
@@ -71,8 +72,11 @@ def _sections(
     """Runs of sentences under one heading; the heading's own line opens its section."""
     path: list[tuple[int, str]] = []
     section: list[Span] = []
+    fence = ""
     for span in spans:
-        match = None if by_line else _HEADING.match(document.text[span[0] : span[1]])
+        text = "" if by_line else document.text[span[0] : span[1]]
+        fence = _fence(fence, text)
+        match = None if fence else _HEADING.match(text)
         if match:
             if section:
                 yield _heading(path), section
@@ -82,6 +86,16 @@ def _sections(
         section.append(span)
     if section:
         yield _heading(path), section
+
+
+def _fence(open_fence: str, text: str) -> str:
+    """The fence that is open after ``text``, in which a "#" begins a comment; "" for none."""
+    match = _FENCE.match(text)
+    if match is None:
+        return open_fence
+    if not open_fence:
+        return match.group(1)
+    return "" if match.group(1) == open_fence else open_fence
 
 
 def _heading(path: list[tuple[int, str]]) -> str:

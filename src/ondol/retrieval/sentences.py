@@ -12,12 +12,15 @@ from collections.abc import Iterator
 Span = tuple[int, int]
 
 MAX_CHARACTERS = 600
+WORD_WINDOW = 60
 
 # A line that begins like one of these is a block of its own, not the rest of a wrapped paragraph.
 _BLOCK_START = re.compile(
     r"[ \t]*(?:#{1,6}\s|[-*+•▪◦·]\s|\d{1,3}[.)]\s|[가-하][.)]\s|[|>]|```|~~~)"
 )
-_END = re.compile(r"[.!?。！？…]+[\"'”’»)\]]*(?=\s)")
+# Possessive, and never begun inside a run of marks: dotted leaders must not take quadratic time.
+_END = re.compile(r"(?<![.!?。！？…])[.!?。！？…]++[\"'”’»)\]]*+(?=\s)")
+_NEXT = re.compile(r"\s*(\S?)")
 _CLAUSE = re.compile(r"[;,:]\s|\s[-–—]\s")
 _ABBREVIATIONS = frozenset(
     "mr mrs ms dr prof sr jr st vs etc fig figs eq no nos vol pp p ch sec art inc ltd co corp "
@@ -71,20 +74,23 @@ def _sentences(text: str, start: int, end: int) -> Iterator[Span]:
 def _is_boundary(text: str, begin: int, match: re.Match[str]) -> bool:
     if not match.group().startswith("."):
         return True
-    word = text[begin : match.start()].rsplit(None, 1)
+    # A window, not the whole sentence: this is asked at every full stop of a long text.
+    word = text[max(begin, match.start() - WORD_WINDOW) : match.start()].rsplit(None, 1)
     last = word[-1].lstrip("(\"'“‘[").lower() if word else ""
     if last in _ABBREVIATIONS or (len(last) == 1 and last.isascii() and last.isalpha()):
         return False
     if re.fullmatch(r"(?:[a-z]\.)+[a-z]", last):  # U.S., a.m.
-        return _next_is_capital(text, match.end())
+        return _following(text, match.end()).isupper()
     if last.isdigit() and begin + len(last) >= match.start() - 1:  # "1. First"
         return False
-    following = text[match.end() :].lstrip()[:1]
+    following = _following(text, match.end())
     return not (following.isascii() and following.islower())
 
 
-def _next_is_capital(text: str, position: int) -> bool:
-    return text[position : position + 40].lstrip()[:1].isupper()
+def _following(text: str, position: int) -> str:
+    """The next character that is not white space; empty at the end."""
+    match = _NEXT.match(text, position)
+    return match.group(1) if match else ""
 
 
 def _capped(text: str, start: int, end: int) -> Iterator[Span]:

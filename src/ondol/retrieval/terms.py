@@ -49,27 +49,22 @@ _local = threading.local()
 
 def terms(text: str) -> list[str]:
     """The terms of ``text`` in order, repeated as often as they occur."""
-    found: list[str] = []
-    words: list[str] = []
-    for east_asian, word in _RUN.findall(_normal(text)):
-        if word:
-            words.append(word)
-        else:
-            found.extend(_bigrams(east_asian))
-    return found + _stem(words)
+    east_asian, words = _runs(text)
+    return [pair for run in east_asian for pair in _bigrams(run)] + _stem(words)
 
 
 def query_terms(text: str) -> list[str]:
     """The distinct terms worth searching for; all of them when nothing else is left."""
-    found: list[str] = []
-    words: list[str] = []
-    for east_asian, word in _RUN.findall(_normal(text)):
-        if word:
-            words.append(word)
-        else:
-            found.extend(_bigrams(_core(east_asian)))
-    kept = found + _stem([word for word in words if word not in STOP_WORDS])
+    east_asian, words = _runs(text)
+    pairs = [pair for run in east_asian for pair in _bigrams(_core(run))]
+    kept = pairs + _stem([word for word in words if word not in STOP_WORDS])
     return list(dict.fromkeys(kept)) or list(dict.fromkeys(terms(text)))
+
+
+def _runs(text: str) -> tuple[list[str], list[str]]:
+    """The runs of Hangul, Han and kana in ``text``, and its other words."""
+    runs = _RUN.findall(_normal(text))
+    return [run for run, _ in runs if run], [word for _, word in runs if word]
 
 
 def _core(run: str) -> str:

@@ -71,6 +71,63 @@ def test_strange_questions_do_no_harm(question: str, library: Library, notes: Pa
     library.evidence(question)
 
 
+def test_offsets_of_wide_and_carriage_returned_text_are_characters_of_the_file(
+    library: Library, tmp_path: Path
+) -> None:
+    file = tmp_path / "plan.txt"
+    file.write_bytes("\ufeffThe 😀 begins.\r\n\r\nThe party 🎉 ends at nine.\r\n".encode())
+    library.add([file])
+    (best, *_) = library.evidence("When does the party end?").quotes
+    text = file.read_bytes().decode("utf-8-sig")
+    assert text[best.start : best.end] == best.text == "The party 🎉 ends at nine."
+
+
+def test_comment_in_code_is_quoted_and_a_heading_is_not(library: Library, tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("# The lighthouse retry limit is nine.\nLIMIT = 9\n", "utf-8")
+    (tmp_path / "tea.md").write_text(
+        "# Brewing oolong tea\n\nBrew oolong at 85 degrees.\n", "utf-8"
+    )
+    library.add([tmp_path])
+    (comment, *_) = library.evidence("What is the lighthouse retry limit?").quotes
+    assert comment.text == "# The lighthouse retry limit is nine."
+    quotes = [quote.text for quote in library.evidence("How do I brew oolong tea?").quotes]
+    assert quotes[0] == "Brew oolong at 85 degrees."
+    assert "# Brewing oolong tea" not in quotes
+
+
+def test_one_place_has_one_name_however_it_is_written(
+    library: Library, notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(notes)
+    library.add([notes])
+    assert library.add([Path("../notes"), Path("법률/..")]).unchanged == 3
+    assert library.forget([Path("법률/../../notes/garden.txt")]).documents == 1
+
+
+def test_step_up_out_of_a_linked_folder_leads_where_the_system_says(
+    library: Library, notes: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "link").symlink_to(notes / "법률")
+    library.add([tmp_path / "link" / ".." / "garden.txt"])
+    assert [d.source for d in library.documents()] == [str(notes / "garden.txt")]
+
+
+def test_home_of_nobody_is_a_path_that_is_not_there(library: Library) -> None:
+    with pytest.raises(DocumentNotFoundError):
+        library.add([Path("~no-such-user/notes")])
+
+
+@pytest.mark.parametrize("question", ["", "?!", "😀 …"])
+def test_signs_alone_find_nothing(question: str, library: Library, notes: Path) -> None:
+    library.add([notes])
+    assert library.search(question) == []
+
+
+def test_half_characters_in_a_question_are_passed_over(library: Library, notes: Path) -> None:
+    library.add([notes])
+    assert first(library, "\udcff boiler \ud800") == "boiler.md"
+
+
 def test_second_add_changes_nothing_and_an_edit_is_noticed(library: Library, notes: Path) -> None:
     library.add([notes])
     again = library.add([notes])

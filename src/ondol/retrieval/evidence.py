@@ -120,7 +120,7 @@ def quote(sentences: Sequence[Sentence], budget_tokens: int) -> tuple[Quote, ...
     quotes: list[Quote] = []
     spent = 0.0
     # A heading says where an answer stands and is none; it is quoted when nothing else is left.
-    for sentence in [s for s in sentences if not s.text.startswith("#")] or sentences:
+    for sentence in [s for s in sentences if not _is_heading(s)] or sentences:
         cost = estimate_tokens(sentence.text)
         if quotes and spent + cost > budget_tokens:
             break
@@ -139,6 +139,12 @@ def quote(sentences: Sequence[Sentence], budget_tokens: int) -> tuple[Quote, ...
             )
         )
     return tuple(quotes)
+
+
+def _is_heading(sentence: Sentence) -> bool:
+    """A comment in code also begins with "#", but no passage stands under it."""
+    title = sentence.text.strip("# \t")
+    return sentence.text.startswith("#") and sentence.hit.chunk.heading.endswith(title)
 
 
 def estimate_tokens(text: str) -> float:

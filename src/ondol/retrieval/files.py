@@ -43,6 +43,17 @@ def walk(paths: Sequence[Path], *, on_skip: OnSkip | None = None) -> Iterator[Pa
     return _Walk(on_skip or (lambda path, why: None)).run(paths)
 
 
+def absolute(path: Path) -> Path:
+    """Where ``path`` leads, one name for one place: ``~`` and ``..`` are resolved, links are not
+    (but for those that a ``..`` steps out of)."""
+    full = Path(os.path.expanduser(path)).absolute()
+    names = full.parts
+    if ".." not in names:
+        return full
+    below = names[::-1].index("..")
+    return Path(*names[: len(names) - below]).resolve().joinpath(*names[len(names) - below :])
+
+
 def _check(path: Path) -> None:
     try:
         mode = os.stat(path).st_mode

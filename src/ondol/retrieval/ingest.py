@@ -108,7 +108,7 @@ class Ingest:
         skipped: list[Failure] = []
         found = list(
             files.walk(
-                [root.expanduser().absolute() for root in roots],
+                [files.absolute(root) for root in roots],
                 on_skip=lambda path, reason: skipped.append(Failure(str(path), reason)),
             )
         )

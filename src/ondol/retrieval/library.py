@@ -16,7 +16,7 @@ from ondol import database
 from ondol.errors import DocumentNotFoundError
 from ondol.i18n import t
 from ondol.retrieval import evidence as evidences
-from ondol.retrieval import ingest
+from ondol.retrieval import files, ingest
 from ondol.retrieval.embedding import PassageVectors
 from ondol.retrieval.index import ExactIndex
 from ondol.retrieval.rows import bump, delete_document
@@ -161,7 +161,7 @@ class Library:
         return prepare(text, self._embedder)
 
     def _under(self, path: Path) -> list[int]:
-        source = str(path.expanduser().absolute())
+        source = str(files.absolute(path))
         rows = self._connection.execute(
             "SELECT id FROM documents WHERE source = ? OR substr(source, 1, ?) = ?",
             (source, len(source) + 1, source.rstrip("/") + "/"),

@@ -53,9 +53,13 @@ class Candidate:
 
 def prepare(text: str, embedder: Any) -> Query:
     """Read a question once for everything that follows."""
-    readable = embedder is not None and embedder.can_read(text)
+    # A shell passes on bytes that are no text as half characters, which no tokenizer takes.
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    terms = tuple(query_terms(text))
+    # Signs alone ask nothing, and their vector is near to everything.
+    readable = bool(terms) and embedder is not None and embedder.can_read(text)
     vector = embedder.embed([text], input_type="query")[0] if readable else None
-    return Query(text, tuple(query_terms(text)), vector)
+    return Query(text, terms, vector)
 
 
 def rank(connection: Connection, index: ExactIndex, query: Query) -> list[Candidate]:

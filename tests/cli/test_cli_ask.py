@@ -44,6 +44,11 @@ def test_library_is_asked_when_no_path_is_given(ondol, config, papers) -> None:
     assert answer.json["usage"]["completion_tokens"] <= 16
 
 
+def test_question_with_bytes_that_are_no_text_is_answered(ondol, config, papers) -> None:
+    answer = ondol("ask", QUESTION + " \udcff", papers, "--json", "--max-tokens", 4)
+    assert answer.code == 0 and "3 May 2027" in answer.json["quotes"][0]["text"]
+
+
 def test_empty_library_says_so_and_asks_no_model(ondol, config) -> None:
     result = ondol("ask", QUESTION)
     assert result.code == 0 and "found nothing" in result.stdout and "ondol add" in result.stderr

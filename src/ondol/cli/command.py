@@ -21,6 +21,19 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 WIDTH = 88
 
+
+class _Words(click.ParamType[str]):
+    """What somebody says. Bytes that are no text, which Python keeps as half characters, become
+    "?": neither models nor JSON take them."""
+
+    name = "text"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return value.encode("utf-8", "replace").decode("utf-8")
+
+
+WORDS = _Words()
+
 pass_output = click.make_pass_decorator(Output, ensure=True)
 
 

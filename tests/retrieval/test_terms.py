@@ -34,6 +34,8 @@ def test_mixed_words_are_split_by_script() -> None:
         ("회의는 언제 하나요?", {"회의"}),
         ("예산이 얼마인가요?", {"예산"}),
         ("계약 기간을 알려줘", {"계약", "기간"}),
+        ("ERR_4012는 무엇인가요?", {"err", "4012"}),
+        ("KTX로 얼마나 걸리나요?", {"ktx", "걸리"}),
     ],
 )
 def test_query_drops_what_only_asks(question: str, expected: set[str]) -> None:

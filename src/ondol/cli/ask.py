@@ -12,7 +12,7 @@ import click
 
 from ondol.cli import stdin
 from ondol.cli.answers import show_answer
-from ondol.cli.command import WORDS, command, model_option, option, pass_output
+from ondol.cli.command import command, model_option, option, pass_output, words
 from ondol.cli.house import house
 from ondol.cli.output import Output, clean
 from ondol.errors import UsageError
@@ -36,7 +36,7 @@ class Question:
 
 
 @command("ask")
-@click.argument("question", required=False, type=WORDS)
+@click.argument("question", required=False, type=words)
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
 @model_option()
 @option("--max-tokens", key="max_tokens", type=click.IntRange(1), metavar="N")

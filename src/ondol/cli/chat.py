@@ -13,7 +13,7 @@ import click
 from ondol.ask import gather
 from ondol.cli import stdin
 from ondol.cli.answers import Text, show_timings
-from ondol.cli.command import WORDS, command, model_argument, option, pass_output
+from ondol.cli.command import command, model_argument, option, pass_output, words
 from ondol.cli.house import house
 from ondol.cli.output import Output
 from ondol.errors import UsageError
@@ -63,8 +63,8 @@ class Conversation:
 
 @command("run")
 @model_argument(name="model", required=False)
-@click.argument("prompt", nargs=-1, metavar="[PROMPT]...", type=WORDS)
-@option("--system", key="system", metavar="TEXT", type=WORDS)
+@click.argument("prompt", nargs=-1, metavar="[PROMPT]...", type=words)
+@option("--system", key="system", metavar="TEXT", type=words)
 @option("--max-tokens", key="max_tokens", type=click.IntRange(1), metavar="N")
 @option("--temperature", key="temperature", type=click.FloatRange(0, 2), metavar="X")
 @option("--seed", key="seed", type=click.IntRange(0), metavar="N")

@@ -21,19 +21,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 WIDTH = 88
 
-
-class _Words(click.ParamType[str]):
-    """What somebody says. Bytes that are no text, which Python keeps as half characters, become
-    "?": neither models nor JSON take them."""
-
-    name = "text"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        return value.encode("utf-8", "replace").decode("utf-8")
-
-
-WORDS = _Words()
-
 pass_output = click.make_pass_decorator(Output, ensure=True)
 
 
@@ -142,6 +129,12 @@ def command(name: str, group: Group | None = None, **settings: Any) -> Callable[
         return made
 
     return declare
+
+
+def words(said: str) -> str:
+    """The type of what somebody says. Bytes that are no text, which Python keeps as half
+    characters, become "?": neither models nor JSON take them."""
+    return said.encode("utf-8", "replace").decode("utf-8")
 
 
 def option(*names: str, key: str, **settings: Any) -> Callable[[F], F]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ondol.cli.command import WORDS, command, option, pass_output
+from ondol.cli.command import command, option, pass_output, words
 from ondol.cli.house import house
 from ondol.cli.output import Output, clean, one_line, place
 from ondol.errors import DocumentError
@@ -45,7 +45,7 @@ def add(output: Output, paths: tuple[Path, ...], collection: str) -> None:
 
 
 @command("search")
-@click.argument("query", type=WORDS)
+@click.argument("query", type=words)
 @option("--limit", key="limit", type=click.IntRange(1, 1000), metavar="N")
 @pass_output
 def search(output: Output, query: str, limit: int | None) -> None:

@@ -75,7 +75,7 @@ def _core(run: str) -> str:
         shorter = ending.sub("", run)
         if len(shorter) >= 2:
             run = shorter
-        elif ending is _ENDINGS and not shorter:
+        elif not shorter:  # what follows a name in Latin letters or a number: "KTX는"
             return ""
     return "" if run in _KOREAN_STOP_WORDS else run
 

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from ondol import paths
 from ondol.config import Config
@@ -26,6 +26,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TINY_PARAMETERS = 500_000_000
+
+
+class _OnDemand:
+    """Stands for a part that is built when something is first asked of it."""
+
+    def __init__(self, build: Callable[[], object]) -> None:
+        self._build = build
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._build(), name)
 
 
 class Parts:
@@ -110,7 +120,7 @@ class Parts:
 
         return Library(
             file,
-            self.embedder,
+            cast("PassageEmbedder", _OnDemand(lambda: self.embedder)),
             evidence_tokens=self.config["retrieval.evidence_tokens"],
             max_file_bytes=self.config["retrieval.max_file_mb"] << 20,
         )

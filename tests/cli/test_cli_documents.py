@@ -83,6 +83,13 @@ def test_forget_takes_documents_out_and_leaves_the_files(ondol, config, papers: 
     assert ondol("forget", papers, "--json").json == {"documents": 1, "chunks": 1}
 
 
+def test_listing_and_forgetting_need_no_model(ondol, config, papers: Path, tmp_path: Path) -> None:
+    ondol("add", papers)
+    bare = {"ONDOL_MODELS": str(tmp_path / "none")}
+    assert len(ondol("list", "--documents", "--json", **bare).json["documents"]) == 2
+    assert ondol("forget", papers, "--json", **bare).json == {"documents": 2, "chunks": 2}
+
+
 def test_without_an_embedding_model_the_next_command_is_named(ondol, papers: Path) -> None:
     result = ondol("add", papers)
     assert result.code == 3 and "ondol pull all-minilm:l6-v2" in result.stderr

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -78,9 +79,13 @@ class Library:
         self._max_file_bytes = max_file_bytes
         self._connection = database.connect(file)
         self._lock = threading.RLock()
-        self._index = ExactIndex(embedder.dimensions)
         self._indexed: set[int] = set()
         self._seen_counter = -1
+
+    @cached_property
+    def _index(self) -> ExactIndex:
+        # Made at the first search: forgetting and listing must not need the embedder.
+        return ExactIndex(self._embedder.dimensions)
 
     def close(self) -> None:
         with self._lock:

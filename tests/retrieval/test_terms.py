@@ -23,6 +23,13 @@ def test_decomposed_korean_equals_composed() -> None:
     assert terms(unicodedata.normalize("NFD", "회의록")) == terms("회의록")
 
 
+@pytest.mark.parametrize(
+    ("plain", "accented"), [("Muller", "Müller"), ("cafe", "CAFÉ"), ("Nguyen", "Nguyễn")]
+)
+def test_accents_make_no_difference(plain: str, accented: str) -> None:
+    assert terms(plain) == terms(accented) == terms(unicodedata.normalize("NFD", accented))
+
+
 def test_mixed_words_are_split_by_script() -> None:
     assert set(terms("AI센터")) == {"ai", "센터"}
 

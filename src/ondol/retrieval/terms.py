@@ -13,6 +13,7 @@ import unicodedata
 from typing import Any
 
 _CJK = r"\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
+_ACCENTS = re.compile("[\u0300-\u036f]")
 _RUN = re.compile(rf"([{_CJK}]+)|([^\W_{_CJK}]+)")
 
 # Words that say that something is asked, not what about.
@@ -81,8 +82,12 @@ def _core(run: str) -> str:
 
 
 def _normal(text: str) -> str:
-    # macOS writes Korean file names and text in decomposed form.
-    return unicodedata.normalize("NFKC", text).lower()
+    """Lower case and composed (macOS writes Korean in decomposed form), without accents, as the
+    full-text index keeps them: "Muller" finds "Müller"."""
+    if text.isascii():
+        return text.lower()
+    bare = _ACCENTS.sub("", unicodedata.normalize("NFKD", text))
+    return unicodedata.normalize("NFKC", bare).lower()
 
 
 def _bigrams(run: str) -> list[str]:

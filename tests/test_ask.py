@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ondol.ask import Event, ask, can_read, merge
+from ondol.ask import Event, Manner, ask, can_read, merge
 from ondol.config import Config
 from ondol.database import IN_MEMORY
 from ondol.engine.scripted import ScriptedEngine
@@ -55,8 +55,10 @@ class ScriptedParts:
     quotes: tuple[Quote, ...] = QUOTES
     num_quotes: int = 2
 
-    def answer_options(self, model: str | None = None) -> GenerateOptions:
-        return GenerateOptions(max_tokens=50)
+    max_quotes: int | None = None
+
+    def manner(self, model: str | None = None) -> Manner:
+        return Manner(GenerateOptions(max_tokens=50), self.max_quotes)
 
     @property
     def retriever(self) -> FixedRetriever:
@@ -129,6 +131,25 @@ def test_language_the_model_cannot_read_is_answered_in_the_documents_words() -> 
     assert (answer.route, answer.reasons, answer.model) == (Route.LOCAL, ("model_language",), "")
     assert engine.requests == []
     assert answer_of(list(ask("What is the naïve rent?", ScriptedParts(engine)))).model
+
+
+def test_model_that_gets_few_quotes_sees_only_the_best() -> None:
+    engine = ScriptedEngine(["Yes."])
+    list(ask("Rent?", ScriptedParts(engine, max_quotes=2)))
+    assert "[2]" in engine.requests[0].prompt
+    assert "[3]" not in engine.requests[0].prompt
+
+
+@pytest.mark.parametrize("words", ["The answer is:", "[1]. [2].", "", " \n", "…", "[2]:"])
+def test_model_that_says_nothing_leaves_the_word_to_the_documents(words: str) -> None:
+    answer = answer_of(list(ask("Rent?", ScriptedParts(ScriptedEngine([words])))))
+    assert (answer.text, answer.reasons) == ("Rent is 900. [1]", ("model_said_nothing",))
+    assert answer.model == ""
+
+
+@pytest.mark.parametrize("words", ["3", "네", "Yes: 900", "It is 900 [1]:."])
+def test_short_answers_are_answers(words: str) -> None:
+    assert answer_of(list(ask("Rent?", ScriptedParts(ScriptedEngine([words]))))).text == words
 
 
 def test_closing_the_answer_closes_the_engine() -> None:

@@ -130,11 +130,12 @@ def overhead(parts: Parts, rounds: int) -> dict[str, float]:
     """ask's time beyond retrieval, beside the engine alone on the same prompt, in turn."""
     question = "When was the boiler of Salow checked by the ledger office?"
     evidence = parts.library.evidence(question)
-    prompt = build_prompt(question, evidence.quotes)
+    manner = parts.manner()
+    prompt = build_prompt(question, evidence.quotes[: manner.max_quotes])
     engine = parts.engine()
 
     def alone() -> None:
-        for _ in engine.generate(prompt, parts.answer_options()):
+        for _ in engine.generate(prompt, manner.options):
             pass
 
     def asked() -> Iterator[float]:

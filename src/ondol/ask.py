@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ondol.i18n import t
-from ondol.prompt import build_prompt, citations
+from ondol.prompt import MARKS, build_prompt, citations
 from ondol.types import (
     Answer,
     Completion,
@@ -37,6 +37,15 @@ MOST_TOKENS_PER_LETTER = 1.7
 FEWEST_LETTERS = 3
 
 
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a model is asked about documents: with how many of the best quotes (None: all that fit
+    the evidence budget), and how it generates."""
+
+    options: GenerateOptions
+    max_quotes: int | None = None
+
+
 class AskParts(Protocol):
     """What answering needs of the house."""
 
@@ -48,8 +57,8 @@ class AskParts(Protocol):
         """How many sentences are quoted above an answer."""
         ...
 
-    def answer_options(self, model: str | None = None) -> GenerateOptions:
-        """How ``model`` answers from documents."""
+    def manner(self, model: str | None = None) -> Manner:
+        """How ``model`` is asked."""
         ...
 
     def engine(self, model: str | None = None) -> Engine: ...
@@ -91,11 +100,12 @@ def ask(
         return
     engine = parts.engine(model)
     if not can_read(engine, question):
-        yield _in_the_documents_words(evidence, parts.num_quotes, clock)
+        yield _in_the_documents_words(evidence, parts.num_quotes, "model_language", clock)
         return
-    prompt = build_prompt(question, evidence.quotes, history)
+    manner = parts.manner(model)
+    prompt = build_prompt(question, evidence.quotes[: manner.max_quotes], history)
     tokens = []
-    stream = engine.generate(prompt, merge(parts.answer_options(model), options))
+    stream = engine.generate(prompt, merge(manner.options, options))
     try:
         for token in stream:
             if clock.first_token is None and token.text:
@@ -106,7 +116,12 @@ def ask(
         close = getattr(stream, "close", None)
         if close is not None:
             close()
-    yield _answer(gather(tokens), evidence, parts.num_quotes, engine.model, clock)
+    completion = gather(tokens)
+    if says_something(completion.text):
+        yield _answer(completion, evidence, parts.num_quotes, engine.model, clock)
+    else:
+        answer = _in_the_documents_words(evidence, parts.num_quotes, "model_said_nothing", clock)
+        yield replace(answer, usage=completion.usage)
 
 
 def can_read(engine: Engine, question: str) -> bool:
@@ -120,6 +135,12 @@ def can_read(engine: Engine, question: str) -> bool:
     if letters < FEWEST_LETTERS:
         return True
     return engine.count_tokens(foreign) <= MOST_TOKENS_PER_LETTER * letters
+
+
+def says_something(text: str) -> bool:
+    """Whether ``text`` is more than marks and an announcement ("The answer is:")."""
+    plain = MARKS.sub("", text).strip()
+    return any(character.isalnum() for character in plain) and not plain.endswith(":")
 
 
 def gather(tokens: Sequence[Token]) -> Completion:
@@ -164,13 +185,15 @@ def shown(quotes: Sequence[Quote], num_quotes: int, cited: Sequence[int] = ()) -
     return tuple(q for q in quotes if q.number <= num_quotes or q.number in cited)
 
 
-def _in_the_documents_words(evidence: Evidence, num_quotes: int, clock: _Clock) -> Answer:
-    """The best sentence itself, where the model could only add noise."""
+def _in_the_documents_words(
+    evidence: Evidence, num_quotes: int, reason: str, clock: _Clock
+) -> Answer:
+    """The best sentence itself, where the model could only add noise, or added nothing."""
     best = evidence.quotes[0]
     return _without_a_model(
         f"{' '.join(best.text.split())} [{best.number}]",
         Route.LOCAL,
-        "model_language",
+        reason,
         clock,
         quotes=shown(evidence.quotes, num_quotes),
         citations=(best.number,),

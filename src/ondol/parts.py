@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from ondol import paths
+from ondol.ask import Manner
 from ondol.config import Config
 from ondol.egress import Egress
 from ondol.types import Engine, GenerateOptions
@@ -90,15 +92,17 @@ class Parts:
     def num_quotes(self) -> int:
         return int(self.config["retrieval.quotes"])
 
-    def answer_options(self, model: str | None = None) -> GenerateOptions:
-        """Answers from documents are the same every time: no sampling. A tiny model says what it
-        has to say in its first line and repeats itself after that, so the line ends the answer."""
+    def manner(self, model: str | None = None) -> Manner:
+        """How ``model`` is asked: without sampling, so that an answer can be had again.
+
+        A tiny model is right more often with fewer sentences before it (benchmarks/answers), says
+        what it has to say in its first line, and repeats itself after that.
+        """
         parameters = self.store.get(model or self.config["models.chat"]).parameters
-        return GenerateOptions(
-            max_tokens=self.config["answer.max_tokens"],
-            temperature=0.0,
-            stop=("\n",) if parameters and parameters < TINY_PARAMETERS else (),
-        )
+        options = GenerateOptions(max_tokens=self.config["answer.max_tokens"], temperature=0.0)
+        if parameters and parameters < TINY_PARAMETERS:
+            return Manner(replace(options, stop=("\n",)), max_quotes=self.num_quotes)
+        return Manner(options)
 
     def engine(
         self,

@@ -16,7 +16,7 @@ INSTRUCTIONS = (
     "question, and cite the sentence you used like [1]."
 )
 
-_CITATION = re.compile(r"\[(\d{1,3})\]")
+MARKS = re.compile(r"\[(\d{1,3})\]")
 
 
 def build_prompt(
@@ -34,7 +34,7 @@ def build_prompt(
 def citations(text: str, quotes: Sequence[Quote]) -> tuple[int, ...]:
     """The numbers of the quotes that ``text`` cites, in order of first mention."""
     known = {quote.number for quote in quotes}
-    mentioned = (int(number) for number in _CITATION.findall(text))
+    mentioned = (int(number) for number in MARKS.findall(text))
     return tuple(dict.fromkeys(number for number in mentioned if number in known))
 
 

@@ -17,7 +17,7 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from ondol import __version__
-from ondol.ask import Event, ask
+from ondol.ask import Event, Manner, ask
 from ondol.errors import UsageError
 from ondol.i18n import t
 from ondol.json import answer_json, evidence_json, hit_json
@@ -164,8 +164,8 @@ class Asking:
     def num_quotes(self) -> int:
         return self._parts.num_quotes
 
-    def answer_options(self, model: str | None = None) -> GenerateOptions:
-        return self._parts.answer_options(model)
+    def manner(self, model: str | None = None) -> Manner:
+        return self._parts.manner(model)
 
     def engine(self, model: str | None = None) -> Engine:
         return _Watched(self._parts.engine(model), self._watch)

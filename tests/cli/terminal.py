@@ -55,6 +55,16 @@ class Terminal:
         heard, self.said = self.said[: found.end()], self.said[found.end() :]
         return heard
 
+    def insist(self, text: str, pattern: str) -> str:
+        """Type ``text`` again and again until ``pattern`` is said: a signal that arrives between
+        the prompt and the read that follows it is only noticed with the next key (CPython)."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline and not re.search(pattern, self.said):
+            self.type(text)
+            if select.select([self._parent], [], [], 1.0)[0]:
+                self._read(deadline)
+        return self.wait_for(pattern)
+
     def wait(self) -> int:
         """The exit code."""
         while self._read(time.monotonic() + PATIENCE_SECONDS):

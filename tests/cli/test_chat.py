@@ -147,8 +147,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_conversation(config) -> None:
         person.type("\x03")
         person.wait_for(r"\(stopped\)")
         person.wait_for(r">>> ")
-        person.type("\x03")
-        person.wait_for(r"Leave with /bye")
+        person.insist("\x03", r"Leave with /bye")
         person.wait_for(r">>> ")
         person.type("\x04")
         assert person.wait() == 0

@@ -61,8 +61,10 @@ class Terminal:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline and not re.search(pattern, self.said):
             self.type(text)
-            if select.select([self._parent], [], [], 1.0)[0]:
-                self._read(deadline)
+            again = time.monotonic() + 3.0
+            while not re.search(pattern, self.said) and time.monotonic() < again:
+                if select.select([self._parent], [], [], 0.1)[0]:
+                    self._read(deadline)
         return self.wait_for(pattern)
 
     def wait(self) -> int:

@@ -7,6 +7,7 @@ nanoseconds and always both counts.
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from time import perf_counter_ns
@@ -22,15 +23,15 @@ from ondol.server.generation import logprobs_of, role_of
 from ondol.types import Message, Token, Usage
 
 
-class Shape:
+class Shape(ABC):
     """How one endpoint writes a piece of an answer, and what only its last object has."""
 
     def __init__(self, model: str) -> None:
         self.model = model
 
+    @abstractmethod
     def delta(self, text: str, thinking: str) -> dict[str, Any]:
         """The fields that carry text."""
-        raise NotImplementedError
 
     def last(self, answer: str) -> dict[str, Any]:
         """Fields of the last object; ``answer`` is everything that was said."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ from ondol.types import Token, Usage
 DONE = b"data: [DONE]\n\n"
 
 
-class Reply:
+class Reply(ABC):
     """Writes the tokens of one generation; ``ChatReply`` and ``TextReply`` know the shapes."""
 
     prefix = ""
@@ -70,17 +71,17 @@ class Reply:
         """What goes before the first token."""
         return iter(())
 
+    @abstractmethod
     def delta(self, token: Token) -> dict[str, Any]:
         """The choice of a chunk with text."""
-        raise NotImplementedError
 
+    @abstractmethod
     def finish(self, reason: str) -> dict[str, Any]:
         """The choice of the chunk that ends the text."""
-        raise NotImplementedError
 
+    @abstractmethod
     def choice(self, tokens: Sequence[Token], reason: str) -> dict[str, Any]:
         """The choice of an answer in one piece."""
-        raise NotImplementedError
 
     def _is_kept(self, token: Token) -> bool:
         return self._keep_reasoning or not token.reasoning

@@ -16,7 +16,6 @@ def test_everything_lies_under_ondol_home(home: Path) -> None:
         paths.config_file(),
         paths.database_file(),
         paths.models_dir(),
-        paths.cache_dir(),
         paths.state_dir(),
     ):
         assert home in path.parents

@@ -199,7 +199,7 @@ def measure(parts: Parts, name: str, questions: list[Question], folder: Path, co
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=XQUAD, help="folder with XQuAD's two files")
-    parser.add_argument("--answers", type=int, default=100, help="questions the model answers")
+    parser.add_argument("--answers", type=int, default=200, help="questions the model answers")
     parser.add_argument("--write", action="store_true", help="keep the result")
     arguments = parser.parse_args()
     results: dict[str, Any] = {"date": date.today().isoformat(), "ondol": __version__}

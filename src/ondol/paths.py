@@ -34,11 +34,6 @@ def models_dir() -> Path:
     return data_dir() / "models"
 
 
-def cache_dir() -> Path:
-    """Holds only what can be made again."""
-    return _root("cache", platformdirs.user_cache_path)
-
-
 def state_dir() -> Path:
     """Holds the running server's address file and the logs."""
     return _root("state", platformdirs.user_state_path)

@@ -6,7 +6,6 @@ all, and what was reported as added stays. A file that cannot be read is reporte
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -96,7 +95,7 @@ class Ingest:
     def add_text(self, document: Document) -> AddReport:
         """Bring one document that is not a file into the library."""
         self._total = 1
-        self._read(document, document.source, len(document.text), 0)
+        self._queue(document, document.source, len(document.text), 0)
         self._commit()
         return self._report()
 
@@ -143,24 +142,17 @@ class Ingest:
         if (size_bytes, modified_ns) == (status.st_size, status.st_mtime_ns):
             return self._done(str(path), "unchanged")
         document = load(path, max_bytes=self._max_file_bytes)
-        if self._read(document, str(path), status.st_size, status.st_mtime_ns) == content_hash:
-            self._touch(self._batch.pop())
+        if document.content_hash == content_hash:
+            self._touch(str(path), status.st_size, status.st_mtime_ns)
             return self._done(str(path), "unchanged")
-        return None
+        return self._queue(document, str(path), status.st_size, status.st_mtime_ns)
 
-    def _read(self, document: Document, source: str, size_bytes: int, modified_ns: int) -> str:
-        """Chunk a document and put it into the batch; returns its content hash."""
-        text_bytes = document.text.encode("utf-8", "surrogatepass")
-        labelled = replace(
-            document,
-            source=source,
-            content_hash=hashlib.sha256(text_bytes).hexdigest(),
-            collection=self._collection,
-        )
+    def _queue(self, document: Document, source: str, size_bytes: int, modified_ns: int) -> None:
+        """Chunk a document and put it into the batch."""
+        labelled = replace(document, source=source, collection=self._collection)
         self._batch.append(
             _Pending(labelled, size_bytes, modified_ns, tuple(chunking.chunk(labelled)))
         )
-        return labelled.content_hash
 
     def _known(self, source: str) -> tuple[int, int, str]:
         """Size, time and hash of a document that is up to date unless its file changed."""
@@ -172,12 +164,12 @@ class Ingest:
             ).fetchone()
         return tuple(row) if row else (-1, -1, "")
 
-    def _touch(self, pending: _Pending) -> None:
-        """The file was written again with the same text: remember its new time only."""
+    def _touch(self, source: str, size_bytes: int, modified_ns: int) -> None:
+        """The file was written again with the same content: remember its new time only."""
         with self._lock, database.transaction(self._connection) as connection:
             connection.execute(
                 "UPDATE documents SET size_bytes = ?, modified_ns = ? WHERE source = ?",
-                (pending.size_bytes, pending.modified_ns, pending.document.source),
+                (size_bytes, modified_ns, source),
             )
 
     def _commit(self) -> None:

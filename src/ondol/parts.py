@@ -95,8 +95,9 @@ class Parts:
     def manner(self, model: str | None = None) -> Manner:
         """How ``model`` is asked: without sampling, so that an answer can be had again.
 
-        A tiny model is right more often with fewer sentences before it (benchmarks/answers), says
-        what it has to say in its first line, and repeats itself after that.
+        A tiny model is right more often with fewer sentences before it (see
+        benchmarks/answers/ablations.py), says what it has to say in its first line, and repeats
+        itself after that.
         """
         parameters = self.store.get(model or self.config["models.chat"]).parameters
         options = GenerateOptions(max_tokens=self.config["answer.max_tokens"], temperature=0.0)

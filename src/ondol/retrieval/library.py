@@ -23,7 +23,7 @@ from ondol.retrieval.index import ExactIndex
 from ondol.retrieval.rows import bump, delete_document
 from ondol.retrieval.search import Query, prepare, rank, read_hits
 from ondol.retrieval.sentences import Span
-from ondol.types import Document, Embedder, Evidence, Hit
+from ondol.types import Document, Embedder, Evidence, Hit, VectorIndex
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,7 +83,7 @@ class Library:
         self._seen_counter = -1
 
     @cached_property
-    def _index(self) -> ExactIndex:
+    def _index(self) -> VectorIndex:
         # Made at the first search: forgetting and listing must not need the embedder.
         return ExactIndex(self._embedder.dimensions)
 

@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from ondol.database import Connection
 from ondol.retrieval.terms import query_terms
-from ondol.types import Chunk, Hit, Sensitivity
+from ondol.types import Chunk, Hit, Sensitivity, VectorIndex
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-
-    from ondol.retrieval.index import ExactIndex
 
     Matrix = npt.NDArray[np.float32]
 
@@ -62,7 +60,7 @@ def prepare(text: str, embedder: Any) -> Query:
     return Query(text, terms, vector)
 
 
-def rank(connection: Connection, index: ExactIndex, query: Query) -> list[Candidate]:
+def rank(connection: Connection, index: VectorIndex, query: Query) -> list[Candidate]:
     """Every candidate chunk, best first."""
     lexical = match_terms(connection, query.terms)
     dense = {} if query.vector is None else dict(index.search(query.vector, DENSE_CANDIDATES))
@@ -139,7 +137,7 @@ def read_hits(connection: Connection, candidates: Sequence[Candidate]) -> list[H
 
 
 def _with_sentences(
-    connection: Connection, index: ExactIndex, vector: Matrix, ids: Sequence[int]
+    connection: Connection, index: VectorIndex, vector: Matrix, ids: Sequence[int]
 ) -> dict[int, float]:
     """Half the passage's cosine, half its best sentence's: an answer is one sentence long."""
     best: dict[int, float] = {}
@@ -167,7 +165,7 @@ def sentence_scores(
     return [(row[0], float(score)) for row, score in zip(rows, scores, strict=True)]
 
 
-def _standing_out(index: ExactIndex, vector: Matrix, best: float) -> float:
+def _standing_out(index: VectorIndex, vector: Matrix, best: float) -> float:
     """0 to 1: how clearly the best passage differs from what a random passage scores."""
     mean, deviation = index.background(vector)
     if len(index) < SMALL_LIBRARY or deviation <= 0.0:

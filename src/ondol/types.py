@@ -246,9 +246,7 @@ class Engine(Protocol):
     really stops the generation. Raises ``EngineError`` when the model process fails."""
 
     @property
-    def model(self) -> str:
-        """The name of the model that answers."""
-        ...
+    def model(self) -> str: ...
 
     def generate(self, messages: Sequence[Message], options: GenerateOptions) -> Iterator[Token]:
         """Answer a conversation, formatted with the model's own chat template."""
@@ -259,7 +257,7 @@ class Engine(Protocol):
         ...
 
     def count_tokens(self, text: str) -> int:
-        """The number of tokens of a plain text."""
+        """The tokens of a plain text."""
         ...
 
 
@@ -286,22 +284,17 @@ class Retriever(Protocol):
 
 
 class VectorIndex(Protocol):
-    """Unit vectors by id; a score is a cosine. The seam for a library that outgrows RAM."""
+    """Unit vectors by id; a score is a cosine. The seam for a library that outgrows RAM.
+
+    ``add`` takes new ids and vectors of shape (len(ids), dimensions); ``search`` gives (id, score),
+    best first; ``background`` the mean and standard deviation of the scores of all vectors.
+    """
 
     def __len__(self) -> int: ...
-
-    def add(self, ids: Sequence[int], vectors: npt.NDArray[np.float32]) -> None:
-        """``vectors`` has shape (len(ids), dimensions); the ids are new."""
-        ...
-
+    def add(self, ids: Sequence[int], vectors: npt.NDArray[np.float32]) -> None: ...
     def remove(self, ids: Sequence[int]) -> None: ...
-
-    def search(self, vector: npt.NDArray[np.float32], limit: int) -> list[tuple[int, float]]:
-        """The ``limit`` best (id, score), best first."""
-        ...
+    def search(self, vector: npt.NDArray[np.float32], limit: int) -> list[tuple[int, float]]: ...
 
     def scores(self, vector: npt.NDArray[np.float32], ids: Sequence[int]) -> dict[int, float]: ...
 
-    def background(self, vector: npt.NDArray[np.float32]) -> tuple[float, float]:
-        """Mean and standard deviation of the scores of all vectors."""
-        ...
+    def background(self, vector: npt.NDArray[np.float32]) -> tuple[float, float]: ...

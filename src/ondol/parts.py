@@ -95,9 +95,9 @@ class Parts:
     def manner(self, model: str | None = None) -> Manner:
         """How ``model`` is asked: without sampling, so that an answer can be had again.
 
-        A tiny model is right more often with fewer sentences before it (see
-        benchmarks/answers/ablations.py), says what it has to say in its first line, and repeats
-        itself after that.
+        A tiny model is given only the quotes shown: each further sentence has to be read before the
+        first word, and more of them made no measurable difference to what it gets right (see
+        benchmarks/answers/ablations.py). Its first line is its answer; it repeats itself after.
         """
         parameters = self.store.get(model or self.config["models.chat"]).parameters
         options = GenerateOptions(max_tokens=self.config["answer.max_tokens"], temperature=0.0)

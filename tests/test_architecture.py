@@ -25,6 +25,7 @@ ALLOWED = {
     **{name: FOUNDATION | FIRST_FLOOR for name in FIRST_FLOOR},
     **{name: FOUNDATION | FIRST_FLOOR for name in ROOMS},
     "prompt": FOUNDATION,
+    "training": FOUNDATION | FIRST_FLOOR | {"prompt"},
     "json": FOUNDATION | {"models"},
     "ask": FOUNDATION | {"prompt"},
     "parts": FOUNDATION | FIRST_FLOOR | ROOMS | {"ask"},
@@ -34,8 +35,8 @@ ALLOWED = {
     "__init__": {"errors"},
 }
 HEAVY = (
-    "docx fastapi httpx2 huggingface_hub lxml numpy onnx onnxruntime pydantic pypdfium2 selectolax "
-    "sqlcipher3 Stemmer tokenizers torch uvicorn xllamacpp"
+    "docx fastapi gguf httpx2 huggingface_hub lxml numpy onnx onnxruntime peft pydantic pypdfium2 "
+    "safetensors selectolax sqlcipher3 Stemmer tokenizers torch transformers uvicorn xllamacpp"
 ).split()
 
 

@@ -7,6 +7,7 @@ OndolError                      unexpected            500   exit 1
 │   └── StorageError            disk full, read-only  507   exit 2
 ├── ModelError                  weights               500   exit 3
 │   ├── ModelNotFoundError                            404
+│   ├── AdapterNotFoundError                          404
 │   ├── InvalidModelError       malformed file        422
 │   ├── DownloadError           network or source     502
 │   └── ModelTooLargeError      does not fit          507
@@ -16,7 +17,8 @@ OndolError                      unexpected            500   exit 1
 │   └── ContextLengthError      prompt too long       400
 ├── DocumentError               the library           422   exit 5
 │   └── DocumentNotFoundError                         404
-└── EgressError                 the door is shut      403   exit 6
+├── EgressError                 the door is shut      403   exit 6
+└── TrainingError               an adapter            422   exit 8
 
 ``message`` and ``hint`` are sentences for people, already in the reader's language (see i18n):
 what happened and why, then the next command. Knows nothing about how they are shown.
@@ -81,6 +83,13 @@ class ModelNotFoundError(ModelError):
     """No model of that name is here (or in the catalogue)."""
 
     code = "model_not_found"
+    status = 404
+
+
+class AdapterNotFoundError(ModelError):
+    """The model has no adapter of that name, or none that was made for this version of it."""
+
+    code = "adapter_not_found"
     status = 404
 
 
@@ -158,3 +167,11 @@ class EgressError(OndolError):
     code = "egress_refused"
     status = 403
     exit_code = 6
+
+
+class TrainingError(OndolError):
+    """An adapter cannot be trained, or cannot be made into a file that the engine serves."""
+
+    code = "training_error"
+    status = 422
+    exit_code = 8

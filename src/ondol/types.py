@@ -183,8 +183,8 @@ class GenerateOptions:
     """How to generate. ``None`` means the engine's (the model's) own default.
 
     ``logprobs`` is the number of alternatives per token (0 = only the chosen token's own logprob);
-    ``json_schema`` constrains the answer; ``adapters`` maps an adapter id to its scale and is given
-    explicitly on every request.
+    ``json_schema`` constrains the answer; ``adapters`` maps an adapter's name to its scale: 1.0 is
+    fully on, and what is not named is off.
     """
 
     max_tokens: int | None = None

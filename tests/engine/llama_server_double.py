@@ -22,6 +22,8 @@ parser.add_argument("--batch-size", type=int)
 parser.add_argument("--ubatch-size", type=int)
 parser.add_argument("--pooling")
 parser.add_argument("--embedding", action="store_true")
+parser.add_argument("--lora", action="append", default=[])
+parser.add_argument("--lora-init-without-apply", action="store_true")
 parser.add_argument("--no-webui", action="store_true", required=True)
 parser.add_argument("--jinja", action="store_true", required=True)
 flags = parser.parse_args()
@@ -46,6 +48,12 @@ p.ui = False
 p.verbosity = 1
 p.fit_params = False
 p.endpoint_slots = True
+p.lora_init_without_apply = flags.lora_init_without_apply
+adapters = []
+for path in flags.lora:
+    adapters.append(xllamacpp.CommonAdapterLoraInfo())
+    adapters[-1].path, adapters[-1].scale = path, 1.0
+p.lora_adapters = adapters
 if flags.embedding:
     p.embedding = True
     p.n_batch, p.n_ubatch = flags.batch_size, flags.ubatch_size

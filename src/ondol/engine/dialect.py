@@ -60,15 +60,14 @@ def sendable(text: str) -> str:
 
 
 def llama_extras(options: GenerateOptions, adapters: Sequence[str] = ()) -> dict[str, Any]:
-    """What only llama-server understands; ``adapters`` are those its process has loaded."""
+    """What only llama-server understands; ``adapters`` are those its process has loaded, in the
+    order it was given them."""
     extras: dict[str, Any] = {"cache_prompt": True, "return_progress": True}
-    for name in options.adapters:
-        if name not in adapters:
-            raise UsageError(t("engine.unknown_adapter", adapter=name), param="adapters")
     if adapters:
         # Always the full list: a request without one continues from a cache the last one coloured.
         extras["lora"] = [
-            {"id": i, "scale": options.adapters.get(name, 0.0)} for i, name in enumerate(adapters)
+            {"id": i, "scale": _finite("adapters", options.adapters.get(name, 0.0))}
+            for i, name in enumerate(adapters)
         ]
     return extras
 

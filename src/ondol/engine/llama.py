@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ondol.engine.dialect import (
@@ -38,23 +39,29 @@ _TOO_LARGE = re.compile(r"\((\d+) tokens\).*?(\d+)\)?\D*$", re.S)
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model in memory, for the length of one request."""
+    """A model in memory, for the length of one request; ``adapters`` are those it has loaded."""
 
     client: httpx2.Client
     crashed: Callable[[], OndolError]
     load_seconds: float
+    adapters: tuple[str, ...] = ()
 
 
-Lease = Callable[[Cancellation, bool], AbstractContextManager[Loaded]]
-"""Loads the model if need be and holds it; the flag asks for one of its parallel slots too."""
+Lease = Callable[[Cancellation, bool, Mapping[str, float]], AbstractContextManager[Loaded]]
+"""Loads the model if need be, with the adapters that the mapping asks for, and holds it; the flag
+asks for one of its parallel slots too."""
 
 
 class LlamaEngine:
-    """The ``Engine`` protocol, and what the server needs beyond it."""
+    """The ``Engine`` protocol, and what the server needs beyond it. Requests that name no adapters
+    use ``adapters``."""
 
-    def __init__(self, model: str, lease: Lease) -> None:
+    def __init__(
+        self, model: str, lease: Lease, adapters: Mapping[str, float] = MappingProxyType({})
+    ) -> None:
         self._model = model
         self._lease = lease
+        self._adapters = adapters
 
     @property
     def model(self) -> str:
@@ -75,7 +82,7 @@ class LlamaEngine:
 
     def load(self) -> float:
         """Bring the model into memory; the seconds it took."""
-        with self._lease(Cancellation(), False) as loaded:
+        with self._lease(Cancellation(), False, self._adapters) as loaded:
             return loaded.load_seconds
 
     def count_tokens(self, text: str) -> int:
@@ -112,7 +119,7 @@ class LlamaEngine:
         return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)
 
     def _generation(self, path: str, body: dict[str, Any], options: GenerateOptions) -> Generation:
-        body |= llama_extras(options)
+        options = replace(options, adapters=options.adapters or self._adapters)
         return Generation(lambda cancellation: self._tokens(path, body, options, cancellation))
 
     def _tokens(
@@ -145,7 +152,8 @@ class LlamaEngine:
     ) -> Generator[Token]:
         import httpx2
 
-        with self._lease(cancellation, True) as loaded:
+        with self._lease(cancellation, True, options.adapters) as loaded:
+            body = body | llama_extras(options, loaded.adapters)
             try:
                 if "json_schema" in body:
                     _check_schema(loaded.client, body["json_schema"])
@@ -171,7 +179,7 @@ class LlamaEngine:
     ) -> dict[str, Any]:
         import httpx2
 
-        with self._lease(Cancellation(), slot) as loaded:
+        with self._lease(Cancellation(), slot, {}) as loaded:
             try:
                 response = loaded.client.request(method, path, json=body)
                 if response.status_code != 200:

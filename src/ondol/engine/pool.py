@@ -1,8 +1,9 @@
 """The models in memory: loaded once on demand, shared, kept alive, evicted, never left behind.
 
 The only place that starts and ends engine processes. A model in use is never evicted. A request
-for a larger context than the loaded one reloads the model as soon as it is idle; a smaller one uses
-what is there, because a reload costs its user far more than the memory it would free.
+for a larger context than the loaded one, or for an adapter that is not loaded, reloads the model as
+soon as it is idle; a smaller one uses what is there, because a reload costs its user far more than
+the memory it would free.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import partial
 
@@ -19,15 +20,15 @@ from ondol.engine.budget import Budget
 from ondol.engine.generation import Cancellation
 from ondol.engine.llama import LlamaEngine, Loaded
 from ondol.engine.process import EngineProcess
-from ondol.engine.resident import Resident
+from ondol.engine.resident import Resident, Wanted
 from ondol.engine.runtime import launch
-from ondol.engine.settings import EngineSettings, LoadedModel, ModelSpec
+from ondol.engine.settings import AdapterFile, EngineSettings, LoadedModel, ModelSpec
 from ondol.engine.slots import Slots
 from ondol.engine.wire import connect
 from ondol.errors import EngineBusyError, EngineError, OndolError
 from ondol.i18n import t
 
-__all__ = ["EnginePool", "EngineSettings", "LoadedModel", "ModelSpec"]
+__all__ = ["AdapterFile", "EnginePool", "EngineSettings", "LoadedModel", "ModelSpec"]
 
 
 class EnginePool:
@@ -58,9 +59,13 @@ class EnginePool:
         *,
         num_ctx: int | None = None,
         keep_alive_seconds: float | None = None,
+        adapter: str = "",
     ) -> LlamaEngine:
-        """An engine that loads ``model`` when it is first used; costs nothing until then."""
-        return LlamaEngine(model, partial(self._lease, model, num_ctx, keep_alive_seconds))
+        """An engine that loads ``model`` when it is first used; costs nothing until then. With
+        ``adapter`` it is called ``model:adapter`` and has that switched on."""
+        lease = partial(self._lease, model, num_ctx, keep_alive_seconds)
+        name, scales = (f"{model}:{adapter}", {adapter: 1.0}) if adapter else (model, {})
+        return LlamaEngine(name, lease, scales)
 
     def load(
         self,
@@ -115,17 +120,20 @@ class EnginePool:
         keep_alive_seconds: float | None,
         cancellation: Cancellation,
         slot: bool,
+        adapters: Mapping[str, float],
     ) -> Iterator[Loaded]:
         spec = self._locate(model)
         context = min(num_ctx or self._settings.num_ctx, spec.num_ctx or 2**31)
+        wanted = Wanted.of(spec, context, adapters)
         if keep_alive_seconds is None:
             keep_alive_seconds = self._settings.keep_alive_seconds
         with self._queued(spec, cancellation):
             started = time.monotonic()
-            resident = self._hold(spec, context, keep_alive_seconds, cancellation)
+            resident = self._hold(wanted, keep_alive_seconds, cancellation)
             seconds = time.monotonic() - started
             assert resident.client is not None
-            loaded = Loaded(resident.client, partial(self._crashed, resident), seconds)
+            here = tuple(adapter.name for adapter in resident.spec.adapters)
+            loaded = Loaded(resident.client, partial(self._crashed, resident), seconds, here)
 
             def waiting() -> bool:
                 cancellation.check()
@@ -148,14 +156,12 @@ class EnginePool:
             with self._changed:
                 self._demand[spec.name] -= 1
 
-    def _hold(
-        self, spec: ModelSpec, num_ctx: int, keep_alive: float, cancellation: Cancellation
-    ) -> Resident:
+    def _hold(self, wanted: Wanted, keep_alive: float, cancellation: Cancellation) -> Resident:
         """A ready resident with us among its users, loaded by us if nobody else does."""
         deadline = time.monotonic() + self._settings.start_timeout_seconds
         while True:
             with self._changed:
-                resident = self._await_turn(spec, num_ctx, keep_alive, cancellation, deadline)
+                resident = self._await_turn(wanted, keep_alive, cancellation, deadline)
                 if resident.ready:
                     resident.users += 1
                     resident.keep_alive_seconds = keep_alive
@@ -163,18 +169,14 @@ class EnginePool:
             self._start(resident)
 
     def _await_turn(
-        self,
-        spec: ModelSpec,
-        num_ctx: int,
-        keep_alive: float,
-        cancellation: Cancellation,
-        deadline: float,
+        self, wanted: Wanted, keep_alive: float, cancellation: Cancellation, deadline: float
     ) -> Resident:
         """Wait for a resident that is ready, or make one that is ours to start."""
+        spec, num_ctx = wanted.spec, wanted.num_ctx
         while True:
             self._check_open()
             cancellation.check()
-            resident = self._current(spec, num_ctx)
+            resident = self._current(wanted)
             if resident is None and not self._loading and self._make_room(spec, num_ctx):
                 self._loading = True
                 slots = Slots(self._changed, self._settings.num_parallel)
@@ -189,14 +191,14 @@ class EnginePool:
             if resident is not None and resident.error is not None:
                 raise type(resident.error)(resident.error.message, resident.error.hint)
 
-    def _current(self, spec: ModelSpec, num_ctx: int) -> Resident | None:
-        """The resident of ``spec``, after ending one that is dead, outdated or too small."""
-        resident = self._residents.get(spec.name)
+    def _current(self, wanted: Wanted) -> Resident | None:
+        """The model's resident, after ending one that is dead, or retiring one that will not do."""
+        resident = self._residents.get(wanted.spec.name)
         if resident is None or not resident.ready:
             return resident
         if not resident.alive():
             self._discard(resident)
-        elif resident.spec.digest != spec.digest or resident.num_ctx < num_ctx:
+        elif not resident.suits(wanted):
             resident.retiring = True
         self._retire(resident)
         return None if resident.gone else resident

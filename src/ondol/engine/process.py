@@ -46,7 +46,8 @@ _MEMORY = re.compile(r"failed to allocate|out of memory|cannot allocate|bad_allo
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What to start. ``num_ctx`` is per request; ``binary`` "" is the bundled runtime."""
+    """What to start. ``num_ctx`` is per request; ``adapters`` are names and paths, loaded but
+    switched off; ``binary`` "" is the bundled runtime."""
 
     name: str
     model: str
@@ -57,6 +58,7 @@ class Launch:
     embedding: bool = False
     pooling: str | None = None
     binary: str = ""
+    adapters: tuple[tuple[str, str], ...] = ()
 
 
 class EngineProcess:
@@ -220,6 +222,11 @@ class EngineProcess:
             return ModelTooLargeError(
                 t("engine.no_memory", model=name, reason=why), t("engine.too_large_hint")
             )
+        if adapter := self._unfit_adapter():
+            return InvalidModelError(
+                t("engine.invalid_adapter", model=name, adapter=adapter, reason=why),
+                t("engine.invalid_adapter_hint", model=name, adapter=adapter),
+            )
         if any(_MODEL.search(line) for line in self._log if _REASON.search(line)):
             return InvalidModelError(
                 t("engine.invalid_model", model=name, reason=why),
@@ -229,6 +236,11 @@ class EngineProcess:
             t("engine.start_failed", model=name, reason=why), t("engine.start_failed_hint")
         )
 
+    def _unfit_adapter(self) -> str:
+        """The adapter that the child's log complains of; or ""."""
+        told = "\n".join(line for line in self._log if _REASON.search(line))
+        return next((name for name, path in self.launch.adapters if path in told), "")
+
 
 def useful_line(log: list[str], launch: Launch) -> str:
     """The line of a runtime's log that says why a model did not load, without paths; or ""."""
@@ -237,6 +249,8 @@ def useful_line(log: list[str], launch: Launch) -> str:
     if not told:
         return ""
     line = told[0].replace(launch.model, launch.name)
+    for name, path in launch.adapters:
+        line = line.replace(path, name)
     return _PREFIX.sub("", line).strip().rstrip(".")[:300]
 
 

@@ -1,4 +1,4 @@
-"""One model in memory and who uses it: the record that the pool keeps under its lock.
+"""One model in memory and who uses it, and what a request needs of it: the pool's records.
 
 Holds no lock and starts nothing itself; every method is called with the pool's lock held, except
 those of ``process`` and ``client``.
@@ -8,17 +8,41 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ondol.engine.process import EngineProcess
-from ondol.engine.settings import LoadedModel, ModelSpec
+from ondol.engine.settings import AdapterFile, LoadedModel, ModelSpec
 from ondol.engine.slots import Slots
-from ondol.errors import OndolError
+from ondol.errors import AdapterNotFoundError, OndolError
+from ondol.i18n import t
 
 if TYPE_CHECKING:
     import httpx2
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a request needs: ``num_ctx`` tokens of context, and these of the model's adapters."""
+
+    spec: ModelSpec
+    num_ctx: int
+    adapters: tuple[AdapterFile, ...]
+
+    @classmethod
+    def of(cls, spec: ModelSpec, num_ctx: int, scales: Mapping[str, float]) -> Wanted:
+        """Raises ``AdapterNotFoundError`` for a name that ``spec`` does not have."""
+        known = {adapter.name: adapter for adapter in spec.adapters}
+        for name in scales:
+            if name not in known:
+                raise AdapterNotFoundError(
+                    t("engine.unknown_adapter", model=spec.name, adapter=name),
+                    t("engine.unknown_adapter_hint", model=spec.name),
+                )
+        switched_on = tuple(known[name] for name, scale in scales.items() if scale)
+        return cls(spec, num_ctx, switched_on)
 
 
 @dataclass(slots=True, eq=False)
@@ -47,6 +71,14 @@ class Resident:
     def expires_at(self) -> float:
         """When an idle model leaves, on the monotonic clock; never while it is used."""
         return self.used_at + self.keep_alive_seconds if self.idle else math.inf
+
+    def suits(self, wanted: Wanted) -> bool:
+        """Whether it can serve the request: an adapter that nobody asks for is no reason to go."""
+        return (
+            self.spec.digest == wanted.spec.digest
+            and self.num_ctx >= wanted.num_ctx
+            and all(adapter in self.spec.adapters for adapter in wanted.adapters)
+        )
 
     def alive(self) -> bool:
         return self.process is not None and self.process.alive()

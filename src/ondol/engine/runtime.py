@@ -48,6 +48,7 @@ def launch(spec: ModelSpec, num_ctx: int, settings: EngineSettings) -> Launch:
         embedding=spec.kind == "embedding",
         pooling=spec.pooling,
         binary=str(resolve(settings.runtime) or ""),
+        adapters=tuple((adapter.name, str(adapter.path)) for adapter in spec.adapters),
     )
 
 

@@ -19,9 +19,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class AdapterFile:
+    """A GGUF LoRA that fits a model. Another ``digest`` under the same name is another adapter."""
+
+    name: str
+    path: Path
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSpec:
     """A model file to load. ``num_ctx`` is the longest context the model was trained for;
-    ``pooling`` ("mean", "cls", "last") overrides what an embedding model's own file says."""
+    ``pooling`` ("mean", "cls", "last") overrides what an embedding model's own file says;
+    ``adapters`` are those that its requests may ask for."""
 
     name: str
     path: Path
@@ -30,6 +40,7 @@ class ModelSpec:
     kind: str = "chat"
     num_ctx: int | None = None
     pooling: str | None = None
+    adapters: tuple[AdapterFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

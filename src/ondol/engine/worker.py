@@ -104,6 +104,9 @@ def arguments(parameters: dict[str, Any], port: int) -> list[str]:
     if parameters["pooling"]:
         flags["--pooling"] = parameters["pooling"]
     switches = ["--no-webui", "--jinja"] + ["--embedding"] * parameters["embedding"]
+    for _, path in parameters["adapters"]:
+        switches += ["--lora", path]
+    switches += ["--lora-init-without-apply"] * bool(parameters["adapters"])
     return [str(part) for flag in flags.items() for part in flag] + switches
 
 
@@ -137,6 +140,9 @@ def _params(xllamacpp: Any, parameters: dict[str, Any]) -> Any:
     p.use_jinja = True
     p.endpoint_slots = True
     p.endpoint_metrics = True
+    if parameters["adapters"]:
+        p.lora_adapters = [_adapter(xllamacpp, path) for _, path in parameters["adapters"]]
+        p.lora_init_without_apply = True
     if parameters["embedding"]:
         p.embedding = True
         p.n_batch = p.n_ubatch = parameters["num_ctx"]
@@ -144,6 +150,14 @@ def _params(xllamacpp: Any, parameters: dict[str, Any]) -> Any:
         name = f"LLAMA_POOLING_TYPE_{parameters['pooling'].upper()}"
         p.pooling_type = getattr(xllamacpp.llama_pooling_type, name)
     return p
+
+
+def _adapter(xllamacpp: Any, path: str) -> Any:
+    """An adapter in memory, off until a request switches it on. Every request says which are on:
+    one that says nothing, or a switch for all, would continue from a cache of the other kind."""
+    adapter = xllamacpp.CommonAdapterLoraInfo()
+    adapter.path, adapter.scale = path, 0.0
+    return adapter
 
 
 def _has_gpu(xllamacpp: Any) -> bool:

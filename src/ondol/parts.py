@@ -21,6 +21,7 @@ from ondol.types import Engine, GenerateOptions
 
 if TYPE_CHECKING:
     from ondol.engine.pool import EnginePool, ModelSpec
+    from ondol.models.adapters import AdapterStore
     from ondol.models.store import Model, ModelStore
     from ondol.retrieval.embedding import OnnxEmbedder
     from ondol.retrieval.library import Library, PassageEmbedder
@@ -73,6 +74,10 @@ class Parts:
         return self._once("store", self._build_store)
 
     @property
+    def adapters(self) -> AdapterStore:
+        return self._once("adapters", self._build_adapters)
+
+    @property
     def pool(self) -> EnginePool:
         return self._once("pool", self._build_pool)
 
@@ -99,7 +104,7 @@ class Parts:
         first word, and more of them made no measurable difference to what it gets right (see
         benchmarks/answers/ablations.py). Its first line is its answer; it repeats itself after.
         """
-        parameters = self.store.get(model or self.config["models.chat"]).parameters
+        parameters = self.adapters.resolve(model or self.config["models.chat"])[0].parameters
         options = GenerateOptions(max_tokens=self.config["answer.max_tokens"], temperature=0.0)
         if parameters and parameters < TINY_PARAMETERS:
             return Manner(replace(options, stop=("\n",)), max_quotes=self.num_quotes)
@@ -112,11 +117,14 @@ class Parts:
         num_ctx: int | None = None,
         keep_alive_seconds: float | None = None,
     ) -> Engine:
-        """The engine for ``model``, by default the configured chat model; loads on first use."""
+        """The engine for ``model``, by default the configured chat model; loads on first use. That
+        of ``model:adapter`` switches the adapter on wherever a request says nothing about any."""
+        found, adapter = self.adapters.resolve(model or self.config["models.chat"])
         return self.pool.engine(
-            model or self.config["models.chat"],
+            found.name,
             num_ctx=num_ctx,
             keep_alive_seconds=keep_alive_seconds,
+            adapter=adapter.name if adapter else "",
         )
 
     def open_library(self, file: Path) -> Library:
@@ -147,6 +155,11 @@ class Parts:
 
         return ModelStore(self.config.models_dir)
 
+    def _build_adapters(self) -> AdapterStore:
+        from ondol.models.adapters import AdapterStore
+
+        return AdapterStore(self.store)
+
     def _build_pool(self) -> EnginePool:
         from ondol.engine.pool import EnginePool, EngineSettings
         from ondol.models.hardware import machine
@@ -159,16 +172,18 @@ class Parts:
         )
 
     def _locate(self, name: str) -> ModelSpec:
-        from ondol.engine.pool import ModelSpec
+        from ondol.engine.pool import AdapterFile, ModelSpec
 
         model = self.store.get(name)
+        usable = self.adapters.usable(model) if model.kind == "chat" else ()
         return ModelSpec(
             name=model.name,
             path=self.store.path(model),
             digest=model.digest,
-            size_bytes=model.size_bytes,
+            size_bytes=model.size_bytes + sum(adapter.size_bytes for adapter in usable),
             kind=model.kind,
             num_ctx=model.context_length,
+            adapters=tuple(AdapterFile(a.name, self.adapters.path(a), a.digest) for a in usable),
         )
 
     def _memory_need(self, spec: ModelSpec, num_ctx: int) -> int:
@@ -178,7 +193,8 @@ class Parts:
         # A blob is named after its content, so its header is read once.
         header = self._once(f"header of {spec.path}", lambda: read_header(spec.path))
         parallel = self.config["engine.num_parallel"]
-        # Of a model in several files the header is the first one's; the others count too.
+        # Of a model in several files the header is the first one's; the others, and the adapters,
+        # count too.
         others_bytes = max(0, spec.size_bytes - header.file_size_bytes)
         return memory_need(header, num_ctx, num_parallel=parallel).total_bytes + others_bytes
 

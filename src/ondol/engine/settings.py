@@ -29,9 +29,10 @@ class AdapterFile:
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """A model file to load. ``num_ctx`` is the longest context the model was trained for;
-    ``pooling`` ("mean", "cls", "last") overrides what an embedding model's own file says;
-    ``adapters`` are those that its requests may ask for."""
+    """A model file to load. ``size_bytes`` counts its other files and its adapters too;
+    ``num_ctx`` is the longest context the model was trained for; ``pooling`` ("mean", "cls",
+    "last") overrides what an embedding model's own file says; ``adapters`` are those that its
+    requests may ask for."""
 
     name: str
     path: Path

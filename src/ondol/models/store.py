@@ -23,6 +23,7 @@ from ondol import paths
 from ondol.errors import InvalidModelError, ModelNotFoundError, UsageError
 from ondol.i18n import t
 from ondol.models import blobs, manifest, names
+from ondol.models.adapter_manifest import digests_in
 from ondol.models.inspection import About, StagedFile, inspect
 from ondol.models.locks import hold
 from ondol.models.manifest import Model, ModelFile
@@ -87,7 +88,7 @@ class ModelStore:
         folder = self.directory / "links" / model.digest.replace(":", "-")
         if folder.is_dir():
             return folder
-        with self._writing(folder), self._lock():
+        with self.writing(folder), self.lock():
             if not self._is_complete(model):
                 raise self._not_found(model.name)
             staging = folder.with_name(f"making-{uuid4().hex}")
@@ -110,7 +111,7 @@ class ModelStore:
 
         A file inside the store is moved by ``add``; one from elsewhere is copied in now.
         """
-        with self._writing(path):
+        with self.writing(path):
             self.blobs.prepare()
             if path.parent != self.blobs.directory:
                 self.blobs.check_space(path.stat().st_size)
@@ -144,13 +145,13 @@ class ModelStore:
             capabilities=(manifest.CAPABILITIES[facts.kind],),
         )
         model = manifest.sealed(model)
-        with self._lock():
+        with self.lock():
             for part in staged:
                 if not part.path.exists() and not self.blobs.has(part.file.digest):
                     raise BlobVanishedError(t("models.vanished", name=model.name))
                 self.blobs.place(part.path, part.file.digest)
             self._write(model)
-            self._sweep()
+            self.sweep()
         if len(model.files) > 1:
             # Now rather than on first use, so that a store may be mounted read-only later.
             self.directory_of(model)
@@ -161,47 +162,55 @@ class ModelStore:
         target = names.normalize(destination)
         if names.is_reference(target):
             raise UsageError(t("models.bad_name", name=destination), t("models.bad_name_hint"))
-        with self._lock():
+        with self.lock():
             model = replace(self.get(source), name=target, modified_at=datetime.now(UTC))
             self._write(model)
-            self._sweep()
+            self.sweep()
         return model
 
     def remove(self, name: str) -> int:
-        """Forget a model, damaged or not; the bytes freed (blobs that others use stay)."""
+        """Forget a model, damaged or not, and its adapters; the bytes freed (blobs that others use
+        stay)."""
         wanted = names.installed_name(name)
         path = self._manifest_path(wanted)
         if not path.exists():
             raise self._not_found(wanted)
-        with self._writing(path), self._lock():
+        with self.writing(path), self.lock():
+            shutil.rmtree(self.adapters_directory(wanted), ignore_errors=True)
             try:
                 path.unlink()
             except FileNotFoundError:
                 raise self._not_found(wanted) from None
             _sync(path.parent)
-            return self._sweep()
+            return self.sweep()
 
     def forget_stale_partials(self) -> int:
         """Delete what pulls left behind that nobody went on with for two weeks; the bytes freed."""
         return self.blobs.discard_older_than(STALE_PARTIAL_DAYS * 86_400)
 
     @contextmanager
-    def _lock(self) -> Iterator[None]:
+    def lock(self) -> Iterator[None]:
         """One writer at a time, for moments only: nothing is downloaded or hashed in here."""
         self.blobs.prepare()
         with hold(paths.ensure(self.directory) / "store.lock"):
             yield
 
     @contextmanager
-    def _writing(self, path: Path) -> Iterator[None]:
+    def writing(self, path: Path) -> Iterator[None]:
+        """What goes wrong inside is told as a StorageError."""
         try:
             yield
         except OSError as error:
             raise paths.storage_error(error, path) from error
 
+    def adapters_directory(self, name: str) -> Path:
+        """Where the manifests of the adapters of the model with that canonical name are."""
+        model, tag = (quote(part, safe="") for part in names.split(name))
+        return self.directory / "adapters" / model / tag
+
     def _manifest_path(self, name: str) -> Path:
-        model, tag = names.split(name)
-        return self.directory / "manifests" / quote(model, safe="") / f"{quote(tag, safe='')}.json"
+        model, tag = (quote(part, safe="") for part in names.split(name))
+        return self.directory / "manifests" / model / f"{tag}.json"
 
     def _manifests(self) -> Iterator[tuple[Path, Model | None]]:
         for path in sorted((self.directory / "manifests").glob("*/*.json")):
@@ -211,19 +220,22 @@ class ModelStore:
         return all(self.blobs.has(f.digest, f.size_bytes) for f in model.files)
 
     def _write(self, model: Model) -> None:
-        path = self._manifest_path(model.name)
+        self.write(self._manifest_path(model.name), manifest.to_json(model))
+
+    def write(self, path: Path, content: bytes) -> None:
+        """Write a manifest: wholly or not at all, and after its blobs. Call with the lock held."""
         temporary = path.with_suffix(".tmp")
-        with self._writing(path):
+        with self.writing(path):
             paths.ensure(path.parent)
             _sync(self.blobs.directory)
             with temporary.open("wb") as file:
-                file.write(manifest.to_json(model))
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
             _sync(path.parent)
 
-    def _sweep(self) -> int:
+    def sweep(self) -> int:
         """Delete what no manifest refers to. Call with the lock held.
 
         A damaged manifest still protects the blobs it mentions; an unreadable one, all of them.
@@ -233,6 +245,8 @@ class ModelStore:
             for path in (self.directory / "manifests").glob("*/*.json"):
                 text = path.read_text(encoding="utf-8", errors="replace")
                 in_use.update(manifest.DIGEST.findall(text))
+            for path in (self.directory / "adapters").glob("*/*/*.json"):
+                in_use.update(digests_in(path))
         except OSError:
             return 0
         for folder in (self.directory / "links").glob("*"):

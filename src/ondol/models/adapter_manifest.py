@@ -1,0 +1,115 @@
+"""What is known about an adapter, and the JSON form it is kept in.
+
+``from_json`` trusts nothing it reads and raises ``ValueError``; the store decides what to do then.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ondol.models.manifest import DIGEST
+
+VERSION = 1
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
+
+# Known from where an adapter lies and from the model that is here, so neither is written down.
+_NOT_STORED = ("shipped", "stale")
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A GGUF LoRA that belongs to an installed model.
+
+    ``base_digest`` is the digest of the model's weights file it was trained on, ``digest`` its own
+    file's. ``template`` is the digest of the chat template and prompt layout of its training ("":
+    any). ``trained_on`` and ``evaluation`` hold whatever its maker recorded, as JSON. A ``stale``
+    adapter was made for other weights than are installed now, and is never served; a ``shipped``
+    one came with Ondol and cannot be removed.
+    """
+
+    name: str
+    model: str
+    base_digest: str
+    digest: str
+    size_bytes: int
+    template: str
+    r: int
+    lora_alpha: float
+    target_modules: tuple[str, ...]
+    created_at: datetime
+    trained_on: Mapping[str, Any] = field(default_factory=dict)
+    evaluation: Mapping[str, Any] = field(default_factory=dict)
+    languages: tuple[str, ...] = ()
+    description: str = ""
+    shipped: bool = False
+    stale: bool = False
+
+    @property
+    def full_name(self) -> str:
+        """What a person types wherever the name of a model goes."""
+        return f"{self.model}:{self.name}"
+
+
+def to_json(adapter: Adapter) -> bytes:
+    stored = {f.name: getattr(adapter, f.name) for f in fields(Adapter)}
+    for name in _NOT_STORED:
+        del stored[name]
+    stored |= {
+        "version": VERSION,
+        "created_at": adapter.created_at.isoformat(),
+        "trained_on": dict(adapter.trained_on),
+        "evaluation": dict(adapter.evaluation),
+    }
+    return json.dumps(stored, ensure_ascii=False, indent=1, sort_keys=True).encode()
+
+
+def from_json(raw: bytes) -> Adapter:
+    """The adapter ``raw`` describes; ValueError unless every field is what it must be."""
+    try:
+        stored = json.loads(raw)
+    except RecursionError as error:
+        raise ValueError("nesting") from error
+    if not isinstance(stored, dict) or stored.pop("version", None) != VERSION:
+        raise ValueError("version")
+    if set(stored) & set(_NOT_STORED):
+        raise ValueError("field")
+    try:
+        created_at = datetime.fromisoformat(stored["created_at"])
+        stored["created_at"] = created_at if created_at.tzinfo else created_at.replace(tzinfo=UTC)
+        for name in ("target_modules", "languages"):
+            stored[name] = tuple(str(item) for item in stored.get(name, ()))
+        adapter = Adapter(**stored)
+        _check(adapter)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(str(error)) from error
+    return adapter
+
+
+def digests_in(manifest: Path) -> set[str]:
+    """The blobs that a manifest protects: its adapter's, not the base's it merely names. A damaged
+    one protects all that it mentions."""
+    raw = manifest.read_bytes()
+    try:
+        return {from_json(raw).digest}
+    except ValueError:
+        return set(DIGEST.findall(raw.decode(errors="replace")))
+
+
+def _check(adapter: Adapter) -> None:
+    texts = (adapter.model, adapter.template, adapter.description)
+    if not NAME.fullmatch(adapter.name) or not all(isinstance(text, str) for text in texts):
+        raise ValueError("text")
+    if not all(DIGEST.fullmatch(digest) for digest in (adapter.digest, adapter.base_digest)):
+        raise ValueError("digest")
+    if not all(isinstance(number, int) for number in (adapter.size_bytes, adapter.r)):
+        raise ValueError("number")
+    if not isinstance(adapter.lora_alpha, int | float):
+        raise ValueError("number")
+    if not all(isinstance(facts, dict) for facts in (adapter.trained_on, adapter.evaluation)):
+        raise ValueError("facts")

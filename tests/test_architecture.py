@@ -74,7 +74,8 @@ def test_module_says_what_it_is(module: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "statement", ["import ondol", "import ondol.cli.main, ondol.parts, ondol.ask"]
+    "statement",
+    ["import ondol", "import ondol.cli.main, ondol.parts, ondol.ask, ondol.training.export"],
 )
 def test_import_loads_no_heavy_library(statement: str) -> None:
     script = f"import sys; {statement}; print(*(set({HEAVY!r}) & set(sys.modules)))"

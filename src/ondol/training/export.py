@@ -12,6 +12,7 @@ import math
 import os
 import re
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -203,7 +204,8 @@ def _matrix(
     expected = (rank, columns) if place.side == "a" else (rows, rank)
     if tensor.shape != expected:
         raise _refusal("shape", tensor=key, shape=tensor.shape, expected=expected, file=base.file)
-    matrix = np.asarray(tensor, dtype=np.float32)
+    with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused as such
+        matrix = np.asarray(tensor, dtype=np.float32)
     if not np.isfinite(matrix).all():
         raise _refusal("not_finite", "not_finite", tensor=key)
     if dtype != "f32" and np.abs(matrix).max() > MAX_F16:
@@ -237,19 +239,18 @@ def _write(
     paths.ensure(destination.parent)
     partial = destination.with_name(f"{destination.name}.partial")
     try:
-        writer = gguf.GGUFWriter(partial, ARCHITECTURES[0])
-        writer.add_type(gguf.GGUFType.ADAPTER)
-        writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
-        writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, alpha)
-        writer.add_file_type(file_type)
-        for name, matrix in sorted(matrices.items()):
-            whole = wanted != kinds.Q8_0 or matrix.shape[1] % Q8_0_BLOCK == 0
-            kind = wanted if whole else kinds.F16
-            writer.add_tensor(name, gguf.quants.quantize(matrix, kind), raw_dtype=kind)
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
-        writer.close()
+        with closing(gguf.GGUFWriter(partial, ARCHITECTURES[0])) as writer:
+            writer.add_type(gguf.GGUFType.ADAPTER)
+            writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
+            writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, alpha)
+            writer.add_file_type(file_type)
+            for name, matrix in sorted(matrices.items()):
+                whole = wanted != kinds.Q8_0 or matrix.shape[1] % Q8_0_BLOCK == 0
+                kind = wanted if whole else kinds.F16
+                writer.add_tensor(name, gguf.quants.quantize(matrix, kind), raw_dtype=kind)
+            writer.write_header_to_file()
+            writer.write_kv_data_to_file()
+            writer.write_tensors_to_file()
         with partial.open("rb") as file:
             os.fsync(file.fileno())
         partial.replace(destination)

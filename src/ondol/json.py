@@ -1,4 +1,4 @@
-"""The public JSON of answers, quotes, hits and models: one shape for the CLI and the HTTP API."""
+"""The public JSON of answers, quotes, hits, models and adapters: one shape for the CLI and the HTTP API."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ondol.types import Answer, Confidence, Evidence, Hit, Quote, Usage
 
 if TYPE_CHECKING:
+    from ondol.models.adapters import Adapter
     from ondol.models.store import Model
 
 
@@ -77,6 +78,29 @@ def model_json(model: Model) -> dict[str, Any]:
         "licence": model.licence,
         "source": model.source,
         "capabilities": list(model.capabilities),
+    }
+
+
+def adapter_json(adapter: Adapter) -> dict[str, Any]:
+    """An adapter as ``ondol adapter list --json`` and ``GET /ondol/v1/adapters`` show it."""
+    return {
+        "name": adapter.full_name,
+        "adapter": adapter.name,
+        "model": adapter.model,
+        "digest": adapter.digest,
+        "base_digest": adapter.base_digest,
+        "size_bytes": adapter.size_bytes,
+        "created_at": adapter.created_at.isoformat(),
+        "r": adapter.r,
+        "lora_alpha": adapter.lora_alpha,
+        "target_modules": list(adapter.target_modules),
+        "template": adapter.template,
+        "languages": list(adapter.languages),
+        "description": adapter.description,
+        "trained_on": dict(adapter.trained_on),
+        "evaluation": dict(adapter.evaluation),
+        "shipped": adapter.shipped,
+        "stale": adapter.stale,
     }
 
 

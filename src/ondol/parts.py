@@ -17,9 +17,10 @@ from ondol import paths
 from ondol.ask import Manner
 from ondol.config import Config
 from ondol.egress import Egress
-from ondol.types import Engine, GenerateOptions
+from ondol.types import GenerateOptions
 
 if TYPE_CHECKING:
+    from ondol.engine.llama import LlamaEngine
     from ondol.engine.pool import EnginePool, ModelSpec
     from ondol.models.adapters import AdapterStore
     from ondol.models.store import Model, ModelStore
@@ -116,7 +117,7 @@ class Parts:
         *,
         num_ctx: int | None = None,
         keep_alive_seconds: float | None = None,
-    ) -> Engine:
+    ) -> LlamaEngine:
         """The engine for ``model``, by default the configured chat model; loads on first use. That
         of ``model:adapter`` switches the adapter on wherever a request says nothing about any."""
         found, adapter = self.adapters.resolve(model or self.config["models.chat"])

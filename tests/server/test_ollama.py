@@ -142,7 +142,7 @@ def test_every_option_reaches_the_engine(client: ollama.Client, engine, house: H
     got = engine.seen[1]
     assert got.max_tokens == 3 and got.stop == ("END",)
     assert all(getattr(got, name) == given[name] for name in given if name != "num_predict")
-    assert house.pool.calls[-1][2] == {"num_ctx": 512, "keep_alive_seconds": 600}
+    assert house.pool.calls[-1][2] == {"num_ctx": 512, "keep_alive_seconds": 600, "adapter": ""}
 
 
 @pytest.mark.parametrize(("num_predict", "limit"), [(-1, None), (-2, None), (0, None), (1, 1)])

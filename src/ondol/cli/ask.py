@@ -81,7 +81,7 @@ def _events(asked: Question, parts: Parts, output: Output) -> Generator[Event, N
         yield from server.ask(asked.text, asked.model, asked.options)
         return
     # An unknown name is said now, and not after the documents have been searched.
-    parts.store.get(asked.model)
+    parts.adapters.resolve(asked.model)
     yield from answer(asked.text, parts, model=asked.model, options=asked.options)
 
 

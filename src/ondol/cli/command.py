@@ -148,7 +148,8 @@ def model_option() -> Callable[[F], F]:
 
 
 def model_argument(**settings: Any) -> Callable[[F], F]:
-    """A model's name as an argument, completed from the models that are here."""
+    """A model's name as an argument, completed from the models that are here, and those with an
+    adapter."""
     name = settings.pop("name", "name")
     return click.argument(name, shell_complete=complete_models, **settings)
 
@@ -159,9 +160,11 @@ def complete_models(
     """Names for the shell; silent when anything is wrong, for there is nobody to tell."""
     try:
         from ondol.config import load
+        from ondol.models.adapters import AdapterStore
         from ondol.models.store import ModelStore
 
-        names = [model.name for model in ModelStore(load().models_dir).list()]
+        store = ModelStore(load().models_dir)
+        names = [model.name for model in (*store.list(), *AdapterStore(store).models())]
     except Exception:
         return []
     return [name for name in names if name.startswith(incomplete)]

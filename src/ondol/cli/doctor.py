@@ -43,7 +43,7 @@ def _diagnose(parts: Parts) -> list[Check]:
     from ondol.server.background import running
 
     def missing() -> list[str]:
-        here = {model.name for model in parts.store.list()}
+        here = {model.name for model in (*parts.store.list(), *parts.adapters.models())}
         wanted = (parts.config["models.chat"], parts.config["models.embedding"])
         return [name for name in wanted if name not in here]
 

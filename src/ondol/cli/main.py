@@ -36,6 +36,7 @@ SECTIONS = {
         "show": "ondol.cli.models:show",
         "cp": "ondol.cli.models:cp",
         "rm": "ondol.cli.models:rm",
+        "adapter": "ondol.cli.adapters:adapter",
         "recommend": "ondol.cli.recommend:recommend",
     },
     "section_server": {

@@ -11,12 +11,14 @@ import click
 from ondol.cli.command import command, model_argument, option, pass_output
 from ondol.cli.house import house
 from ondol.cli.output import Output
-from ondol.errors import ModelError
+from ondol.errors import ModelError, UsageError
 from ondol.i18n import t
 from ondol.json import model_json
 
 if TYPE_CHECKING:
+    from ondol.cli.remote import Server
     from ondol.models.store import Model
+    from ondol.parts import Parts
 
 
 @command("pull")
@@ -74,10 +76,14 @@ def list_models(output: Output, documents: bool) -> None:
 @model_argument()
 @pass_output
 def show(output: Output, name: str) -> None:
+    from ondol.cli.adapters import show_adapter
     from ondol.models.blobs import readable_size
 
     with house(output) as parts:
-        model = parts.store.get(name)
+        model, adapter = parts.adapters.resolve(name)
+        if adapter is not None:
+            show_adapter(output, adapter)
+            return
         files = [
             {"role": f.role, "name": f.name, "digest": f.digest, "size_bytes": f.size_bytes}
             for f in model.files
@@ -97,6 +103,7 @@ def show(output: Output, name: str) -> None:
 @pass_output
 def cp(output: Output, source: str, destination: str) -> None:
     with house(output) as parts:
+        parts.adapters.refuse(source, "copy")
         model = parts.store.copy(source, destination)
     if output.json:
         output.emit(model_json(model))
@@ -115,17 +122,26 @@ def rm(output: Output, names: tuple[str, ...]) -> None:
     with house(output) as parts:
         server = remote.find(parts.config)
         for name in names:
-            if server is not None:
-                # Otherwise the running server would go on answering with it.
-                with suppress(ModelError):
-                    server.unload(name)
-            freed_bytes = parts.store.remove(name)
+            freed_bytes = _remove(parts, server, name)
             removed.append({"name": name, "freed_bytes": freed_bytes})
             if not output.json:
                 size = readable_size(freed_bytes)
                 output.line(name if output.quiet else t("cli.removed", name=name, size=size))
     if output.json:
         output.emit({"removed": removed})
+
+
+def _remove(parts: Parts, server: Server | None, name: str) -> int:
+    """Remove a model or an adapter; the bytes freed."""
+    with suppress(ModelError, UsageError):
+        model, adapter = parts.adapters.resolve(name)
+        if adapter is not None:
+            return parts.adapters.remove(model.name, adapter.name)
+    if server is not None:
+        # Otherwise the running server would go on answering with it.
+        with suppress(ModelError):
+            server.unload(name)
+    return parts.store.remove(name)
 
 
 def _facts(model: Model) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from ondol.cli.output import Output
-from ondol.errors import ModelNotFoundError
+from ondol.errors import ModelNotFoundError, UsageError
 from ondol.i18n import t
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ def pull_with_progress(parts: Parts, name: str, output: Output) -> Model:
     from ondol.models.pull import pull
 
     with _Bars(output) as bars:
+        parts.adapters.refuse(name, "pull")
         try:
             return pull(name, parts.store, parts.egress, on_progress=bars.show)
         except (KeyboardInterrupt, SystemExit):
@@ -29,15 +30,30 @@ def pull_with_progress(parts: Parts, name: str, output: Output) -> Model:
 
 
 def ensure_model(parts: Parts, name: str, output: Output) -> Model:
-    """The model called ``name``, fetched first when it is not here but known where it is."""
+    """The model called ``name``, perhaps with an adapter; fetched first when it is not here but
+    known where it is."""
     from ondol.models import catalog, names
+    from ondol.models.adapters import as_model
 
     try:
-        return parts.store.get(name)
+        return as_model(*parts.adapters.resolve(name))
     except ModelNotFoundError:
-        if catalog.load().find(name) is None and not names.is_reference(names.normalize(name)):
+        base = name if _is_model_name(name) else name.rpartition(":")[0]
+        if catalog.load().find(base) is None and not names.is_reference(names.normalize(base)):
             raise
-        return pull_with_progress(parts, name, output)
+        pulled = pull_with_progress(parts, base, output)
+        return pulled if base == name else as_model(*parts.adapters.resolve(name))
+
+
+def _is_model_name(name: str) -> bool:
+    """Whether ``name`` may be a model's; with too many colons its last part is an adapter."""
+    from ondol.models import names
+
+    try:
+        names.normalize(name)
+    except UsageError:
+        return False
+    return True
 
 
 class _Bars:

@@ -1,5 +1,7 @@
 """An engine on somebody's OpenAI-compatible server: vLLM, llama-server, Ollama, a hosted one.
 
+An adapter there is a model of its own (vLLM serves each under a name, an Ondol takes
+``model:adapter``), so it is named as the ``model``; the protocol cannot switch one on.
 Every connection goes through ``egress``. Raises ``EgressError`` when the door is shut,
 ``EngineError`` for a server that fails, stalls or talks nonsense, ``UsageError`` for what it
 refuses.
@@ -16,7 +18,7 @@ from ondol.engine.dialect import chat_body, prompt_body, tokens_of
 from ondol.engine.generation import Cancellation, Generation
 from ondol.engine.llama import refused
 from ondol.engine.wire import Garbled, Refused, stream_events
-from ondol.errors import EngineError, OndolError
+from ondol.errors import EngineError, OndolError, UsageError
 from ondol.i18n import t
 from ondol.types import GenerateOptions, Message, Token
 
@@ -62,6 +64,12 @@ class RemoteEngine:
 
     def _generation(self, path: str, body: dict[str, Any], options: GenerateOptions) -> Generation:
         url = f"{self._base_url}/{path}"
+        if any(options.adapters.values()):
+            raise UsageError(
+                t("engine.remote_adapters", server=self._base_url),
+                t("engine.remote_adapters_hint"),
+                param="adapters",
+            )
         body = body | {"model": self._model}
         return Generation(lambda cancellation: self._tokens(url, body, options, cancellation))
 

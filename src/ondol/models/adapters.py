@@ -16,7 +16,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ondol.errors import AdapterNotFoundError, InvalidModelError, ModelNotFoundError, UsageError
+from ondol.errors import (
+    AdapterNotFoundError,
+    InvalidModelError,
+    ModelError,
+    ModelNotFoundError,
+    UsageError,
+)
 from ondol.i18n import t
 from ondol.models import adapter_manifest, blobs
 from ondol.models.adapter_fit import check_fit
@@ -57,6 +63,15 @@ class AdapterStore:
             return here[name]
         raise _not_found(self._store.get(model).name, name, list(here))
 
+    def find(self, full_name: str) -> Adapter:
+        """The adapter of that ``model:adapter``, perhaps a stale one."""
+        model, _, name = full_name.strip().rpartition(":")
+        if not model:
+            raise UsageError(
+                t("adapters.bad_full_name", name=full_name), t("adapters.bad_full_name_hint")
+            )
+        return self.get(model, name.lower())
+
     def resolve(self, name: str) -> tuple[Model, Adapter | None]:
         """What a name wherever a model's may stand means: a model, or a model with an adapter.
 
@@ -79,6 +94,20 @@ class AdapterStore:
                 t("adapters.stale_hint", model=model.name),
             )
         return model, found
+
+    def refuse(self, name: str, deed: str) -> None:
+        """UsageError where only a model will do, as to copy it, and ``name`` is one with an
+        adapter; ``deed`` is what cannot be done."""
+        try:
+            model, adapter = self.resolve(name)
+        except ModelError:
+            return
+        if adapter is not None:
+            raise UsageError(
+                t(f"adapters.only_models_{deed}", name=adapter.full_name, model=model.name),
+                t("adapters.only_models_hint"),
+                param="model",
+            )
 
     def path(self, adapter: Adapter) -> Path:
         """The adapter's file."""

@@ -43,14 +43,22 @@ _ROLES: dict[str, Role] = {
 
 
 def find(parts: Parts, name: str) -> Model:
-    """The model a client names; no tag means ``:latest``."""
+    """The model a client names, with its adapter in ``model:adapter``; no tag means ``:latest``."""
+    from ondol.models.adapters import as_model
+
     if not name.strip():
         raise UsageError(t("server.model_required"), param="model")
     try:
-        return parts.store.get(name)
+        return as_model(*parts.adapters.resolve(name))
     except ModelNotFoundError:
         # Clients look for these very words.
         raise ModelNotFoundError(t("server.model_not_found", model=name)) from None
+
+
+def installed(parts: Parts) -> list[Model]:
+    """Every model, and every model with one of its adapters, newest first."""
+    models = [*parts.store.list(), *parts.adapters.models()]
+    return sorted(models, key=lambda model: (model.modified_at, model.name), reverse=True)
 
 
 def find_able(parts: Parts, name: str, capability: str, deed: str) -> Model:

@@ -91,7 +91,7 @@ def _add_answers(routes: APIRouter, parts: Parts) -> None:
         """Answer from the documents: events ``evidence``, ``token``…, ``answer``."""
         if body.model:
             name = body.model
-            await in_thread(lambda: parts.store.get(name))
+            await in_thread(lambda: parts.adapters.resolve(name))
         history = [Message(role_of(turn.role, "history"), turn.content) for turn in body.history]
         source = Source(lambda: Asking(parts, body, history))
         if not body.stream:

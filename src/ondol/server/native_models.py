@@ -1,4 +1,4 @@
-"""Ondol's own endpoints about models: installed, in the catalogue, pulled, loaded.
+"""Ondol's own endpoints about models: installed, in the catalogue, pulled, loaded; and adapters.
 
 Also how a native event is written, for ``native``.
 """
@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import StringConstraints
 
-from ondol.json import model_json
+from ondol.json import adapter_json, model_json
 from ondol.parts import Parts
 from ondol.server.body import Lenient, json_response, to_bytes
 from ondol.server.errors import Failure, body_in
@@ -42,6 +42,28 @@ def add_routes(routes: APIRouter, parts: Parts) -> None:
         """The models on this machine."""
         found = await in_thread(parts.store.list)
         return json_response({"models": [model_json(model) for model in found]})
+
+    @routes.get("/adapters")
+    async def adapters() -> Response:
+        """The adapters of the models on this machine."""
+        found = await in_thread(parts.adapters.list)
+        return json_response({"adapters": [adapter_json(adapter) for adapter in found]})
+
+    @routes.get("/adapters/{adapter:path}")
+    async def adapter_by_name(adapter: str) -> Response:
+        """All about the adapter ``model:adapter``."""
+        found = await in_thread(lambda: parts.adapters.find(adapter))
+        return json_response(adapter_json(found))
+
+    @routes.delete("/adapters/{adapter:path}")
+    async def remove_adapter(adapter: str) -> Response:
+        """Remove the adapter ``model:adapter``; answers that use it are finished."""
+
+        def work() -> int:
+            found = parts.adapters.find(adapter)
+            return parts.adapters.remove(found.model, found.name)
+
+        return json_response({"freed_bytes": await in_thread(work)})
 
     @routes.get("/catalog")
     async def catalog() -> Response:
@@ -80,7 +102,7 @@ def add_routes(routes: APIRouter, parts: Parts) -> None:
         """Free the memory of a model; ``stopped`` is false when it was not loaded."""
 
         def work() -> bool:
-            return bool(parts.pool.stop(parts.store.get(body.model).name))
+            return bool(parts.pool.stop(parts.adapters.resolve(body.model)[0].name))
 
         return json_response({"stopped": await in_thread(work)})
 

@@ -142,7 +142,7 @@ async def _generate(
     model = await in_thread(lambda: _find(parts, body))
     _check_think(body, "thinking" in model.capabilities)
     options = _options(body)
-    source = Source(lambda: start(parts.pool.engine(model.name, **_loading(body)), options))
+    source = Source(lambda: start(parts.engine(model.name, **_loading(body)), options))
     reply = Reply(shape, keep_thinking=body.think is not False)
     if body.stream is False:
         return await whole(request, source, reply.whole)
@@ -154,7 +154,8 @@ async def _load_or_unload(parts: Parts, body: GenerationRequest, shape: Shape) -
     is_unload = loading["keep_alive_seconds"] == 0
 
     def work() -> None:
-        model = _find(parts, body)
+        # Its adapters come and go with it.
+        model, _ = parts.adapters.resolve(_find(parts, body).name)
         if is_unload:
             parts.pool.stop(model.name)
         else:

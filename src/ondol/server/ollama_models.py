@@ -19,12 +19,13 @@ from ondol.i18n import t
 from ondol.parts import Parts
 from ondol.server.body import JsonRoute, Lenient, json_response, to_bytes
 from ondol.server.errors import body_in
-from ondol.server.generation import find
+from ondol.server.generation import find, installed
 from ondol.server.ollama import ModelRequest
 from ondol.server.streaming import NDJSON, Source, Work, in_thread, stream, whole
 
 if TYPE_CHECKING:
     from ondol.engine.pool import LoadedModel
+    from ondol.models.adapters import Adapter
     from ondol.models.pull import Progress
     from ondol.models.store import Model
 
@@ -62,7 +63,7 @@ def router(parts: Parts) -> APIRouter:
     @routes.get("/tags")
     async def tags() -> Response:
         """The models on this machine, newest first."""
-        models = await in_thread(parts.store.list)
+        models = await in_thread(lambda: installed(parts))
         return json_response({"models": [_tag(model) for model in models]})
 
     @routes.get("/ps")
@@ -73,7 +74,7 @@ def router(parts: Parts) -> APIRouter:
     @routes.post("/show")
     async def show(body: ModelRequest) -> Response:
         """All about one model."""
-        return json_response(await in_thread(lambda: _show(parts, find(parts, body.asked))))
+        return json_response(await in_thread(lambda: _show(parts, body.asked)))
 
     @routes.post("/pull")
     async def pull(request: Request, body: PullRequest) -> Response:
@@ -90,10 +91,13 @@ def router(parts: Parts) -> APIRouter:
 
     @routes.delete("/delete")
     async def delete(body: ModelRequest) -> Response:
-        """Remove a model."""
+        """Remove a model, or one of its adapters."""
 
         def work() -> None:
-            model = find(parts, body.asked)
+            model, adapter = parts.adapters.resolve(find(parts, body.asked).name)
+            if adapter is not None:
+                parts.adapters.remove(model.name, adapter.name)
+                return
             parts.pool.stop(model.name)
             parts.store.remove(model.name)
 
@@ -106,7 +110,12 @@ def router(parts: Parts) -> APIRouter:
         for field in ("source", "destination"):
             if not getattr(body, field):
                 raise UsageError(t("server.field_required", field=field), param=field)
-        await in_thread(lambda: parts.store.copy(find(parts, body.source).name, body.destination))
+
+        def work() -> None:
+            parts.adapters.refuse(body.source, "copy")
+            parts.store.copy(find(parts, body.source).name, body.destination)
+
+        await in_thread(work)
         return Response(status_code=200)
 
     routes.add_api_route("/version", version, methods=["HEAD"], include_in_schema=False)
@@ -123,16 +132,17 @@ def pulling(parts: Parts, name: str) -> Iterator[Progress]:
             if progress.status != "success":
                 report(progress)
 
+        parts.adapters.refuse(name, "pull")
         pull(name, parts.store, parts.egress, on_progress=on_progress, cancel=cancel)
         return Progress("success")
 
     return Work(run)
 
 
-def details(model: Model) -> dict[str, Any]:
-    """Ollama's summary of a model."""
+def details(model: Model, parent: str = "") -> dict[str, Any]:
+    """Ollama's summary of a model; ``parent`` is the one it was made from."""
     return {
-        "parent_model": "",
+        "parent_model": parent,
         "format": model.format,
         "family": model.family,
         "families": [model.family] if model.family else [],
@@ -193,7 +203,9 @@ def _status(progress: Progress) -> dict[str, Any]:
     return status
 
 
-def _show(parts: Parts, model: Model) -> dict[str, Any]:
+def _show(parts: Parts, name: str) -> dict[str, Any]:
+    view = find(parts, name)
+    model, adapter = parts.adapters.resolve(view.name)
     metadata, jinja = _metadata(parts, model)
     is_chatml = "<|im_start|>" in jinja
     template = _CHATML if is_chatml else _PLAIN
@@ -206,19 +218,23 @@ def _show(parts: Parts, model: Model) -> dict[str, Any]:
     parameters = "\n".join(lines)
     return {
         "license": model.licence or "",
-        "modelfile": _modelfile(model, template, lines),
+        "modelfile": _modelfile(view, model, adapter, template, lines),
         "parameters": parameters,
         "template": template,
         "system": "",
-        "details": details(model),
+        "details": details(model, model.name if adapter else ""),
         "model_info": metadata,
         "capabilities": list(model.capabilities),
-        "modified_at": model.modified_at.isoformat(),
+        "modified_at": view.modified_at.isoformat(),
     }
 
 
-def _modelfile(model: Model, template: str, lines: list[str]) -> str:
-    head = [f"# ondol show {model.name}", f"FROM {model.name}", f'TEMPLATE """{template}"""']
+def _modelfile(
+    view: Model, model: Model, adapter: Adapter | None, template: str, lines: list[str]
+) -> str:
+    head = [f"# ondol show {view.name}", f"FROM {model.name}"]
+    head += [f"ADAPTER {adapter.name}"] if adapter else []
+    head += [f'TEMPLATE """{template}"""']
     return "\n".join([*head, *(f"PARAMETER {' '.join(line.split())}" for line in lines)]) + "\n"
 
 

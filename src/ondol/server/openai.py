@@ -28,6 +28,7 @@ from ondol.server.generation import (
     embed,
     find,
     find_able,
+    installed,
     limit_of,
     role_of,
     seed_of,
@@ -126,7 +127,7 @@ def router(parts: Parts) -> APIRouter:
             lambda: find_able(parts, body.model or "", "completion", t("server.deed_chat"))
         )
         messages, options = _messages(body), _chat_options(body)
-        source = Source(lambda: parts.pool.engine(model.name).generate(messages, options))
+        source = Source(lambda: parts.engine(model.name).generate(messages, options))
         reply = ChatReply(
             body.model or "",
             has_logprobs=body.logprobs,
@@ -142,7 +143,7 @@ def router(parts: Parts) -> APIRouter:
             lambda: find_able(parts, body.model or "", "completion", t("server.deed_generate"))
         )
         prompt, options = _prompt(body), _text_options(body)
-        source = Source(lambda: parts.pool.engine(model.name).complete(prompt, options))
+        source = Source(lambda: parts.engine(model.name).complete(prompt, options))
         reply = TextReply(
             body.model or "",
             echo=prompt if body.echo else "",
@@ -165,7 +166,7 @@ def router(parts: Parts) -> APIRouter:
     @routes.get("/models")
     async def models() -> Response:
         """The models on this machine."""
-        data = [_model(model) for model in await in_thread(parts.store.list)]
+        data = [_model(model) for model in await in_thread(lambda: installed(parts))]
         return json_response({"object": "list", "data": data})
 
     @routes.get("/models/{model:path}")

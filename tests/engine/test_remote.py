@@ -64,6 +64,13 @@ def test_a_real_refusal_is_a_sentence(remote):
         next(remote.generate(QUESTION, GenerateOptions(json_schema={"type": "nonsense"})))
 
 
+def test_an_adapter_is_refused_because_nobody_there_could_switch_it_on(remote):
+    with pytest.raises(UsageError) as caught:
+        remote.generate(QUESTION, GenerateOptions(adapters={"a": 1.0}))
+    assert caught.value.param == "adapters" and "as that server calls it" in caught.value.hint
+    assert list(remote.generate(QUESTION, GenerateOptions(1, adapters={"a": 0.0})))
+
+
 def test_a_wrong_key_is_a_sentence(remote):
     with pytest.raises(EngineError) as caught:
         next(RemoteEngine(remote._base_url, "m", "wrong", Egress()).generate(QUESTION, OPTIONS))

@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 MODELS := smollm2:135m all-minilm:l6-v2
 
-.PHONY: up setup test check bench constraints clean
+.PHONY: up setup train test check bench constraints clean
 
 up: setup
 	@$(BIN)/ondol up
@@ -13,7 +13,9 @@ up: setup
 setup: .venv/installed
 	@for model in $(MODELS); do $(BIN)/ondol pull --quiet $$model || exit $$?; done
 
-test: setup check
+train: .venv/train
+
+test: setup train check
 	$(BIN)/python -m pytest
 
 check: .venv/dev
@@ -22,7 +24,7 @@ check: .venv/dev
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
-bench: setup .venv/dev
+bench: setup train .venv/dev
 	@for script in benchmarks/*/run.py; do echo "== $$script"; $(BIN)/python $$script || exit $$?; done
 
 .venv/bin/python:
@@ -38,13 +40,21 @@ bench: setup .venv/dev
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r constraints-dev.txt
 	@touch $@
 
+# torch has no hash: each platform has its own builds, and some places a build of their own.
+.venv/train: .venv/installed constraints-train.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r constraints-train.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation -e '.[train]'
+	$(BIN)/python -m pip check
+	@touch $@
+
 # Pin what pyproject.toml asks for, with the hashes of every file and no address of any index.
-COMPILE = $(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-header \
+COMPILE = $(BIN)/pip-compile -q --generate-hashes --strip-extras --no-header \
 	--no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 constraints:
 	$(BIN)/python -m pip install -q pip-tools
-	$(COMPILE) --extra build -o constraints.txt pyproject.toml
-	$(COMPILE) --extra build --extra dev -c constraints.txt -o constraints-dev.txt pyproject.toml
+	$(COMPILE) --allow-unsafe --extra build -o constraints.txt pyproject.toml
+	$(COMPILE) --allow-unsafe --extra build --extra dev -c constraints.txt -o constraints-dev.txt pyproject.toml
+	$(COMPILE) --unsafe-package torch --extra train -c constraints-dev.txt -o constraints-train.txt pyproject.toml
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

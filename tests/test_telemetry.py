@@ -21,7 +21,9 @@ COLLECTORS = (
     b"posthog.com",
     b"amplitude.com",
 )
-LIBRARIES = ("onnxruntime", "tokenizers", "xllamacpp", "sqlcipher3", "pypdfium2_raw", "hf_xet")
+LIBRARIES = (
+    "onnxruntime tokenizers xllamacpp sqlcipher3 pypdfium2_raw hf_xet torch safetensors".split()
+)
 
 
 @pytest.mark.parametrize("library", LIBRARIES)

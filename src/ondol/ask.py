@@ -2,7 +2,8 @@
 
 Retrieval finds sentences, the engine says what it makes of them, and the owner gets both, the
 sentences first. Nothing relevant in the library is an answer of its own, and so is a language that
-the model cannot read: no model is asked, so none can invent. Sees only protocols; ``parts.py``
+the model cannot read: no model is asked, so none can invent. A model that says the sentences do not
+hold the answer abstains too; the owner still sees the nearest ones. Sees only protocols; ``parts.py``
 picks the classes.
 """
 
@@ -14,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ondol.i18n import t
-from ondol.prompt import MARKS, build_prompt, citations
+from ondol.prompt import MARKS, PLAIN, Template, abstains, build_prompt, citations
 from ondol.types import (
     Answer,
     Completion,
@@ -41,10 +42,11 @@ FEWEST_LETTERS = 3
 @dataclass(frozen=True, slots=True)
 class Manner:
     """How a model is asked about documents: with how many of the best quotes (None: all that fit
-    the evidence budget), and how it generates."""
+    the evidence budget), in which layout, and how it generates."""
 
     options: GenerateOptions
     max_quotes: int | None = None
+    template: Template = PLAIN
 
 
 class AskParts(Protocol):
@@ -104,7 +106,8 @@ def ask(
         yield _in_the_documents_words(evidence, parts.num_quotes, "model_language", clock)
         return
     manner = parts.manner(model)
-    prompt = build_prompt(question, evidence.quotes[: manner.max_quotes], history)
+    quotes = evidence.quotes[: manner.max_quotes]
+    prompt = build_prompt(question, quotes, history, manner.template)
     tokens = []
     stream = engine.generate(prompt, merge(manner.options, options))
     try:
@@ -168,13 +171,14 @@ def _answer(
 ) -> Answer:
     text = completion.text.strip()
     cited = citations(text, evidence.quotes)
+    silent = abstains(text)
     return Answer(
         text=text,
         quotes=shown(evidence.quotes, num_quotes, cited),
         citations=cited,
         confidence=None,
-        route=Route.LOCAL,
-        reasons=(),
+        route=Route.ABSTAIN if silent else Route.LOCAL,
+        reasons=("not_in_evidence",) if silent else (),
         usage=completion.usage,
         seconds=clock.seconds(),
         model=model,

@@ -64,6 +64,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("retrieval.evidence_tokens", "ONDOL_EVIDENCE_TOKENS", 160, 50, 100_000),
     Setting("retrieval.max_file_mb", "ONDOL_MAX_FILE_MB", 64, 1, 4096),
     Setting("answer.max_tokens", "ONDOL_ANSWER_TOKENS", 96, 1, 100_000),
+    Setting("answer.adapter", "ONDOL_ANSWER_ADAPTER", "grounding"),
 )
 
 _BY_NAME = {s.name: s for s in SETTINGS}

@@ -17,6 +17,7 @@ from ondol import paths
 from ondol.ask import Manner
 from ondol.config import Config
 from ondol.egress import Egress
+from ondol.prompt import GROUNDING
 from ondol.types import GenerateOptions
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TINY_PARAMETERS = 500_000_000
+GROUNDING_ADAPTER = "grounding"
 
 
 class _OnDemand:
@@ -101,13 +103,23 @@ class Parts:
     def manner(self, model: str | None = None) -> Manner:
         """How ``model`` is asked: without sampling, so that an answer can be had again.
 
-        A tiny model is given only the quotes shown: each further sentence has to be read before the
-        first word, and more of them made no measurable difference to what it gets right (see
-        benchmarks/answers/ablations.py). Its first line is its answer; it repeats itself after.
+        One with the adapter of ``answer.adapter`` (and one asked for by its full name) is asked in
+        the layout that the adapter was trained in. A tiny model without is given only the quotes
+        shown: each further sentence has to be read before the first word, and more of them made no
+        measurable difference to what it gets right (see benchmarks/answers/ablations.py). Its first
+        line is its answer; it repeats itself after.
         """
-        parameters = self.adapters.resolve(model or self.config["models.chat"])[0].parameters
+        found, adapter = self.adapters.resolve(model or self.config["models.chat"])
         options = GenerateOptions(max_tokens=self.config["answer.max_tokens"], temperature=0.0)
-        if parameters and parameters < TINY_PARAMETERS:
+        wanted = self.config["answer.adapter"]
+        if adapter is None and wanted:
+            adapter = next((a for a in self.adapters.usable(found) if a.name == wanted), None)
+        if adapter is not None:
+            options = replace(options, adapters={adapter.name: 1.0})
+        tiny = bool(found.parameters and found.parameters < TINY_PARAMETERS)
+        if adapter is not None and adapter.name == GROUNDING_ADAPTER:
+            return Manner(replace(options, stop=("\n",)), template=GROUNDING)
+        if tiny:
             return Manner(replace(options, stop=("\n",)), max_quotes=self.num_quotes)
         return Manner(options)
 

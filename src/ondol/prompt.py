@@ -6,29 +6,67 @@ turns, then the numbered sentences, and the question last.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 from ondol.types import Message, Quote
 
-INSTRUCTIONS = (
+MARKS = re.compile(r"\[(\d{1,3})\]")
+
+NOT_IN_DOCUMENTS = {"en": "Not in these documents.", "ko": "이 문서들에는 없습니다."}
+"""What an adapter is taught to say when the sentences do not hold the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """How sentences and question are laid out.
+
+    ``question_first`` says the question before the sentences too: a model that reads from left to
+    right then knows what to look for while it reads them.
+    """
+
+    instructions: str
+    question_first: bool = False
+
+    def digest(self, chat_template: str) -> str:
+        """Names this layout inside a model's chat template, so that an adapter can say what it was
+        trained with."""
+        layout = json.dumps([asdict(self), NOT_IN_DOCUMENTS, chat_template], ensure_ascii=False)
+        return f"sha256:{hashlib.sha256(layout.encode()).hexdigest()}"
+
+
+PLAIN = Template(
     "Answer the question from the numbered sentences only. Answer briefly, in the language of the "
     "question, and cite the sentence you used like [1]."
 )
-
-MARKS = re.compile(r"\[(\d{1,3})\]")
+GROUNDING = Template("Answer from the numbered sentences.", question_first=True)
+"""For a model whose adapter has learned what to do: less to read at every question."""
 
 
 def build_prompt(
-    question: str, quotes: Sequence[Quote], history: Sequence[Message] = ()
+    question: str,
+    quotes: Sequence[Quote],
+    history: Sequence[Message] = (),
+    template: Template = PLAIN,
 ) -> list[Message]:
     """The conversation to complete."""
+    asked = _one_line(question)
     numbered = "\n".join(f"[{quote.number}] {_one_line(quote.text)}" for quote in quotes)
+    first = f"{asked}\n\n" if template.question_first else ""
     return [
-        Message("system", INSTRUCTIONS),
+        Message("system", template.instructions),
         *history,
-        Message("user", f"{numbered}\n\nQuestion: {_one_line(question)}"),
+        Message("user", f"{first}{numbered}\n\nQuestion: {asked}"),
     ]
+
+
+def abstains(text: str) -> bool:
+    """Whether a reply says that the sentences do not hold the answer."""
+    said = text.strip()
+    return any(said.startswith(sentence.rstrip(".")) for sentence in NOT_IN_DOCUMENTS.values())
 
 
 def citations(text: str, quotes: Sequence[Quote]) -> tuple[int, ...]:

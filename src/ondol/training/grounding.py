@@ -1,0 +1,107 @@
+"""The data of the grounding adapter: documents written for Ondol, and reading sets the owner has.
+
+What is trained on and what is measured on never share an article. See grounding/DATA_CARD.md.
+Raises ``TrainingError`` for data that cannot be read.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterable, Sequence
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+from ondol.errors import TrainingError
+from ondol.i18n import t
+from ondol.training.dataset import Question, SourceDocument, read_documents
+from ondol.training.lora import LoraConfig, Schedule
+
+HELD_OUT_EVERY = 10
+SPLIT_SEED = 7
+
+HARD_NEGATIVES = 0.12
+MOST_ABSTENTIONS = 0.25
+# The lowest layers read words; leaving them alone saves a third of the cost of a step.
+LORA = LoraConfig(r=16, lora_alpha=32, first_layer=10)
+SCHEDULE = Schedule(epochs=1.0, batch_size=4, learning_rate=8e-4, checks=3, patience=3)
+
+
+def own_documents() -> list[SourceDocument]:
+    """What was written for Ondol, all of it."""
+    documents = []
+    for file in sorted(files("ondol.training").joinpath("grounding").iterdir(), key=str):
+        if file.name.endswith(".jsonl"):
+            with as_file(file) as path:
+                documents += read_documents(path)
+    return documents
+
+
+def reading_set(folder: Path) -> list[SourceDocument]:
+    """A set in the form of SQuAD's paragraphs: ``passages.jsonl`` (id, title, text) and
+    ``questions.jsonl`` (question, answers, passage). Articles are groups."""
+    try:
+        passages = {p["id"]: p for p in _lines(folder / "passages.jsonl")}
+        questions: dict[str, list[Question]] = {id: [] for id in passages}
+        for fields in _lines(folder / "questions.jsonl"):
+            answers = [a for a in fields["answers"] if a in passages[fields["passage"]]["text"]]
+            if answers:
+                shortest = min(answers, key=len)
+                question = Question(fields["question"], shortest, (shortest,))
+                questions[fields["passage"]].append(question)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TrainingError(
+            t("training.data_unreadable", file=folder, reason=error), t("training.data_hint")
+        ) from error
+    return [
+        SourceDocument(
+            id=id,
+            text=passage["text"],
+            language=passage.get("language", "en"),
+            questions=tuple(questions[id]),
+            title=passage["title"],
+            group=passage["title"],
+        )
+        for id, passage in passages.items()
+    ]
+
+
+def split(
+    documents: Iterable[SourceDocument],
+) -> tuple[list[SourceDocument], list[SourceDocument]]:
+    """What may be trained on, and what is for measuring only.
+
+    Of our own every tenth (its id ends in a number that ten divides); of a reading set every second
+    article of a fixed shuffle.
+    """
+    documents = list(documents)
+    unseen = set(unseen_titles({d.group for d in documents if d.group}))
+    train: list[SourceDocument] = []
+    held_out: list[SourceDocument] = []
+    for document in documents:
+        number = document.id.rpartition("-")[2]
+        mine = int(number) % HELD_OUT_EVERY == 0 if number.isdigit() else False
+        measured = document.group in unseen if document.group else mine
+        (held_out if measured else train).append(document)
+    return train, held_out
+
+
+def unseen_titles(titles: Iterable[str]) -> list[str]:
+    """The articles of a reading set that are never trained on."""
+    shuffled = sorted(titles)
+    random.Random(SPLIT_SEED).shuffle(shuffled)
+    return shuffled[1::2]
+
+
+def facts(documents: Sequence[SourceDocument]) -> dict[str, int]:
+    """Documents and questions by language, for an adapter's manifest."""
+    counted: dict[str, int] = {"documents": len(documents)}
+    for document in documents:
+        key = f"questions_{document.language}"
+        counted[key] = counted.get(key, 0) + len(document.questions)
+    return counted
+
+
+def _lines(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text("utf-8").splitlines() if line.strip()]

@@ -20,6 +20,7 @@ from typing import Any
 from ondol import __version__, config
 from ondol.ask import Manner, ask
 from ondol.database import IN_MEMORY
+from ondol.errors import AdapterNotFoundError
 from ondol.parts import Parts
 from ondol.retrieval.library import Library
 from ondol.training import grounding
@@ -297,7 +298,10 @@ def main() -> None:
         parts = houses[ON]
         model = parts.config["models.chat"]
         results["models"] = [model, parts.config["models.embedding"]]
-        parts.adapters.get(model, arguments.adapter)  # or off would be compared with off
+        try:
+            parts.adapters.get(model, arguments.adapter)
+        except AdapterNotFoundError as error:  # off would be compared with off
+            sys.exit(error.message)
         for house in houses.values():
             house.pool.load(model)
         for name, exam in exams(arguments).items():

@@ -273,7 +273,7 @@ def exams(arguments: argparse.Namespace) -> dict[str, Exam]:
     return {name: some(exam, arguments.limit) for name, exam in found.items() if name in only}
 
 
-def main() -> None:
+def command_line() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=XQUAD, help="folder with XQuAD's two files")
     parser.add_argument("--adapter", default="grounding", help="the adapter to judge")
@@ -282,7 +282,11 @@ def main() -> None:
     parser.add_argument("--no-drift", action="store_true", help="leave out plain text and chat")
     parser.add_argument("--outcomes", type=Path, help="write every answer there, as JSON lines")
     parser.add_argument("--write", action="store_true", help="keep the result")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = command_line()
     results: dict[str, Any] = {
         "date": date.today().isoformat(),
         "ondol": __version__,

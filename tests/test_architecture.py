@@ -31,7 +31,10 @@ ALLOWED = {
     "parts": FOUNDATION | FIRST_FLOOR | ROOMS | {"ask", "prompt"},
     "train": FOUNDATION | FIRST_FLOOR | ROOMS | {"training", "prompt", "ask", "parts"},
     "server": FOUNDATION | FIRST_FLOOR | ROOMS | {"ask", "parts", "json", "prompt"},
-    "cli": FOUNDATION | FIRST_FLOOR | ROOMS | {"ask", "parts", "json", "prompt", "server"},
+    "cli": FOUNDATION
+    | FIRST_FLOOR
+    | ROOMS
+    | {"ask", "parts", "json", "prompt", "server", "train", "training"},
     "__main__": {"cli"},
     "__init__": {"errors"},
 }

@@ -2,9 +2,9 @@
 
 Retrieval finds sentences, the engine says what it makes of them, and the owner gets both, the
 sentences first. Nothing relevant in the library is an answer of its own, and so is a language that
-the model cannot read: no model is asked, so none can invent. A model that says the sentences do not
-hold the answer abstains too; the owner still sees the nearest ones. Sees only protocols; ``parts.py``
-picks the classes.
+the model cannot read: no model is asked, so none can invent. A model that says the sentences do
+not hold the answer abstains too, and the owner still sees the nearest ones. Sees only protocols;
+``parts.py`` picks the classes.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ondol.engine.llama import LlamaEngine
     from ondol.engine.pool import EnginePool, ModelSpec
     from ondol.models.adapters import AdapterStore
+    from ondol.models.gguf import GgufHeader
     from ondol.models.store import Model, ModelStore
     from ondol.retrieval.embedding import OnnxEmbedder
     from ondol.retrieval.library import Library, PassageEmbedder
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TINY_PARAMETERS = 500_000_000
-GROUNDING_ADAPTER = "grounding"
 
 
 class _OnDemand:
@@ -116,10 +116,9 @@ class Parts:
             adapter = next((a for a in self.adapters.usable(found) if a.name == wanted), None)
         if adapter is not None:
             options = replace(options, adapters={adapter.name: 1.0})
-        tiny = bool(found.parameters and found.parameters < TINY_PARAMETERS)
-        if adapter is not None and adapter.name == GROUNDING_ADAPTER:
+        if adapter is not None and adapter.template == GROUNDING.digest(self._chat_template(found)):
             return Manner(replace(options, stop=("\n",)), template=GROUNDING)
-        if tiny:
+        if found.parameters and found.parameters < TINY_PARAMETERS:
             return Manner(replace(options, stop=("\n",)), max_quotes=self.num_quotes)
         return Manner(options)
 
@@ -200,16 +199,23 @@ class Parts:
         )
 
     def _memory_need(self, spec: ModelSpec, num_ctx: int) -> int:
-        from ondol.models.gguf import read_header
         from ondol.models.memory import memory_need
 
-        # A blob is named after its content, so its header is read once.
-        header = self._once(f"header of {spec.path}", lambda: read_header(spec.path))
+        header = self._header(spec.path)
         parallel = self.config["engine.num_parallel"]
         # Of a model in several files the header is the first one's; the others, and the adapters,
         # count too.
         others_bytes = max(0, spec.size_bytes - header.file_size_bytes)
         return memory_need(header, num_ctx, num_parallel=parallel).total_bytes + others_bytes
+
+    def _header(self, path: Path) -> GgufHeader:
+        from ondol.models.gguf import read_header
+
+        # A blob is named after its content, so its header is read once.
+        return self._once(f"header of {path}", lambda: read_header(path))
+
+    def _chat_template(self, model: Model) -> str:
+        return self._header(self.store.path(model)).chat_template or ""
 
     def _build_embedder(self) -> PassageEmbedder:
         model = self.store.get(self.config["models.embedding"])

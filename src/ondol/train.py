@@ -7,23 +7,31 @@ Raises what retrieval, the store and training raise.
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from ondol import paths
-from ondol.ask import can_read
+from ondol.ask import Manner, ask, can_read
 from ondol.database import IN_MEMORY
+from ondol.errors import TrainingError
+from ondol.i18n import t
 from ondol.models.adapters import Adapter
 from ondol.parts import Parts
 from ondol.prompt import GROUNDING
+from ondol.retrieval.library import Library
 from ondol.training import extra, grounding, job
 from ondol.training.dataset import Example, SourceDocument, build_examples
+from ondol.training.evaluation import Case, Scores, scores, side_by_side
+from ondol.training.gate import Verdict, verdict
 from ondol.training.loop import Progress
 from ondol.training.lora import LoraConfig, Schedule
-from ondol.types import Quote
+from ondol.types import Answer, Engine, Quote
 
 HELD_OUT_EXAMPLES = 96
+TRIAL_CASES = 200
 DESCRIPTION = "Answers from the sentences found in your documents, briefly and with [n]."
 
 
@@ -73,6 +81,82 @@ def grounding_examples(
         library.close()
 
 
+@dataclass(frozen=True, slots=True)
+class House:
+    """``AskParts`` that answer from a library of ours, with the model as ``parts`` asks it."""
+
+    parts: Parts
+    retriever: Library
+    model: str
+
+    @property
+    def num_quotes(self) -> int:
+        return self.parts.num_quotes
+
+    def manner(self, model: str | None = None) -> Manner:
+        return self.parts.manner(model or self.model)
+
+    def engine(self, model: str | None = None) -> Engine:
+        return self.parts.engine(model or self.model)
+
+    def ask(self, question: str) -> Answer:
+        """The whole answer, without its stream."""
+        *_, answer = ask(question, self)
+        assert isinstance(answer, Answer)
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What the gate saw: scores of the same held-out questions without and with the adapter."""
+
+    before: Scores
+    after: Scores
+    verdict: Verdict
+
+
+def try_grounding(
+    parts: Parts,
+    adapter: Adapter,
+    documents: Sequence[SourceDocument],
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Trial:
+    """Ask questions of ``documents``, a library of nothing else, through the engine that serves."""
+    cases = held_out_cases(documents)
+    library = parts.open_library(IN_MEMORY)
+    plain = Parts(parts.config.with_flags({"answer.adapter": ""}))
+    try:
+        for document in documents:
+            library.add_text(document.id, document.text)
+        before = House(plain, library, adapter.model)
+        after = House(parts, library, adapter.full_name)
+        asks = {"before": before.ask, "after": after.ask}
+        outcomes = side_by_side(cases, asks, on_progress)
+    finally:
+        plain.close()
+        library.close()
+    judged = verdict(outcomes["before"], outcomes["after"])
+    return Trial(scores(outcomes["before"]), scores(outcomes["after"]), judged)
+
+
+def held_out_cases(documents: Sequence[SourceDocument], most: int = TRIAL_CASES) -> list[Case]:
+    """A fixed sample of what is asked about ``documents``."""
+    cases = [
+        Case(
+            question.text,
+            () if question.answer is None else (question.answer,),
+            document.language,
+            document.group or document.id,
+            question.kind,
+            question.support,
+        )
+        for document in documents
+        for question in document.questions
+    ]
+    return random.Random(0).sample(cases, min(most, len(cases)))
+
+
 def train_grounding(
     parts: Parts,
     task: GroundingTask,
@@ -80,44 +164,56 @@ def train_grounding(
     *,
     on_stage: Callable[[str], None] = lambda stage: None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
-) -> Adapter:
-    """Train on what may be trained on and add the adapter as ``model:name``.
+    on_trial: Callable[[int, int], None] | None = None,
+) -> tuple[Adapter, Trial]:
+    """Train on what may be trained on, try it on the rest, and add it as ``model:name`` if it is
+    better without harm; else it stays as ``model:name-candidate`` and ``TrainingError`` says why.
 
     The folder of the training is named after its inputs: the same command goes on where it was
-    interrupted, and does nothing twice.
+    interrupted, and learns nothing twice.
     """
     extra.require()
     model = parts.store.get(task.model)
     train, held_out = grounding.split(task.documents())
     on_stage("evidence")
     examples = grounding_examples(parts, task, train)
-    checks = grounding_examples(parts, task, held_out)
-    checks = checks[:HELD_OUT_EXAMPLES]
+    checks = grounding_examples(parts, task, held_out)[:HELD_OUT_EXAMPLES]
     what = job.Job(parts.store.path(model), task.lora, task.schedule)
     folder = paths.data_dir() / "training" / _folder_name(what, examples, checks)
     job.prepare(folder, what, examples, checks)
+    parts.pool.stop(model.name)  # its memory and cores are wanted now
     on_stage("training")
     result = job.run(folder, on_progress)
-    return parts.adapters.add(
-        result.adapter,
-        name=name,
-        model=model.name,
-        template=GROUNDING.digest(result.chat_template),
-        trained_on={
-            **grounding.facts(train),
-            "sets": [folder.name for folder in task.sets],
-            "examples": result.num_examples,
-            "tokens": result.num_tokens,
-            "abstentions": round(sum(e.abstains for e in examples) / len(examples), 3),
-            "steps": result.steps,
-            "loss": round(result.loss, 4),
-            "held_out_loss": round(result.held_out_loss or 0.0, 4),
-            "cpu_seconds": round(result.cpu_seconds),
-            "peak_bytes": result.peak_bytes,
-            **asdict(replace(task.schedule)),
-        },
-        description=DESCRIPTION,
-    )
+    trained_on = {
+        **grounding.facts(train),
+        "sets": [folder.name for folder in task.sets],
+        "abstentions": round(sum(e.abstains for e in examples) / len(examples), 3),
+        "schedule": asdict(task.schedule),
+        **{k: v for k, v in asdict(result).items() if k not in ("adapter", "chat_template")},
+    }
+
+    def add(name: str, evaluation: dict[str, Any]) -> Adapter:
+        return parts.adapters.add(
+            result.adapter,
+            name=name,
+            model=model.name,
+            template=GROUNDING.digest(result.chat_template),
+            trained_on=trained_on,
+            evaluation=evaluation,
+            description=DESCRIPTION,
+        )
+
+    on_stage("evaluation")
+    candidate = add(f"{name}-candidate", {})
+    trial = try_grounding(parts, candidate, held_out, on_progress=on_trial)
+    if not trial.verdict.ships:
+        raise TrainingError(
+            t("training.not_better", reasons=" ".join(trial.verdict.reasons)),
+            t("training.not_better_hint", name=candidate.full_name),
+        )
+    made = add(name, {"held_out": trial.after.as_dict(), "before": trial.before.as_dict()})
+    parts.adapters.remove(model.name, candidate.name)
+    return made, trial
 
 
 def _folder_name(what: job.Job, examples: Sequence[Example], checks: Sequence[Example]) -> str:

@@ -37,6 +37,7 @@ SECTIONS = {
         "cp": "ondol.cli.models:cp",
         "rm": "ondol.cli.models:rm",
         "adapter": "ondol.cli.adapters:adapter",
+        "train": "ondol.cli.train:train",
         "recommend": "ondol.cli.recommend:recommend",
     },
     "section_server": {

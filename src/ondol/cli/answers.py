@@ -79,7 +79,9 @@ def show_timings(usage: Usage, first_token: float | None, total: float, output: 
 
 
 def _finish(answer: Answer, quoted: Sequence[Quote], output: Output, verbose: bool) -> None:
-    if answer.route is Route.ABSTAIN:
+    if "not_in_evidence" in answer.reasons:
+        output.note(t("cli.hint", hint=t("answer.not_in_evidence_hint")))
+    elif answer.route is Route.ABSTAIN:
         output.line(answer.text)
         output.note(t("cli.hint", hint=t("answer.nothing_found_hint")))
     if "model_language" in answer.reasons:

@@ -303,9 +303,10 @@ def main() -> None:
         model = parts.config["models.chat"]
         results["models"] = [model, parts.config["models.embedding"]]
         try:
-            parts.adapters.get(model, arguments.adapter)
+            adapter = parts.adapters.get(model, arguments.adapter)
         except AdapterNotFoundError as error:  # off would be compared with off
             sys.exit(error.message)
+        results["adapter"] = {"name": adapter.full_name, "digest": adapter.digest}
         for house in houses.values():
             house.pool.load(model)
         for name, exam in exams(arguments).items():

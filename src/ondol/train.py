@@ -45,12 +45,10 @@ class GroundingTask:
     lora: LoraConfig = grounding.LORA
     schedule: Schedule = grounding.SCHEDULE
 
-    def documents(self) -> list[SourceDocument]:
-        """Everything, the part that is only for measuring too."""
-        documents = grounding.own_documents() if self.own else []
-        for folder in self.sets:
-            documents += grounding.reading_set(folder)
-        return documents
+    def documents(self) -> list[list[SourceDocument]]:
+        """Every set whole, the part that is only for measuring too."""
+        own = [grounding.own_documents()] if self.own else []
+        return own + [grounding.reading_set(folder) for folder in self.sets]
 
 
 def grounding_examples(
@@ -174,7 +172,7 @@ def train_grounding(
     """
     extra.require()
     model = parts.store.get(task.model)
-    train, held_out = grounding.split(task.documents())
+    train, held_out = grounding.split(*task.documents())
     on_stage("evidence")
     examples = grounding_examples(parts, task, train)
     checks = grounding_examples(parts, task, held_out)[:HELD_OUT_EXAMPLES]

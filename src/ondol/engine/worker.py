@@ -7,6 +7,7 @@ itself, or a binary under its eyes; either way nothing of it outlives the parent
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -26,7 +27,7 @@ def main() -> None:
     """Serve until the parent goes away."""
     replies = _claim_stdout()
     parameters = json.loads(sys.stdin.buffer.readline())
-    os.nice(NICENESS)  # the machine stays its owner's while a model thinks
+    step_back()
     die_with_parent(parameters["parent_pid"])
     serve = serve_binary if parameters["binary"] else serve_bundled
     try:
@@ -35,6 +36,15 @@ def main() -> None:
         _reply(replies, error=str(error))
         time.sleep(0.3)  # llama.cpp logs from a thread of its own; the reason must get out
         os._exit(1)
+
+
+def step_back() -> None:
+    """The machine stays its owner's while a model thinks."""
+    os.nice(NICENESS)
+    if os.getsid(0) == os.getpid():
+        # Linux weighs sessions against each other, where it groups them: nice counts within one.
+        with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as group:
+            group.write(str(NICENESS))
 
 
 def die_with_parent(parent_pid: int) -> None:

@@ -7,6 +7,7 @@ no connection.
 from __future__ import annotations
 
 import os
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,9 +75,17 @@ def load_base(gguf: Path, device: str = "cpu") -> Base:
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(**where)
         model = transformers.AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
-    except (OSError, ValueError, KeyError, NotImplementedError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        IndexError,
+        NotImplementedError,
+        struct.error,
+    ) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
         raise TrainingError(
-            t("training.base", file=gguf.name, reason=error), t("training.base_hint")
+            t("training.base", file=gguf.name, reason=reason), t("training.base_hint")
         ) from error
     model.config.use_cache = False
     model.requires_grad_(False)

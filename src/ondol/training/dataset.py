@@ -58,7 +58,8 @@ def read_documents(file: Path) -> list[SourceDocument]:
     """The documents of a JSON lines file; see the data card for the fields."""
     documents = []
     try:
-        lines = file.read_text("utf-8").splitlines()
+        # Not splitlines: it also splits at characters that may stand inside a JSON string.
+        lines = file.read_text("utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise TrainingError(
             t("training.data_unreadable", file=file, reason=error), t("training.data_hint")
@@ -184,17 +185,26 @@ def _document(fields: dict[str, Any]) -> SourceDocument:
         title=str(fields.get("title", "")),
         group=str(fields.get("group", "")),
         questions=tuple(
-            Question(q["question"], q["answer"], tuple(q["support"]), q["kind"])
+            Question(q["question"], q["answer"], _fragments(q["support"]), q["kind"])
             for q in fields["questions"]
         ),
     )
     for question in document.questions:
+        if not (question.answer is None or (isinstance(question.answer, str) and question.answer)):
+            raise ValueError(f"neither an answer nor null: {question.answer!r}")
         if (question.answer is None) != (not question.support):
             raise ValueError(f"answer without support, or support without answer: {question.text}")
         for fragment in question.support:
             if fragment not in document.text:
                 raise ValueError(f"not in the text: {fragment}")
     return document
+
+
+def _fragments(support: object) -> tuple[str, ...]:
+    """A word is a sequence of letters too, and nothing stands in every text: neither is meant."""
+    if not isinstance(support, list) or not all(isinstance(x, str) and x.strip() for x in support):
+        raise ValueError(f"support is not a list of texts: {support!r}")
+    return tuple(support)
 
 
 def _in(fragment: str, text: str) -> bool:

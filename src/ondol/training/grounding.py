@@ -45,43 +45,44 @@ def reading_set(folder: Path) -> list[SourceDocument]:
         passages = {p["id"]: p for p in _lines(folder / "passages.jsonl")}
         questions: dict[str, list[Question]] = {id: [] for id in passages}
         for fields in _lines(folder / "questions.jsonl"):
-            answers = [a for a in fields["answers"] if a in passages[fields["passage"]]["text"]]
+            text = passages[fields["passage"]]["text"]
+            answers = [a for a in fields["answers"] if a and a in text]
             if answers:
                 shortest = min(answers, key=len)
                 question = Question(fields["question"], shortest, (shortest,))
                 questions[fields["passage"]].append(question)
+        return [
+            SourceDocument(
+                id=str(id),
+                text=passage["text"],
+                language=passage.get("language", "en"),
+                questions=tuple(questions[id]),
+                title=passage["title"],
+                group=passage["title"],
+            )
+            for id, passage in passages.items()
+        ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TrainingError(
             t("training.data_unreadable", file=folder, reason=error), t("training.data_hint")
         ) from error
-    return [
-        SourceDocument(
-            id=id,
-            text=passage["text"],
-            language=passage.get("language", "en"),
-            questions=tuple(questions[id]),
-            title=passage["title"],
-            group=passage["title"],
-        )
-        for id, passage in passages.items()
-    ]
 
 
 def split(
-    documents: Iterable[SourceDocument],
+    *sets: Sequence[SourceDocument],
 ) -> tuple[list[SourceDocument], list[SourceDocument]]:
     """What may be trained on, and what is for measuring only.
 
     Of our own every tenth (its id ends in a number that ten divides); of a reading set every second
-    article of a fixed shuffle.
+    article of a fixed shuffle. Each set is split by itself, so that what is measured in one does
+    not change with the others; an article that two have in common is measured if it is in either.
     """
-    documents = list(documents)
-    unseen = set(unseen_titles({d.group for d in documents if d.group}))
+    unseen = {title for one in sets for title in unseen_titles({d.group for d in one if d.group})}
     train: list[SourceDocument] = []
     held_out: list[SourceDocument] = []
-    for document in documents:
+    for document in (document for one in sets for document in one):
         number = document.id.rpartition("-")[2]
-        mine = int(number) % HELD_OUT_EVERY == 0 if number.isdigit() else False
+        mine = int(number) % HELD_OUT_EVERY == 0 if number.isdecimal() else False
         measured = document.group in unseen if document.group else mine
         (held_out if measured else train).append(document)
     return train, held_out
@@ -104,4 +105,4 @@ def facts(documents: Sequence[SourceDocument]) -> dict[str, int]:
 
 
 def _lines(file: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in file.read_text("utf-8").splitlines() if line.strip()]
+    return [json.loads(line) for line in file.read_text("utf-8").split("\n") if line.strip()]

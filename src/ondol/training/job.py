@@ -8,6 +8,7 @@ stdout, and ends with its parent. Raises ``TrainingError``.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -98,7 +99,7 @@ def run(folder: Path, on_progress: Callable[[Progress], None] = lambda p: None) 
             start_new_session=True,
         )
         try:
-            reason = _listen(child, on_progress)
+            error = _listen(child, on_progress)
             code = child.wait()
         finally:
             child.kill()
@@ -108,21 +109,25 @@ def run(folder: Path, on_progress: Callable[[Progress], None] = lambda p: None) 
                 pipe.close()
         if (done := _result(folder)) is not None:
             return done
-        reason = reason or _last_line(log) or t("training.ended", code=code)
+        if error is not None:
+            raise error
+        reason = _last_line(log).rstrip(".") or t("training.ended", code=code)
     raise TrainingError(t("training.failed", reason=reason), t("training.failed_hint"))
 
 
-def _listen(child: subprocess.Popen[bytes], on_progress: Callable[[Progress], None]) -> str:
+def _listen(
+    child: subprocess.Popen[bytes], on_progress: Callable[[Progress], None]
+) -> TrainingError | None:
     """Pass progress on until the child's stdout ends; its last words if it says why it failed."""
-    reason = ""
+    error = None
     assert child.stdout is not None
     for line in child.stdout:
         said = json.loads(line)
         if "error" in said:
-            reason = said["error"]
+            error = TrainingError(said["error"], said["hint"])
         else:
             on_progress(Progress(**said))
-    return reason
+    return error
 
 
 def _result(folder: Path) -> Result | None:
@@ -138,7 +143,7 @@ def _lines(examples: Sequence[Example]) -> str:
 
 def _examples(file: Path) -> list[Example]:
     examples = []
-    for line in file.read_text("utf-8").splitlines():
+    for line in filter(None, file.read_text("utf-8").split("\n")):
         fields = json.loads(line)
         fields["messages"] = tuple(Message(**m) for m in fields["messages"])
         examples.append(Example(**fields))
@@ -172,7 +177,7 @@ def main() -> None:
     """The child: train the folder named on the command line."""
     replies = os.dup(1)
     os.dup2(2, 1)  # whatever a library prints must not mix with what the parent reads
-    os.nice(NICENESS)  # the machine stays its owner's while a model learns
+    _step_back()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
     def say(**fields: Any) -> None:
@@ -181,8 +186,17 @@ def main() -> None:
     try:
         _train(Path(sys.argv[1]), say)
     except OndolError as error:
-        say(error=error.message)
+        say(error=error.message, hint=error.hint)
         sys.exit(1)
+
+
+def _step_back() -> None:
+    """The machine stays its owner's while a model learns."""
+    os.nice(NICENESS)
+    if os.getsid(0) == os.getpid():
+        # Linux weighs sessions against each other, where it groups them: nice counts within one.
+        with contextlib.suppress(OSError):
+            Path("/proc/self/autogroup").write_text(str(NICENESS))
 
 
 def _end_with_parent() -> None:

@@ -10,6 +10,7 @@ import ctypes
 import hashlib
 import math
 import os
+import pickle
 import resource
 import sys
 import time
@@ -41,7 +42,7 @@ TRIM_EVERY = 8
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """After ``step`` of ``steps``: mean loss per reply token since the last word, the held-out loss
+    """After ``step`` of ``steps``: mean loss per reply token of the last few steps, held-out loss
     when it was just measured, seconds spent and expected, and the process's peak memory."""
 
     step: int
@@ -96,10 +97,9 @@ def train(
         run.load(checkpoint, about)
     every = max(1, round(len(order) / max(1, schedule.checks)))
     spent, began, saved = run.seconds, time.monotonic(), time.monotonic()
-    losses: list[float] = []
     run.model.train()
     while run.step < len(order) and run.worse < schedule.patience:
-        losses.append(run.learn([examples[i] for i in order[run.step]]))
+        run.learn([examples[i] for i in order[run.step]])
         if run.step % TRIM_EVERY == 0:
             _give_back_memory()
         due = run.step % every == 0 or run.step == len(order)
@@ -108,7 +108,7 @@ def train(
         if checkpoint is not None and time.monotonic() - saved >= schedule.checkpoint_seconds:
             run.save(checkpoint, about)
             saved = time.monotonic()
-        on_progress(_progress(run, losses, loss))
+        on_progress(_progress(run, loss))
     if run.best_weights is not None:
         run.use(run.best_weights)
     run.model.eval()
@@ -118,7 +118,7 @@ def train(
         steps=run.step,
         num_examples=len(seen),
         num_tokens=sum(len(examples[i]) for i in seen),
-        loss=_recent(losses),
+        loss=run.recent_loss(),
         held_out_loss=run.best,
         stopped=run.step < len(order),
         seconds=run.seconds,
@@ -150,6 +150,10 @@ def peak_bytes() -> int:
     return most if sys.platform == "darwin" else most * 1024
 
 
+RECENT = 20
+_REMEMBERED = ("step", "seconds", "losses", "best", "best_weights", "worse")
+
+
 class _Run:
     """The state of one training, between steps."""
 
@@ -163,6 +167,7 @@ class _Run:
         self.bfloat16 = has_bfloat16(self.device)
         self.step = 0
         self.seconds = 0.0
+        self.losses: list[float] = []
         self.best: float | None = None
         self.best_weights: list[torch.Tensor] | None = None
         self.worse = 0
@@ -176,8 +181,11 @@ class _Run:
         )
         return precision
 
-    def learn(self, batch: Sequence[Encoded]) -> float:
-        """One step; the mean loss per reply token."""
+    def recent_loss(self) -> float:
+        return sum(self.losses) / max(1, len(self.losses))
+
+    def learn(self, batch: Sequence[Encoded]) -> None:
+        """One step."""
         import torch
 
         tokens = sum(len(encoded.reply) for encoded in batch)
@@ -187,19 +195,18 @@ class _Run:
                 loss = reply_losses(self.model, part).sum() / tokens
             loss.backward()
             total += loss.item()
-        if not math.isfinite(total):
-            raise TrainingError(t("training.diverged"), t("training.diverged_hint"))
+        self.losses = [*self.losses, _finite(total)][-RECENT:]
         torch.nn.utils.clip_grad_norm_(self.learned, self.schedule.clip)
         for group in self.optimizer.param_groups:
             group["lr"] = rate(self.step, self.steps, self.schedule)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
-        return total
 
     def check(self, held_out: Sequence[Encoded]) -> float:
         """The held-out loss; remembers the best weights so far."""
-        loss = mean_loss(self.model, held_out, self.schedule.part_tokens, self.precision)
+        part_tokens = self.schedule.part_tokens
+        loss = _finite(mean_loss(self.model, held_out, part_tokens, self.precision))
         if self.best is None or loss < self.best:
             self.best, self.worse = loss, 0
             self.best_weights = [p.detach().clone() for p in self.learned]
@@ -210,14 +217,9 @@ class _Run:
     def save(self, file: Path, about: dict[str, Any]) -> None:
         import torch
 
-        state = {
+        state = {name: getattr(self, name) for name in _REMEMBERED} | {
             "about": about,
-            "step": self.step,
-            "seconds": self.seconds,
-            "best": self.best,
-            "worse": self.worse,
             "weights": [p.detach() for p in self.learned],
-            "best_weights": self.best_weights,
             "optimizer": self.optimizer.state_dict(),
             "random": torch.get_rng_state(),
         }
@@ -234,16 +236,17 @@ class _Run:
 
         try:
             state = torch.load(file, map_location="cpu", weights_only=True)
-            if state["about"] != about:
+            if state["about"] != about or not state.keys() >= set(_REMEMBERED):
                 return False
             self.optimizer.load_state_dict(state["optimizer"])
             self.use(state["weights"])
-        except (OSError, RuntimeError, KeyError, ValueError, EOFError):
+            torch.set_rng_state(state["random"])
+        except (OSError, EOFError, RuntimeError, LookupError, TypeError, ValueError):
             return False
-        self.step, self.seconds = state["step"], state["seconds"]
-        self.best, self.worse = state["best"], state["worse"]
-        self.best_weights = state["best_weights"]
-        torch.set_rng_state(state["random"])
+        except pickle.UnpicklingError:
+            return False
+        for name in _REMEMBERED:
+            setattr(self, name, state[name])
         return True
 
     def use(self, weights: Sequence[torch.Tensor]) -> None:
@@ -261,12 +264,12 @@ def _give_back_memory() -> None:
             ctypes.CDLL(None).malloc_trim(0)
 
 
-def _progress(run: _Run, losses: Sequence[float], held_out_loss: float | None) -> Progress:
+def _progress(run: _Run, held_out_loss: float | None) -> Progress:
     left = (run.steps - run.step) * run.seconds / max(1, run.step)
     return Progress(
         step=run.step,
         steps=run.steps,
-        loss=_recent(losses),
+        loss=run.recent_loss(),
         held_out_loss=held_out_loss,
         seconds=run.seconds,
         eta_seconds=left,
@@ -274,9 +277,10 @@ def _progress(run: _Run, losses: Sequence[float], held_out_loss: float | None) -
     )
 
 
-def _recent(losses: Sequence[float], count: int = 20) -> float:
-    last = losses[-count:]
-    return sum(last) / max(1, len(last))
+def _finite(loss: float) -> float:
+    if not math.isfinite(loss):
+        raise TrainingError(t("training.diverged"), t("training.diverged_hint"))
+    return loss
 
 
 def _digest(examples: Sequence[Encoded]) -> str:

@@ -15,8 +15,8 @@ from ondol.cli import main as cli
 
 COMMANDS = [name for part in cli.SECTIONS.values() for name in part]
 EXPECTED = (
-    "up down serve run ask add search forget pull list ps show cp rm stop recommend doctor config "
-    "completion"
+    "up down serve run ask add search forget pull list ps show cp rm adapter stop recommend doctor "
+    "config completion"
 ).split()
 
 

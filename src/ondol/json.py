@@ -1,4 +1,4 @@
-"""The public JSON of answers, quotes, hits, models and adapters: one shape for the CLI and the HTTP API."""
+"""The public JSON of answers, quotes, hits, models, adapters: one shape for CLI and HTTP API."""
 
 from __future__ import annotations
 

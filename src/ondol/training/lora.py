@@ -24,6 +24,10 @@ ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "d
 BUCKET_BATCHES = 16
 """Batches are cut from windows of this many, sorted by length: little padding, good shuffling."""
 
+WIDTH_STEP = 32
+"""Padded widths are multiples of this: the matrix kernels compile code and keep memory for every
+width they have not met."""
+
 
 @dataclass(frozen=True, slots=True)
 class LoraConfig:
@@ -90,13 +94,18 @@ def parts_of(batch: Sequence[Encoded], most_tokens: int) -> list[list[Encoded]]:
     parts: list[list[Encoded]] = []
     longest = 0
     for encoded in sorted(batch, key=len):
-        longest = max(longest, len(encoded))
+        longest = max(longest, padded(len(encoded)))
         if parts and longest * (len(parts[-1]) + 1) <= most_tokens:
             parts[-1].append(encoded)
         else:
             parts.append([encoded])
-            longest = len(encoded)
+            longest = padded(len(encoded))
     return parts
+
+
+def padded(length: int) -> int:
+    """The width that sequences of ``length`` get."""
+    return -(-length // WIDTH_STEP) * WIDTH_STEP
 
 
 def reply_losses(model: Any, part: Sequence[Encoded]) -> torch.Tensor:
@@ -104,7 +113,7 @@ def reply_losses(model: Any, part: Sequence[Encoded]) -> torch.Tensor:
     import torch
 
     device = next(model.parameters()).device
-    width = max(map(len, part))
+    width = padded(max(map(len, part)))
     ids = torch.zeros(len(part), width, dtype=torch.long)
     seen = torch.zeros(len(part), width, dtype=torch.long)
     predicts = torch.zeros(len(part), width, dtype=torch.bool)

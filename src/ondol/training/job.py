@@ -111,7 +111,8 @@ def run(folder: Path, on_progress: Callable[[Progress], None] = lambda p: None) 
             return done
         if error is not None:
             raise error
-        reason = _last_line(log).rstrip(".") or t("training.ended", code=code)
+        # Killed, it had no time for a reason: the last line is about something else.
+        reason = (_last_line(log).rstrip(".") if code > 0 else "") or t("training.ended", code=code)
     raise TrainingError(t("training.failed", reason=reason), t("training.failed_hint"))
 
 

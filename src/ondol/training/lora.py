@@ -145,6 +145,8 @@ def add_lora(base: Base, config: LoraConfig, seed: int) -> Any:
         task_type="CAUSAL_LM",
     )
     try:
+        if not layers:  # for peft an empty list means all of them
+            raise ValueError(f"{layers.stop} layers, all below first_layer {layers.start}")
         return peft.get_peft_model(base.model, wanted)
     except ValueError as error:
         raise TrainingError(t("training.lora", reason=error), t("training.lora_hint")) from error

@@ -15,6 +15,7 @@ from ondol.engine.scripted import ScriptedEngine
 from ondol.errors import EngineCrashedError
 from ondol.json import answer_json, evidence_json, hit_json
 from ondol.parts import Parts
+from ondol.prompt import GROUNDING, build_prompt
 from ondol.types import (
     Answer,
     Chunk,
@@ -109,6 +110,44 @@ def test_engine_is_given_the_evidence_the_history_and_the_merged_options() -> No
     assert request.messages[1:3] == tuple(history)
     assert "[3] The deposit is 1800." in request.prompt
     assert (request.options.seed, request.options.max_tokens) == (7, 50)
+
+
+@pytest.mark.parametrize(
+    ("words", "cited"),
+    [
+        ("Not in these documents.", ()),
+        ("Not in these documents. [3]", (3,)),
+        ("이 문서들에는 없습니다.", ()),
+    ],
+)
+def test_model_that_finds_no_answer_abstains_and_the_nearest_quotes_are_shown(
+    words: str, cited: tuple[int, ...]
+) -> None:
+    events = list(ask("Who lives there?", ScriptedParts(ScriptedEngine([words]))))
+    answer = answer_of(events)
+    assert (answer.text, answer.route, answer.reasons) == (
+        words, Route.ABSTAIN, ("not_in_evidence",)
+    )  # fmt: skip
+    assert [quote.number for quote in answer.quotes] == [1, 2, *cited]
+    assert answer.model == "scripted"
+    assert answer.usage.completion_tokens > 0
+    assert answer_json(answer)["route"] == "abstain"
+
+
+def test_model_is_asked_in_the_layout_of_its_manner() -> None:
+    engine = ScriptedEngine(["900 [1]"])
+    parts = ScriptedParts(engine)
+    parts.manner = lambda model=None: Manner(GenerateOptions(), template=GROUNDING)  # type: ignore[method-assign]
+    list(ask("Rent?", parts))
+    (request,) = engine.requests
+    assert list(request.messages) == build_prompt("Rent?", QUOTES, template=GROUNDING)
+
+
+def test_options_of_a_request_keep_the_adapter_unless_they_name_one() -> None:
+    defaults = GenerateOptions(adapters={"grounding": 1.0})
+    assert merge(defaults, GenerateOptions(seed=1)).adapters == {"grounding": 1.0}
+    other = GenerateOptions(adapters={"style": 0.5})
+    assert merge(defaults, other).adapters == {"style": 0.5}
 
 
 def test_crash_in_mid_answer_reaches_the_caller_after_the_tokens() -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from lora_gguf import random_adapter
 
 from ondol import config
+from ondol.ask import Manner
 from ondol.errors import AdapterNotFoundError
 from ondol.parts import Parts
+from ondol.prompt import GROUNDING, PLAIN
+
+HouseMaker = Callable[..., Parts]
 
 
 def _text(value: str) -> bytes:
@@ -59,9 +64,77 @@ def test_memory_for_a_model_counts_its_adapters(tmp_path: Path) -> None:
             parts.engine("model:1:other")
 
 
+CHAT = "{{ messages }}"
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[HouseMaker]:
+    """Makes the parts with that ``answer.adapter``, over one model and adapters of these names."""
+    made: list[Parts] = []
+    base = tmp_path / "base.gguf"
+    base.write_bytes(_base())
+
+    def make(setting: str | None = None, **templates: str) -> Parts:
+        settings = config.load(environ={"ONDOL_MODELS": str(tmp_path / "models")})
+        if setting is not None:
+            settings = settings.with_flags({"answer.adapter": setting})
+        parts = Parts(settings)
+        made.append(parts)
+        parts.store.add("model:1", [parts.store.stage(base, "weights", base.name)])
+        for name, template in templates.items():
+            file = random_adapter(base, tmp_path / name, r=2)
+            parts.adapters.add(file, name=name, model="model:1", template=template)
+        return parts
+
+    yield make
+    for parts in made:
+        parts.close()
+
+
+def shape(manner: Manner) -> tuple[object, ...]:
+    return dict(manner.options.adapters), manner.template, manner.options.stop, manner.max_quotes
+
+
+def test_model_with_the_grounding_adapter_is_asked_in_its_layout(house: HouseMaker) -> None:
+    parts = house(grounding=GROUNDING.digest(CHAT))
+    manner = parts.manner("model:1")
+    assert shape(manner) == ({"grounding": 1.0}, GROUNDING, ("\n",), None)
+    assert manner.options.temperature == 0.0
+    assert parts.manner("model:1:grounding") == manner
+
+
+def test_empty_setting_switches_the_adapter_off_but_not_for_who_names_it(
+    house: HouseMaker,
+) -> None:
+    parts = house("", grounding=GROUNDING.digest(CHAT))
+    assert shape(parts.manner("model:1"))[:2] == ({}, PLAIN)
+    assert shape(parts.manner("model:1:grounding"))[:2] == ({"grounding": 1.0}, GROUNDING)
+
+
+def test_another_adapter_of_the_setting_is_switched_on_and_asked_in_its_own_layout(
+    house: HouseMaker,
+) -> None:
+    own = {"style": "", "candidate": GROUNDING.digest(CHAT), "grounding": GROUNDING.digest(CHAT)}
+    assert shape(house("style", **own).manner("model:1"))[:2] == ({"style": 1.0}, PLAIN)
+    assert shape(house("candidate", **own).manner("model:1"))[:2] == ({"candidate": 1.0}, GROUNDING)
+
+
+def test_adapter_made_for_another_chat_template_is_asked_plainly(house: HouseMaker) -> None:
+    parts = house(grounding=GROUNDING.digest("another template"))
+    assert shape(parts.manner("model:1"))[:2] == ({"grounding": 1.0}, PLAIN)
+
+
+@pytest.mark.parametrize("setting", [None, "", "no-such"])
+def test_model_without_the_adapter_is_asked_plainly(house: HouseMaker, setting: str | None) -> None:
+    parts = house(setting)
+    # It counts as tiny: it is given no more than what is shown.
+    assert shape(parts.manner("model:1")) == ({}, PLAIN, ("\n",), parts.num_quotes)
+
+
 def _base() -> bytes:
-    """A model of one matrix."""
+    """A model of one matrix, with a chat template."""
     entry = _text("general.architecture") + struct.pack("<I", 8) + _text("llama")
+    entry += _text("tokenizer.chat_template") + struct.pack("<I", 8) + _text(CHAT)
     tensor = _text("blk.0.attn_q.weight") + struct.pack("<IQQIQ", 2, 64, 64, 0, 0)
-    head = b"GGUF" + struct.pack("<IQQ", 3, 1, 1) + entry + tensor
+    head = b"GGUF" + struct.pack("<IQQ", 3, 1, 2) + entry + tensor
     return head + bytes(-len(head) % 32) + bytes(64 * 64 * 4)

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ondol.prompt import build_prompt, citations
+from ondol.prompt import (
+    GROUNDING,
+    NOT_IN_DOCUMENTS,
+    PLAIN,
+    Template,
+    abstains,
+    build_prompt,
+    citations,
+)
 from ondol.types import Message, Quote
 
 
@@ -25,6 +33,56 @@ def test_prompt_keeps_earlier_turns_between_instructions_and_evidence() -> None:
     messages = build_prompt("What?", [quote(1)], history)
     assert messages[1:3] == history
     assert messages[0] == build_prompt("Other?", [quote(1, "x")])[0]
+
+
+def test_question_first_says_the_question_before_the_sentences_too() -> None:
+    system, user = build_prompt("What\n is it?", [quote(1, "One.")], template=GROUNDING)
+    assert system.content == GROUNDING.instructions
+    assert user.content == "What is it?\n\n[1] One.\n\nQuestion: What is it?"
+
+
+@given(st.text(), st.lists(st.text(), max_size=5))
+def test_every_sentence_is_one_line_whatever_stands_in_it(question: str, texts: list[str]) -> None:
+    quotes = [quote(n, text) for n, text in enumerate(texts, start=1)]
+    for template in (PLAIN, GROUNDING):
+        lines = build_prompt(question, quotes, template=template)[-1].content.splitlines()
+        first = lines[2:] if template.question_first else lines
+        assert [line.split(" ")[0] for line in first[: len(texts)]] == [
+            f"[{n}]" for n in range(1, len(texts) + 1)
+        ]
+        assert lines[-1].startswith("Question: ")
+        assert len(first) == max(1, len(texts)) + 2
+
+
+def test_layouts_are_told_apart_by_their_digest() -> None:
+    digests = {
+        template.digest(chat)
+        for template in (PLAIN, GROUNDING, Template(GROUNDING.instructions))
+        for chat in ("", "chatml", "챗")
+    }
+    assert len(digests) == 9
+    assert all(digest.startswith("sha256:") and len(digest) == 71 for digest in digests)
+    assert PLAIN.digest("chatml") == Template(PLAIN.instructions).digest("chatml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *NOT_IN_DOCUMENTS.values(),
+        "Not in these documents",
+        " \nNot in these documents. [1]",
+        "이 문서들에는 없습니다",
+    ],
+)
+def test_reply_that_says_it_is_not_there_abstains(text: str) -> None:
+    assert abstains(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "940 crowns [1]", "It is not in these documents that I doubt.", "문서", "Not in"]
+)
+def test_any_other_reply_does_not(text: str) -> None:
+    assert not abstains(text)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from ondol import paths
 from ondol.ask import Manner
 from ondol.config import Config
 from ondol.egress import Egress
-from ondol.prompt import GROUNDING
+from ondol.prompt import ABSTENTION_OPENS, GROUNDING
 from ondol.types import GenerateOptions
 
 if TYPE_CHECKING:
@@ -117,7 +117,9 @@ class Parts:
         if adapter is not None:
             options = replace(options, adapters={adapter.name: 1.0})
         if adapter is not None and adapter.template == GROUNDING.digest(self._chat_template(found)):
-            return Manner(replace(options, stop=("\n",)), template=GROUNDING)
+            bias = {ABSTENTION_OPENS: adapter.abstention_bias} if adapter.abstention_bias else {}
+            options = replace(options, stop=("\n",), logit_bias=bias)
+            return Manner(options, template=GROUNDING)
         if found.parameters and found.parameters < TINY_PARAMETERS:
             return Manner(replace(options, stop=("\n",)), max_quotes=self.num_quotes)
         return Manner(options)

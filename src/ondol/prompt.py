@@ -19,6 +19,10 @@ MARKS = re.compile(r"\[(\d{1,3})\]")
 NOT_IN_DOCUMENTS = {"en": "Not in these documents.", "ko": "이 문서들에는 없습니다."}
 """What an adapter is taught to say when the sentences do not hold the answer."""
 
+ABSTENTION_OPENS = "Not"
+"""The first token of the English one. Biasing the Korean one's, a common syllable, would harm
+answers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Template:

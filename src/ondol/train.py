@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from ondol.models.adapters import Adapter
 from ondol.parts import Parts
 from ondol.prompt import GROUNDING
 from ondol.retrieval.library import Library
-from ondol.training import extra, grounding, job
+from ondol.training import abstention, extra, grounding, job
 from ondol.training.dataset import Example, SourceDocument, build_examples
 from ondol.training.evaluation import Case, Scores, scores, side_by_side
 from ondol.training.gate import Verdict, verdict
@@ -138,6 +138,18 @@ def try_grounding(
     return Trial(scores(outcomes["before"]), scores(outcomes["after"]), judged)
 
 
+def abstention_bias(
+    parts: Parts,
+    adapter: Adapter,
+    examples: Sequence[Example],
+    on_progress: Callable[[int, int], None] | None = None,
+) -> float:
+    """What keeps ``adapter`` from abstaining too readily, found on held-out ``examples``."""
+    options = abstention.first_token_options(parts.manner(adapter.full_name).options)
+    engine = parts.engine(adapter.full_name)
+    return round(abstention.bias(abstention.margins(engine, examples, options, on_progress)), 3)
+
+
 def held_out_cases(documents: Sequence[SourceDocument], most: int = TRIAL_CASES) -> list[Case]:
     """A fixed sample of what is asked about ``documents``."""
     cases = [
@@ -175,7 +187,8 @@ def train_grounding(
     train, held_out = grounding.split(*task.documents())
     on_stage("evidence")
     examples = grounding_examples(parts, task, train)
-    checks = grounding_examples(parts, task, held_out)[:HELD_OUT_EXAMPLES]
+    measured = grounding_examples(parts, task, held_out)
+    checks = measured[:HELD_OUT_EXAMPLES]
     what = job.Job(parts.store.path(model), task.lora, task.schedule)
     folder = paths.data_dir() / "training" / _folder_name(what, examples, checks)
     job.prepare(folder, what, examples, checks)
@@ -190,7 +203,7 @@ def train_grounding(
         **{k: v for k, v in asdict(result).items() if k not in ("adapter", "chat_template")},
     }
 
-    def add(name: str, evaluation: dict[str, Any]) -> Adapter:
+    def add(name: str, bias: float = 0.0, evaluation: Mapping[str, Any] | None = None) -> Adapter:
         return parts.adapters.add(
             result.adapter,
             name=name,
@@ -199,17 +212,22 @@ def train_grounding(
             trained_on=trained_on,
             evaluation=evaluation,
             description=DESCRIPTION,
+            abstention_bias=bias,
         )
 
+    on_stage("calibration")
+    candidate = add(f"{name}-candidate")
+    bias = abstention_bias(parts, candidate, measured, on_trial)
+    candidate = add(candidate.name, bias)
     on_stage("evaluation")
-    candidate = add(f"{name}-candidate", {})
     trial = try_grounding(parts, candidate, held_out, on_progress=on_trial)
     if not trial.verdict.ships:
         raise TrainingError(
             t("training.not_better", reasons=" ".join(trial.verdict.reasons)),
             t("training.not_better_hint", name=candidate.full_name),
         )
-    made = add(name, {"held_out": trial.after.as_dict(), "before": trial.before.as_dict()})
+    seen = {"held_out": trial.after.as_dict(), "before": trial.before.as_dict()}
+    made = add(name, bias, seen)
     parts.adapters.remove(model.name, candidate.name)
     return made, trial
 

@@ -182,10 +182,9 @@ class Completion:
 class GenerateOptions:
     """How to generate. ``None`` means the engine's (the model's) own default.
 
-    ``logprobs`` is the number of alternatives per token (0 = only the chosen token's own logprob);
-    ``json_schema`` constrains the answer; ``adapters`` maps an adapter's name to its scale: 1.0 is
-    fully on, and what is not named is off.
-    """
+    ``logprobs`` is the number of alternatives per token (0: only the chosen token's own logprob);
+    ``json_schema`` constrains the answer; ``logit_bias`` is added to the logits of a text's
+    tokens; ``adapters`` maps an adapter's name to its scale: 1.0 is on, unnamed ones are off."""
 
     max_tokens: int | None = None
     temperature: float | None = None
@@ -201,6 +200,7 @@ class GenerateOptions:
     stop: tuple[str, ...] = ()
     json_schema: Mapping[str, Any] | None = None
     logprobs: int | None = None
+    logit_bias: Mapping[str, float] = field(default_factory=dict)
     adapters: Mapping[str, float] = field(default_factory=dict)
 
 

@@ -79,7 +79,7 @@ def test_a_gain_in_a_single_article_is_no_proof() -> None:
 @pytest.mark.parametrize(
     ("after", "reason"),
     [
-        (taken([GOOD, GOOD, NOTHING]), "Too high: wrongly abstains is 33.3 %"),
+        (taken([GOOD, GOOD, NOTHING]), "Too high: abstains beside the proof is 33.3 %"),
         (taken([UNCITED]), "Too low: right answers that cite the proof is 0.0 %"),
         (taken([GOOD], unknown=WRONG), "Worse beyond chance: abstains where it should"),
     ],
@@ -92,12 +92,17 @@ def test_harm_is_named_and_does_not_ship(after: list[Outcome], reason: str) -> N
     assert judged.reasons[0].startswith(reason)
 
 
+def test_abstaining_where_retrieval_missed_the_proof_is_no_reason_against_it() -> None:
+    unproven = replace(NOTHING, quotes=(Quote(1, "Something else.", "/a", 0, 15, 1.0),))
+    assert verdict(BEFORE, taken([GOOD, GOOD, unproven]), drift()).ships
+
+
 def test_one_language_does_not_pay_for_another() -> None:
     before = BEFORE + taken([GOOD], language="ko")
     after = taken([GOOD]) + taken([GOOD, NOTHING], language="ko")
     reasons = verdict(before, after).reasons
     assert any("words (ko) changes by" in reason for reason in reasons)
-    assert any("wrongly abstains (ko) is 50.0 %" in reason for reason in reasons)
+    assert any("abstains beside the proof (ko) is 50.0 %" in reason for reason in reasons)
 
 
 def test_what_was_not_measured_does_not_ship() -> None:

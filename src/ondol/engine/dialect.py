@@ -63,6 +63,10 @@ def llama_extras(options: GenerateOptions, adapters: Sequence[str] = ()) -> dict
     """What only llama-server understands; ``adapters`` are those its process has loaded, in the
     order it was given them."""
     extras: dict[str, Any] = {"cache_prompt": True, "return_progress": True}
+    if options.logit_bias:
+        extras["logit_bias"] = [
+            [text, _finite("logit_bias", bias)] for text, bias in options.logit_bias.items()
+        ]
     if adapters:
         # Always the full list: a request without one continues from a cache the last one coloured.
         extras["lora"] = [

@@ -28,7 +28,8 @@ class Adapter:
 
     ``base_digest`` is the digest of the model's weights file it was trained on, ``digest`` its own
     file's. ``template`` is the digest of the chat template and prompt layout of its training ("":
-    any). ``trained_on`` and ``evaluation`` hold whatever its maker recorded, as JSON. A ``stale``
+    any); ``abstention_bias`` is added to the logit of saying that the sentences do not hold the
+    answer. ``trained_on`` and ``evaluation`` hold whatever its maker recorded, as JSON. A ``stale``
     adapter was made for other weights than are installed now, and is never served; a ``shipped``
     one came with Ondol and cannot be removed.
     """
@@ -47,6 +48,7 @@ class Adapter:
     evaluation: Mapping[str, Any] = field(default_factory=dict)
     languages: tuple[str, ...] = ()
     description: str = ""
+    abstention_bias: float = 0.0
     shipped: bool = False
     stale: bool = False
 
@@ -109,7 +111,7 @@ def _check(adapter: Adapter) -> None:
         raise ValueError("digest")
     if not all(isinstance(number, int) for number in (adapter.size_bytes, adapter.r)):
         raise ValueError("number")
-    if not isinstance(adapter.lora_alpha, int | float):
+    if not all(isinstance(n, int | float) for n in (adapter.lora_alpha, adapter.abstention_bias)):
         raise ValueError("number")
     if not all(isinstance(facts, dict) for facts in (adapter.trained_on, adapter.evaluation)):
         raise ValueError("facts")

@@ -127,6 +127,7 @@ class AdapterStore:
         evaluation: Mapping[str, Any] | None = None,
         languages: Sequence[str] = (),
         description: str = "",
+        abstention_bias: float = 0.0,
     ) -> Adapter:
         """List a GGUF LoRA as ``model:name``, replacing what had that name. ``base_digest``, where
         it is known, must be that of the weights here."""
@@ -167,6 +168,7 @@ class AdapterStore:
             evaluation=evaluation or {},
             languages=tuple(languages),
             description=description,
+            abstention_bias=abstention_bias,
         )
         with self._store.lock():
             self._store.get(base.name)

@@ -178,6 +178,7 @@ def _questions(
 
 
 def _document(fields: dict[str, Any]) -> SourceDocument:
+    json.dumps(fields, ensure_ascii=False).encode()  # half a character (\ud800) has no UTF-8
     document = SourceDocument(
         id=str(fields["id"]),
         text=str(fields["text"]),

@@ -135,7 +135,10 @@ def _result(folder: Path) -> Result | None:
     text = _read(folder / "result.json")
     if text is None or not (folder / "adapter.gguf").exists():
         return None
-    return Result(adapter=folder / "adapter.gguf", **json.loads(text))
+    try:
+        return Result(adapter=folder / "adapter.gguf", **json.loads(text))
+    except (TypeError, ValueError):  # of another version of Ondol, or damaged
+        return None
 
 
 def _lines(examples: Sequence[Example]) -> str:
@@ -154,7 +157,7 @@ def _examples(file: Path) -> list[Example]:
 def _read(file: Path) -> str | None:
     try:
         return file.read_text("utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, UnicodeDecodeError):
         return None
 
 

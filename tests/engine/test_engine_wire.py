@@ -170,3 +170,10 @@ def test_a_number_that_is_none_is_refused():
     with pytest.raises(UsageError) as caught:
         prompt_body("p", GenerateOptions(temperature=float("nan")))
     assert caught.value.param == "temperature"
+
+
+def test_a_bias_is_sent_by_the_text_it_is_for() -> None:
+    assert llama_extras(GenerateOptions(logit_bias={"Not": -1.5}))["logit_bias"] == [["Not", -1.5]]
+    assert "logit_bias" not in llama_extras(GenerateOptions())
+    with pytest.raises(UsageError):
+        llama_extras(GenerateOptions(logit_bias={"Not": float("nan")}))

@@ -270,7 +270,9 @@ def exams(arguments: argparse.Namespace) -> dict[str, Exam]:
     only = arguments.only or list(found)
     if unknown := set(only) - found.keys():
         sys.exit(f"no such set: {', '.join(sorted(unknown))}; there are: {', '.join(found)}")
-    return {name: some(exam, arguments.limit) for name, exam in found.items() if name in only}
+    limits = {name: arguments.side_limit or arguments.limit for name in found}
+    limits["unseen articles"] = arguments.limit
+    return {name: some(exam, limits[name]) for name, exam in found.items() if name in only}
 
 
 def command_line() -> argparse.Namespace:
@@ -278,6 +280,9 @@ def command_line() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=XQUAD, help="folder with XQuAD's two files")
     parser.add_argument("--adapter", default="grounding", help="the adapter to judge")
     parser.add_argument("--limit", type=int, default=0, help="questions of each set (0: all)")
+    parser.add_argument(
+        "--side-limit", type=int, default=0, help="the same for every set but the unseen articles"
+    )
     parser.add_argument("--only", action="append", help="a set's name; may be given again")
     parser.add_argument("--no-drift", action="store_true", help="leave out plain text and chat")
     parser.add_argument("--outcomes", type=Path, help="write every answer there, as JSON lines")
@@ -291,6 +296,7 @@ def main() -> None:
         "date": date.today().isoformat(),
         "ondol": __version__,
         "limit": arguments.limit,
+        "side_limit": arguments.side_limit,
         "sets": {},
     }
     every: dict[str, list[Outcome]] = {OFF: [], ON: []}

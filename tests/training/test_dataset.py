@@ -89,6 +89,7 @@ def test_rare_line_separators_inside_a_text_end_no_line(tmp_path: Path, rare: st
         "null",
         '"words"',
         {"id": "x", "text": "t", "questions": []},
+        json.dumps(FIELDS | {"text": TEXT + "\ud83d"}),
         FIELDS | {"questions": None},
         FIELDS | {"questions": ["Rent?"]},
         FIELDS | {"questions": [{"question": "Rent?"}]},

@@ -125,7 +125,7 @@ def own_documents() -> dict[str, Exam]:
     """What was written for Ondol and held out, among all that was written."""
     documents = grounding.own_documents()
     texts = tuple(Text(f"/{d.id}.md", d.text, d.id, "text/markdown") for d in documents)
-    _, held_out = grounding.split(documents)
+    held_out = grounding.split(documents).test
     cases = tuple(
         Case(
             question.text,

@@ -81,7 +81,7 @@ def child(task: Task, verbose: bool) -> Iterator[Side]:
 
 def real_examples(parts: Parts, model: str, count: int) -> list[Example]:
     """Of documents written for Ondol, with what retrieval finds, as ``ondol train`` makes them."""
-    train, _ = grounding.split(grounding.own_documents())
+    train = grounding.split(grounding.own_documents()).train
     english = [document for document in train if document.language == "en"]
     chosen = random.Random(0).sample(english, max(12, count // QUESTIONS_A_DOCUMENT))
     examples = grounding_examples(parts, GroundingTask(model), chosen)

@@ -122,7 +122,7 @@ def ask(
             close()
     completion = gather(tokens)
     if says_something(completion.text):
-        yield _answer(completion, evidence, parts.num_quotes, engine.model, clock)
+        yield _answer(completion, evidence, quotes, parts.num_quotes, engine.model, clock)
     else:
         answer = _in_the_documents_words(evidence, parts.num_quotes, "model_said_nothing", clock)
         yield replace(answer, usage=completion.usage)
@@ -167,10 +167,15 @@ def merge(defaults: GenerateOptions, given: GenerateOptions | None) -> GenerateO
 
 
 def _answer(
-    completion: Completion, evidence: Evidence, num_quotes: int, model: str, clock: _Clock
+    completion: Completion,
+    evidence: Evidence,
+    given: Sequence[Quote],
+    num_quotes: int,
+    model: str,
+    clock: _Clock,
 ) -> Answer:
     text = completion.text.strip()
-    cited = citations(text, evidence.quotes)
+    cited = citations(text, given)
     silent = abstains(text)
     return Answer(
         text=text,

@@ -30,7 +30,6 @@ from ondol.training.loop import Progress
 from ondol.training.lora import LoraConfig, Schedule
 from ondol.types import Answer, Engine, Quote
 
-HELD_OUT_EXAMPLES = 96
 TRIAL_CASES = 200
 DESCRIPTION = "Answers from the sentences found in your documents, briefly and with [n]."
 
@@ -184,11 +183,10 @@ def train_grounding(
     """
     extra.require()
     model = parts.store.get(task.model)
-    train, held_out = grounding.split(*task.documents())
+    train, validation, test = grounding.split(*task.documents())
     on_stage("evidence")
     examples = grounding_examples(parts, task, train)
-    measured = grounding_examples(parts, task, held_out)
-    checks = measured[:HELD_OUT_EXAMPLES]
+    checks = grounding_examples(parts, task, validation)
     what = job.Job(parts.store.path(model), task.lora, task.schedule)
     folder = paths.data_dir() / "training" / _folder_name(what, examples, checks)
     job.prepare(folder, what, examples, checks)
@@ -203,11 +201,14 @@ def train_grounding(
         **{k: v for k, v in asdict(result).items() if k not in ("adapter", "chat_template")},
     }
 
+    weights = model.file("weights")
+
     def add(name: str, bias: float = 0.0, evaluation: Mapping[str, Any] | None = None) -> Adapter:
         return parts.adapters.add(
             result.adapter,
             name=name,
             model=model.name,
+            base_digest=weights.digest if weights else "",
             template=GROUNDING.digest(result.chat_template),
             trained_on=trained_on,
             evaluation=evaluation,
@@ -217,10 +218,10 @@ def train_grounding(
 
     on_stage("calibration")
     candidate = add(f"{name}-candidate")
-    bias = abstention_bias(parts, candidate, measured, on_trial)
+    bias = abstention_bias(parts, candidate, checks, on_trial)
     candidate = add(candidate.name, bias)
     on_stage("evaluation")
-    trial = try_grounding(parts, candidate, held_out, on_progress=on_trial)
+    trial = try_grounding(parts, candidate, test, on_progress=on_trial)
     if not trial.verdict.ships:
         raise TrainingError(
             t("training.not_better", reasons=" ".join(trial.verdict.reasons)),

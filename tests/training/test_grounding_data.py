@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -86,17 +87,18 @@ def test_own_questions_cover_what_the_data_card_promises(own: list[SourceDocumen
 
 
 def test_own_documents_are_held_out_in_every_language(own: list[SourceDocument]) -> None:
-    train, held_out = grounding.split(own)
-    assert len(train) + len(held_out) == len(own)
-    assert 0.05 <= len(held_out) / len(own) <= 0.15
-    assert {d.language for d in held_out} == {d.language for d in own}
+    train, validation, test = grounding.split(own)
+    assert len(train) + len(validation) + len(test) == len(own)
+    for held_out in (validation, test):
+        assert 0.03 <= len(held_out) / len(own) <= 0.08
+        assert {d.language for d in held_out} == {d.language for d in own}
 
 
 def test_reading_set_is_read_with_the_shortest_answer_that_stands_there(reading_set: Path) -> None:
     documents = grounding.reading_set(reading_set)
     assert len(documents) == len(PASSAGES)
     first = documents[0]
-    assert (first.id, first.title, first.group) == ("1-0", "Article 1", "Article 1")
+    assert (first.id, first.title, first.group) == ("towns/1-0", "Article 1", "Article 1")
     assert first.questions == (Question(QUESTIONS[0]["question"], "1000", ("1000",)),)
 
 
@@ -136,6 +138,16 @@ def test_missing_reading_set_is_told_in_one_sentence(tmp_path: Path) -> None:
         grounding.reading_set(tmp_path)
 
 
+def test_two_sets_may_number_their_passages_alike(reading_set: Path, tmp_path: Path) -> None:
+    other = write_set(tmp_path / "other", lines(*PASSAGES), lines(*QUESTIONS))
+    one, two = (
+        {d.id for d in documents}
+        for documents in GroundingTask("m", (reading_set, other), own=False).documents()
+    )
+    assert len(one) == len(two) == len(PASSAGES)
+    assert not one & two, "or the one's texts would replace the other's"
+
+
 def test_what_is_held_out_does_not_change_with_the_sets_beside_it(
     reading_set: Path, tmp_path: Path
 ) -> None:
@@ -148,7 +160,7 @@ def test_what_is_held_out_does_not_change_with_the_sets_beside_it(
     beside = grounding.split(*GroundingTask("m", (reading_set, other)).documents())
     for mine, all_of_it in zip(alone, beside, strict=True):
         assert [d for d in all_of_it if d.group.startswith("Article")] == mine
-    assert {d.group for d in alone[1]} == set(
+    assert {d.group for d in alone.test} == set(
         grounding.unseen_titles({str(p["title"]) for p in PASSAGES})
     )
 
@@ -167,10 +179,11 @@ DOCUMENTS = st.builds(
 
 @given(st.lists(st.lists(DOCUMENTS, max_size=12), max_size=4))
 def test_no_group_and_no_document_is_on_both_sides(sets: list[list[SourceDocument]]) -> None:
-    train, held_out = grounding.split(*sets)
-    assert Counter(train) + Counter(held_out) == Counter(d for one in sets for d in one)
-    assert not {d.group or d.id for d in train} & {d.group or d.id for d in held_out}
+    split = grounding.split(*sets)
+    assert sum(map(Counter, split), Counter()) == Counter(d for one in sets for d in one)
+    for one, other in combinations(split, 2):
+        assert not {d.group or d.id for d in one} & {d.group or d.id for d in other}
     for one in sets:
         titles = {d.group for d in one if d.group}
-        measured = {d.group for d in held_out}
+        measured = {d.group for d in split.test}
         assert len(titles & measured) >= len(titles) // 2

@@ -11,7 +11,7 @@ import random
 from collections.abc import Iterable, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ondol.errors import TrainingError
 from ondol.i18n import t
@@ -25,7 +25,7 @@ HARD_NEGATIVES = 0.05
 MOST_ABSTENTIONS = 0.16
 # The lowest layers read words; leaving them alone saves a third of the cost of a step.
 LORA = LoraConfig(r=16, lora_alpha=32, first_layer=10)
-SCHEDULE = Schedule(epochs=1.5, batch_size=4, learning_rate=8e-4, checks=3, patience=3)
+SCHEDULE = Schedule(epochs=1.5, batch_size=4, learning_rate=8e-4, checks=6, patience=2)
 
 
 def own_documents() -> list[SourceDocument]:
@@ -53,7 +53,7 @@ def reading_set(folder: Path) -> list[SourceDocument]:
                 questions[fields["passage"]].append(question)
         return [
             SourceDocument(
-                id=str(id),
+                id=f"{folder.name}/{id}",
                 text=passage["text"],
                 language=passage.get("language", "en"),
                 questions=tuple(questions[id]),
@@ -68,24 +68,35 @@ def reading_set(folder: Path) -> list[SourceDocument]:
         ) from error
 
 
-def split(
-    *sets: Sequence[SourceDocument],
-) -> tuple[list[SourceDocument], list[SourceDocument]]:
-    """What may be trained on, and what is for measuring only.
+class Split(NamedTuple):
+    """``train`` is learned from; ``validation`` picks the weights and calibrates; ``test`` is only
+    measured on. No article is in two of them."""
 
-    Of our own every tenth (its id ends in a number that ten divides); of a reading set every second
-    article of a fixed shuffle. Each set is split by itself, so that what is measured in one does
-    not change with the others; an article that two have in common is measured if it is in either.
+    train: list[SourceDocument]
+    validation: list[SourceDocument]
+    test: list[SourceDocument]
+
+
+def split(*sets: Sequence[SourceDocument]) -> Split:
+    """Where each document belongs.
+
+    Of our own every tenth (its id ends in a number that ten divides) is held out, in turn for
+    validation and for the test. Of a reading set every second article of a fixed shuffle is for the
+    test. Each set is split by itself, so that what is measured in one does not change with the
+    others; an article that two have in common is measured if it is in either.
     """
     unseen = {title for one in sets for title in unseen_titles({d.group for d in one if d.group})}
-    train: list[SourceDocument] = []
-    held_out: list[SourceDocument] = []
+    parts = Split([], [], [])
     for document in (document for one in sets for document in one):
-        number = document.id.rpartition("-")[2]
-        mine = int(number) % HELD_OUT_EVERY == 0 if number.isdecimal() else False
-        measured = document.group in unseen if document.group else mine
-        (held_out if measured else train).append(document)
-    return train, held_out
+        ending = document.id.rpartition("-")[2]
+        tenth, rest = divmod(int(ending) if ending.isdecimal() else 1, HELD_OUT_EVERY)
+        if document.group:
+            (parts.test if document.group in unseen else parts.train).append(document)
+        elif rest:
+            parts.train.append(document)
+        else:
+            (parts.validation if tenth % 2 else parts.test).append(document)
+    return parts
 
 
 def unseen_titles(titles: Iterable[str]) -> list[str]:

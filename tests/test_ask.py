@@ -91,6 +91,11 @@ def test_answer_shows_the_best_quotes_and_whatever_else_is_cited() -> None:
     assert answer.citations == (3,)
 
 
+def test_a_sentence_that_the_model_never_saw_cannot_be_cited() -> None:
+    house = ScriptedParts(ScriptedEngine(["1800 [3]."]), max_quotes=2)
+    assert answer_of(list(ask("Deposit?", house))).citations == ()
+
+
 def test_nothing_relevant_is_said_and_no_model_is_asked() -> None:
     engine = ScriptedEngine(["I invent something."])
     events = list(ask("What?", ScriptedParts(engine, quotes=())))

@@ -7,6 +7,7 @@ Raises what retrieval, the store and training raise.
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -20,7 +21,7 @@ from ondol.errors import TrainingError
 from ondol.i18n import t
 from ondol.models.adapters import Adapter
 from ondol.parts import Parts
-from ondol.prompt import GROUNDING
+from ondol.prompt import ABSTENTION_OPENS, GROUNDING
 from ondol.retrieval.library import Library
 from ondol.training import abstention, extra, grounding, job
 from ondol.training.dataset import Example, SourceDocument, build_examples
@@ -143,10 +144,14 @@ def abstention_bias(
     examples: Sequence[Example],
     on_progress: Callable[[int, int], None] | None = None,
 ) -> float:
-    """What keeps ``adapter`` from abstaining too readily, found on held-out ``examples``."""
-    options = abstention.first_token_options(parts.manner(adapter.full_name).options)
+    """What keeps ``adapter`` from abstaining too readily, found on held-out ``examples``; 0.0 when
+    its base has no one token for the abstention's first word, which no bias could then meet."""
     engine = parts.engine(adapter.full_name)
-    return round(abstention.bias(abstention.margins(engine, examples, options, on_progress)), 3)
+    if len(engine.tokenize(ABSTENTION_OPENS)) != 1:
+        return 0.0
+    options = abstention.first_token_options(parts.manner(adapter.full_name).options)
+    found = abstention.bias(abstention.margins(engine, examples, options, on_progress))
+    return math.floor(found * 1000) / 1000  # never less than what was found to be needed
 
 
 def held_out_cases(documents: Sequence[SourceDocument], most: int = TRIAL_CASES) -> list[Case]:

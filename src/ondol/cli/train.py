@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ from ondol.json import adapter_json
 
 if TYPE_CHECKING:
     from ondol.training.loop import Progress
+
+# Without tqdm's own guess of the time left, which a resumed training misleads.
+BAR = "{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} {postfix}"
 
 train = Group("train", help=t("cli.train_help"), subcommand_metavar="COMMAND …")
 
@@ -58,7 +62,7 @@ def grounding(
         task = replace(
             task, model=model or parts.config["models.chat"], schedule=schedule, lora=lora
         )
-        with output.bar(None, unit="step", desc=t("cli.train_evidence")) as bar:
+        with output.bar(None, desc=t("cli.train_evidence"), bar_format=BAR) as bar:
 
             def stage(name: str) -> None:
                 bar.reset()
@@ -68,7 +72,9 @@ def grounding(
             def show(progress: Progress) -> None:
                 bar.total = progress.steps
                 bar.update(progress.step - bar.n)
-                bar.set_postfix_str(t("cli.train_loss", loss=f"{progress.loss:.3f}"))
+                left = math.ceil(progress.eta_seconds / 60)
+                loss = f"{progress.loss:.3f}"
+                bar.set_postfix_str(t("cli.train_loss", loss=loss, minutes=left))
 
             def asked(done: int, total: int) -> None:
                 bar.total = total

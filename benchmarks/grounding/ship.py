@@ -17,6 +17,7 @@ from ondol.models.adapters import SHIPPED
 from ondol.parts import Parts
 
 HERE = Path(__file__).parent
+SETS = {"unseen articles", "passage missing", "article missing", "held-out documents", "Korean"}
 KEPT = ("accuracy", "f1", "citation_correctness", "wrongly_abstains", "abstention_recall")
 
 

@@ -19,15 +19,16 @@ from typing import Any
 from run import HERE, XQUAD, Exam, Text, library_of, parts_with, some, stretches, unseen_articles
 
 from ondol import __version__
-from ondol.ask import Manner, ask
+from ondol.ask import Manner
 from ondol.errors import AdapterNotFoundError
 from ondol.parts import Parts
 from ondol.prompt import GROUNDING
 from ondol.retrieval.library import Library
+from ondol.train import answer_and_given
 from ondol.training.bootstrap import Estimate, difference
-from ondol.training.evaluation import Outcome, scores
+from ondol.training.evaluation import Case, Outcome, scores
 from ondol.training.gate import aligned, differences, label, shown
-from ondol.types import Answer, Engine, Evidence, Hit, Quote
+from ondol.types import Engine, Evidence, Hit, Quote
 
 DEFAULT = "as it is"
 METRICS = ("accuracy", "f1", "citation_correctness", "wrongly_abstains", "abstention_recall")
@@ -130,13 +131,12 @@ class Varied:
         return self.parts.engine(model)
 
 
-def asked(question: str, house: Varied, texts: Mapping[str, str]) -> Answer:
-    """The answer, its quotes in the documents' own words: a title shows the model something, but
-    proves nothing."""
-    *_, answer = ask(question, house)
-    assert isinstance(answer, Answer)
-    own = tuple(replace(q, text=texts[q.source][q.start : q.end]) for q in answer.quotes)
-    return replace(answer, quotes=own)
+def asked(case: Case, house: Varied, texts: Mapping[str, str]) -> Outcome:
+    """What became of it, the quotes in the documents' own words: a title tells the model something,
+    but proves nothing."""
+    answer, given = answer_and_given(case.question, house)
+    own = tuple(replace(q, text=texts[q.source][q.start : q.end]) for q in given)
+    return Outcome(case, answer, own)
 
 
 def in_turn(exam: Exam, houses: Mapping[str, Varied]) -> dict[str, list[Outcome]]:
@@ -148,8 +148,7 @@ def in_turn(exam: Exam, houses: Mapping[str, Varied]) -> dict[str, list[Outcome]
     for tick in range(count):
         for place, (name, house) in enumerate(houses.items()):
             number = (tick + place * max(1, count // len(houses))) % count
-            case = exam.cases[number]
-            found[name][number] = Outcome(case, asked(case.question, house, texts))
+            found[name][number] = asked(exam.cases[number], house, texts)
         progress(tick + 1, count)
     return {name: [by_number[i] for i in range(count)] for name, by_number in found.items()}
 
@@ -165,7 +164,7 @@ def while_missing(
         library.forget([Path(source) for source in sources])
         for case in cases:
             for name, house in houses.items():
-                found[name].append(Outcome(case, asked(case.question, house, texts)))
+                found[name].append(asked(case, house, texts))
         for source in sources:
             library.add_text(source, texts[source], media_type=by_source[source].media_type)
         progress(len(found[DEFAULT]), len(exam.cases))

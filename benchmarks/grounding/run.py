@@ -18,16 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from ondol import __version__, config
-from ondol.ask import Manner, ask
 from ondol.database import IN_MEMORY
 from ondol.errors import AdapterNotFoundError
 from ondol.parts import Parts
 from ondol.retrieval.library import Library
+from ondol.train import House
 from ondol.training import grounding
 from ondol.training.drift import measure_drift
 from ondol.training.evaluation import Ask, Case, Outcome, holds, scores, side_by_side
-from ondol.training.gate import aligned, differences, label, table, verdict
-from ondol.types import Answer, Engine
+from ondol.training.gate import Pair, aligned, differences, label, table, verdict
 
 HERE = Path(__file__).parent
 XQUAD = HERE.parents[2] / "shared" / "data" / "xquad-en-dev"
@@ -53,24 +52,6 @@ class Exam:
     texts: tuple[Text, ...]
     cases: tuple[Case, ...]
     without: tuple[tuple[str, ...], ...]
-
-
-@dataclass(frozen=True)
-class House:
-    """``AskParts`` that answer from a library of ours, with the model as ``parts`` asks it."""
-
-    parts: Parts
-    retriever: Library
-
-    @property
-    def num_quotes(self) -> int:
-        return self.parts.num_quotes
-
-    def manner(self, model: str | None = None) -> Manner:
-        return self.parts.manner(model)
-
-    def engine(self, model: str | None = None) -> Engine:
-        return self.parts.engine(model)
 
 
 def parts_with(adapter: str) -> Parts:
@@ -212,15 +193,6 @@ def stretches(exam: Exam) -> Iterator[tuple[tuple[str, ...], list[Case]]]:
             stretch = []
 
 
-def ask_of(house: House) -> Ask:
-    def last(question: str) -> Answer:
-        *_, answer = ask(question, house)
-        assert isinstance(answer, Answer)
-        return answer
-
-    return last
-
-
 def report(name: str, outcomes: dict[str, list[Outcome]]) -> dict[str, Any]:
     columns = {side: scores(some_outcomes) for side, some_outcomes in outcomes.items()}
     changes = differences(outcomes[OFF], outcomes[ON])
@@ -257,7 +229,7 @@ def kept(outcomes: dict[str, list[Outcome]]) -> Iterator[dict[str, Any]]:
             side: {"text": o.answer.text, "route": o.answer.route.value, "model": o.answer.model}
             for side, o in ((OFF, off), (ON, on))
         }
-        yield asdict(off.case) | {"quotes": [q.text for q in on.answer.quotes]} | sides
+        yield asdict(off.case) | {"quotes": [q.text for q in on.given]} | sides
 
 
 def exams(arguments: argparse.Namespace) -> dict[str, Exam]:
@@ -300,6 +272,7 @@ def main() -> None:
         "sets": {},
     }
     every: dict[str, list[Outcome]] = {OFF: [], ON: []}
+    sets: dict[str, Pair] = {}
     with ExitStack() as stack:
         houses = {
             OFF: stack.enter_context(parts_with("")),
@@ -317,10 +290,13 @@ def main() -> None:
             house.pool.load(model)
         for name, exam in exams(arguments).items():
             library = library_of(exam.texts, parts)
-            asks = {side: ask_of(House(house, library)) for side, house in houses.items()}
+            asks: dict[str, Ask] = {
+                side: House(house, library, model).ask for side, house in houses.items()
+            }
             outcomes = taken(exam, library, asks)
             library.close()
             results["sets"][name] = report(name, outcomes)
+            sets[name] = outcomes[OFF], outcomes[ON]
             for side in every:
                 every[side] += outcomes[side]
             if arguments.outcomes:
@@ -332,7 +308,7 @@ def main() -> None:
             drift = measure_drift(parts.engine(model), parts.engine(f"{model}:{arguments.adapter}"))
             results["drift"] = drift.as_dict()
             print(f"\ndrift\n{json.dumps(results['drift'], indent=2, ensure_ascii=False)}")
-    judged = verdict(every[OFF], every[ON], drift)
+    judged = verdict(every[OFF], every[ON], drift, sets=sets)
     results["sets"]["all sets"] = report("all sets", every)
     print(f"\n{OFF} → {ON}\n{overview(results['sets'])}")
     results["verdict"] = {

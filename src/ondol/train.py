@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ondol import paths
-from ondol.ask import Manner, ask, can_read
+from ondol.ask import AskParts, Manner, ask, can_read
 from ondol.database import IN_MEMORY
 from ondol.errors import TrainingError
 from ondol.i18n import t
@@ -25,11 +25,12 @@ from ondol.prompt import ABSTENTION_OPENS, GROUNDING
 from ondol.retrieval.library import Library
 from ondol.training import abstention, extra, grounding, job
 from ondol.training.dataset import Example, SourceDocument, build_examples
+from ondol.training.drift import Drift, load_probe, measure_drift
 from ondol.training.evaluation import Case, Scores, scores, side_by_side
 from ondol.training.gate import Verdict, verdict
 from ondol.training.loop import Progress
 from ondol.training.lora import LoraConfig, Schedule
-from ondol.types import Answer, Engine, Quote
+from ondol.types import Answer, Engine, Evidence, Quote
 
 TRIAL_CASES = 200
 DESCRIPTION = "Answers from the sentences found in your documents, briefly and with [n]."
@@ -97,20 +98,35 @@ class House:
     def engine(self, model: str | None = None) -> Engine:
         return self.parts.engine(model or self.model)
 
-    def ask(self, question: str) -> Answer:
-        """The whole answer, without its stream."""
-        *_, answer = ask(question, self)
-        assert isinstance(answer, Answer)
-        return answer
+    def ask(self, question: str) -> tuple[Answer, tuple[Quote, ...]]:
+        return answer_and_given(question, self)
+
+
+def answer_and_given(question: str, parts: AskParts) -> tuple[Answer, tuple[Quote, ...]]:
+    """The whole answer, without its stream, and the quotes that the model was to answer from."""
+    evidence, *_, answer = ask(question, parts)
+    assert isinstance(evidence, Evidence) and isinstance(answer, Answer)
+    return answer, evidence.quotes[: parts.manner().max_quotes]
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What the gate saw: scores of the same held-out questions without and with the adapter."""
+    """What the gate saw: scores of the same held-out questions without and with the adapter, and
+    what it does to plain text and chat."""
 
     before: Scores
     after: Scores
     verdict: Verdict
+    drift: Drift
+
+    def evaluation(self) -> dict[str, Any]:
+        """For the manifest of the adapter."""
+        return {
+            "held_out": self.after.as_dict(),
+            "before": self.before.as_dict(),
+            "drift": self.drift.as_dict(),
+            "chat_ok": self.verdict.chat_ok,
+        }
 
 
 def try_grounding(
@@ -120,7 +136,8 @@ def try_grounding(
     *,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Trial:
-    """Ask questions of ``documents``, a library of nothing else, through the engine that serves."""
+    """Ask questions of ``documents``, a library of nothing else, through the engine that serves;
+    then what else it does to the model, by a brief probe."""
     cases = held_out_cases(documents)
     library = parts.open_library(IN_MEMORY)
     plain = Parts(parts.config.with_flags({"answer.adapter": ""}))
@@ -134,8 +151,10 @@ def try_grounding(
     finally:
         plain.close()
         library.close()
-    judged = verdict(outcomes["before"], outcomes["after"])
-    return Trial(scores(outcomes["before"]), scores(outcomes["after"]), judged)
+    off, on = parts.engine(adapter.model), parts.engine(adapter.full_name)
+    drift = measure_drift(off, on, load_probe().brief(), on_progress)
+    judged = verdict(outcomes["before"], outcomes["after"], drift)
+    return Trial(scores(outcomes["before"]), scores(outcomes["after"]), judged, drift)
 
 
 def abstention_bias(
@@ -232,8 +251,7 @@ def train_grounding(
             t("training.not_better", reasons=" ".join(trial.verdict.reasons)),
             t("training.not_better_hint", name=candidate.full_name),
         )
-    seen = {"held_out": trial.after.as_dict(), "before": trial.before.as_dict()}
-    made = add(name, bias, seen)
+    made = add(name, bias, trial.evaluation())
     parts.adapters.remove(model.name, candidate.name)
     return made, trial
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -13,6 +14,7 @@ from ondol.prompt import NOT_IN_DOCUMENTS
 from ondol.training.drift import (
     ALTERNATIVES,
     ChatPrompt,
+    Drift,
     Probe,
     Word,
     chat,
@@ -103,6 +105,24 @@ def test_an_adapter_that_abstains_and_clips_is_seen() -> None:
     assert drift.chat_passed == (1, 0)
     assert drift.as_dict()["chat_faults_on"] == {"Tell me a story.": ["abstains", "short"]}
     assert drift.length_ratio == pytest.approx(4 / 7)
+
+
+def test_a_brief_probe_costs_half_and_still_has_everything() -> None:
+    whole = load_probe()
+    brief = whole.brief()
+    assert len(brief.texts) == len(whole.texts)
+    assert all(b and w.startswith(b) for b, w in zip(brief.texts, whole.texts, strict=True))
+    assert sum(map(len, brief.texts)) < 0.55 * sum(map(len, whole.texts))
+    assert 2 * len(brief.prompts) == len(whole.prompts)
+    assert {prompt.language for prompt in brief.prompts} == {"en", "ko"}
+    assert {bool(prompt.expect) for prompt in brief.prompts} == {True, False}
+    assert brief.abstentions == whole.abstentions
+
+
+def test_what_was_not_measured_is_null_in_json() -> None:
+    nothing = Drift((), (), (), ()).as_dict()
+    assert nothing["perplexity_off"] is None
+    assert "NaN" not in json.dumps(nothing)
 
 
 def test_the_probe_that_comes_along_has_both_languages_and_facts() -> None:

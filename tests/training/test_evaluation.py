@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,6 +52,11 @@ def case(
     return Case("question?", answers, language, group, kind, support)
 
 
+def outcome(case: Case, answer: Answer, given: tuple[Quote, ...] | None = None) -> Outcome:
+    """The model was given what is shown, unless ``given`` says more."""
+    return Outcome(case, answer, answer.quotes if given is None else given)
+
+
 def value(metric: str, *outcomes: Outcome) -> float:
     return scores(outcomes).estimates[metric].value
 
@@ -58,66 +65,66 @@ ABSTAINS = answer("Not here.", route=Route.ABSTAIN, model="")
 
 
 def test_answer_is_right_when_the_model_says_a_gold_answer_in_any_case_and_width() -> None:
-    assert is_right(Outcome(case("900 Won"), answer("It is ９００ won [1].")))
-    assert not is_right(Outcome(case("900 Won"), answer("It is 800 won [1].")))
+    assert is_right(outcome(case("900 Won"), answer("It is ９００ won [1].")))
+    assert not is_right(outcome(case("900 Won"), answer("It is 800 won [1].")))
 
 
 def test_a_quote_shown_without_a_model_is_not_the_models_answer() -> None:
-    outcome = Outcome(case("900"), answer("Rent is 900. [1]", quotes=("Rent is 900.",), model=""))
-    assert value("accuracy", outcome) == 0
-    assert value("f1", outcome) == 0
-    assert value("quoted", outcome) == 1
+    taken = outcome(case("900"), answer("Rent is 900. [1]", quotes=("Rent is 900.",), model=""))
+    assert value("accuracy", taken) == 0
+    assert value("f1", taken) == 0
+    assert value("quoted", taken) == 1
 
 
 def test_the_number_of_a_mark_is_not_part_of_the_answer() -> None:
-    assert not is_right(Outcome(case("1"), answer("Seven [1]")))
-    assert value("exact_match", Outcome(case("seven"), answer("Seven [1]."))) == 1
-    assert value("words", Outcome(case("seven"), answer("Seven ships [1]."))) == 2
+    assert not is_right(outcome(case("1"), answer("Seven [1]")))
+    assert value("exact_match", outcome(case("seven"), answer("Seven [1]."))) == 1
+    assert value("words", outcome(case("seven"), answer("Seven ships [1]."))) == 2
 
 
 @pytest.mark.parametrize(
     ("said", "right"), [("No [1]", True), ("No, it is not.", True), ("I do not know", False)]
 )
 def test_a_yes_or_no_is_right_only_as_the_first_word(said: str, right: bool) -> None:
-    assert is_right(Outcome(case("no", kind="yes_no"), answer(said))) is right
+    assert is_right(outcome(case("no", kind="yes_no"), answer(said))) is right
 
 
 def test_a_korean_yes_or_no_is_read_the_same_way() -> None:
     korean = case("예", kind="yes_no", language="ko")
-    assert is_right(Outcome(korean, answer("예, 그렇습니다 [1]")))
-    assert not is_right(Outcome(korean, answer("아니요, 예외입니다 [1]")))
+    assert is_right(outcome(korean, answer("예, 그렇습니다 [1]")))
+    assert not is_right(outcome(korean, answer("아니요, 예외입니다 [1]")))
 
 
 def test_a_citation_is_correct_when_the_cited_quote_holds_the_answer() -> None:
     quotes = ("Rent is 900.", "It is due monthly.")
-    good = Outcome(case("900"), answer("900 [1]", quotes=quotes, cites=(1,)))
-    bad = Outcome(case("900"), answer("900 [2]", quotes=quotes, cites=(2,)))
-    none = Outcome(case("900"), answer("900", quotes=quotes))
+    good = outcome(case("900"), answer("900 [1]", quotes=quotes, cites=(1,)))
+    bad = outcome(case("900"), answer("900 [2]", quotes=quotes, cites=(2,)))
+    none = outcome(case("900"), answer("900", quotes=quotes))
     assert [value("citation_correctness", o) for o in (good, bad, none)] == [1, 0, 0]
     assert value("citation_rate", good, bad, none) == pytest.approx(2 / 3)
 
 
 def test_wrong_answers_do_not_count_for_citation_correctness() -> None:
-    wrong = Outcome(case("900"), answer("800 [1]", quotes=("Rent is 900.",), cites=(1,)))
+    wrong = outcome(case("900"), answer("800 [1]", quotes=("Rent is 900.",), cites=(1,)))
     assert scores([wrong]).estimates["citation_correctness"].n == 0
 
 
 def test_an_answer_from_two_sentences_must_cite_both() -> None:
     both = case("1871 and 1902", support=("opened in 1871", "closed in 1902"))
     quotes = ("It opened in 1871.", "It closed in 1902.")
-    one = Outcome(both, answer("1871 and 1902 [1]", quotes=quotes, cites=(1,)))
-    two = Outcome(both, answer("1871 and 1902 [1][2]", quotes=quotes, cites=(1, 2)))
+    one = outcome(both, answer("1871 and 1902 [1]", quotes=quotes, cites=(1,)))
+    two = outcome(both, answer("1871 and 1902 [1][2]", quotes=quotes, cites=(1, 2)))
     assert value("citation_correctness", one) == 0
     assert value("citation_correctness", two) == 1
 
 
 def test_abstaining_is_right_only_where_there_is_no_answer() -> None:
     outcomes = [
-        Outcome(case("900"), ABSTAINS),
-        Outcome(case("900"), answer("900")),
-        Outcome(case(), ABSTAINS),
-        Outcome(case(), ABSTAINS),
-        Outcome(case(), answer("900")),
+        outcome(case("900"), ABSTAINS),
+        outcome(case("900"), answer("900")),
+        outcome(case(), ABSTAINS),
+        outcome(case(), ABSTAINS),
+        outcome(case(), answer("900")),
     ]
     assert value("wrongly_abstains", *outcomes) == 0.5
     assert value("abstention_recall", *outcomes) == pytest.approx(2 / 3)
@@ -127,15 +134,29 @@ def test_abstaining_is_right_only_where_there_is_no_answer() -> None:
 
 def test_abstaining_beside_the_proof_is_told_from_what_retrieval_missed() -> None:
     shown = answer("Not here.", quotes=("Rent is 900.",), route=Route.ABSTAIN)
-    outcomes = [Outcome(case("900"), shown), Outcome(case("900"), ABSTAINS)]
+    outcomes = [outcome(case("900"), shown), outcome(case("900"), ABSTAINS)]
     assert value("wrongly_abstains", *outcomes) == 1
     assert scores(outcomes).estimates["abstains_beside_proof"].n == 1
 
 
+def test_proof_that_was_given_counts_the_same_whether_it_is_then_cited_or_not() -> None:
+    """It is the third quote: shown only when it is cited."""
+    texts = ("It is due monthly.", "Pets are welcome.", "Rent is 900.")
+    given = answer("", quotes=texts).quotes
+    deposit = case("900")
+    silent = outcome(deposit, replace(ABSTAINS, quotes=given[:2]), given)
+    spoken = outcome(deposit, answer("900 [3]", quotes=texts, cites=(3,)), given)
+    uncited = outcome(deposit, replace(answer("900"), quotes=given[:2]), given)
+    shares = [scores([o]).estimates["abstains_beside_proof"] for o in (silent, spoken, uncited)]
+    assert [(share.value, share.n) for share in shares] == [(1, 1), (0, 1), (0, 1)]
+    assert [value("quoted", o) for o in (silent, spoken, uncited)] == [1, 1, 1]
+    assert [value("citation_correctness", o) for o in (spoken, uncited)] == [1, 0]
+
+
 def test_a_model_that_abstains_said_nothing() -> None:
-    outcome = Outcome(case("here"), answer("Not in here.", route=Route.ABSTAIN))
-    assert outcome.said == ""
-    assert value("accuracy", outcome) == 0
+    taken = outcome(case("here"), answer("Not in here.", route=Route.ABSTAIN))
+    assert taken.said == ""
+    assert value("accuracy", taken) == 0
 
 
 def test_exact_match_and_f1_are_squads() -> None:
@@ -175,9 +196,9 @@ def test_a_text_holds_what_was_put_between_two_spaces(before: str, gold: str, af
 
 def test_scores_are_broken_down_by_language_and_kind() -> None:
     outcomes = [
-        Outcome(case("900", kind="number"), answer("900", seconds=1.0)),
-        Outcome(case("담양", language="ko"), answer("서울", seconds=3.0)),
-        Outcome(case("Paris"), answer("Paris", seconds=8.0)),
+        outcome(case("900", kind="number"), answer("900", seconds=1.0)),
+        outcome(case("담양", language="ko"), answer("서울", seconds=3.0)),
+        outcome(case("Paris"), answer("Paris", seconds=8.0)),
     ]
     parts = scores(outcomes).parts
     assert set(parts) == {"language en", "language ko", "kind number", "kind span"}
@@ -188,7 +209,7 @@ def test_scores_are_broken_down_by_language_and_kind() -> None:
 
 def test_scores_do_not_depend_on_the_order_of_the_questions() -> None:
     outcomes = [
-        Outcome(case("900", group=f"g{i % 4}"), answer("900" if i % 3 else "1")) for i in range(20)
+        outcome(case("900", group=f"g{i % 4}"), answer("900" if i % 3 else "1")) for i in range(20)
     ]
     assert scores(outcomes).as_dict() == scores(outcomes[::-1]).as_dict()
 
@@ -202,9 +223,9 @@ def test_scores_of_nothing_are_unknown_not_zero() -> None:
 def test_every_case_is_asked_once_and_progress_is_told() -> None:
     asked, told = [], []
 
-    def ask(question: str) -> Answer:
+    def ask(question: str) -> tuple[Answer, tuple[Quote, ...]]:
         asked.append(question)
-        return ABSTAINS
+        return ABSTAINS, ()
 
     cases = [Case(f"q{i}", (), "en", "g") for i in range(3)]
     outcomes = measure(cases, ask, lambda done, total: told.append((done, total)))
@@ -219,7 +240,7 @@ def test_both_sides_are_asked_each_question_in_turn() -> None:
     def ask(name: str):
         def reply(question: str) -> Answer:
             order.append(f"{name}:{question}")
-            return answer(name)
+            return answer(name), ()
 
         return reply
 

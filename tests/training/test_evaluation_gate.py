@@ -33,9 +33,10 @@ def taken(replies: list[Answer], unknown: Answer = NOTHING, language: str = "en"
     for article in range(ARTICLES):
         for number in range(EACH):
             case = Case(f"{article}.{number}", ("gold",), language, f"{language}{article}")
-            outcomes.append(Outcome(case, replies[(article + number) % len(replies)]))
+            reply = replies[(article + number) % len(replies)]
+            outcomes.append(Outcome(case, reply, reply.quotes))
         case = Case(f"{article}.u", (), language, f"{language}{article}", "unanswerable")
-        outcomes.append(Outcome(case, unknown))
+        outcomes.append(Outcome(case, unknown, unknown.quotes))
     return outcomes
 
 
@@ -66,7 +67,7 @@ def test_an_adapter_that_changes_nothing_does_not_ship() -> None:
 
 def test_a_gain_that_chance_could_give_does_not_ship() -> None:
     lucky = list(BEFORE)
-    lucky[0] = Outcome(lucky[0].case, GOOD)
+    lucky[0] = Outcome(lucky[0].case, GOOD, GOOD.quotes)
     assert any("beyond chance" in reason for reason in verdict(BEFORE, lucky).reasons)
 
 
@@ -81,7 +82,6 @@ def test_a_gain_in_a_single_article_is_no_proof() -> None:
     [
         (taken([GOOD, GOOD, NOTHING]), "Too high: abstains beside the proof is 33.3 %"),
         (taken([UNCITED]), "Too low: right answers that cite the proof is 0.0 %"),
-        (taken([GOOD], unknown=WRONG), "Worse beyond chance: abstains where it should"),
     ],
 )
 def test_harm_is_named_and_does_not_ship(after: list[Outcome], reason: str) -> None:
@@ -90,6 +90,41 @@ def test_harm_is_named_and_does_not_ship(after: list[Outcome], reason: str) -> N
     assert not judged.chat_ok
     assert len(judged.reasons) == 1
     assert judged.reasons[0].startswith(reason)
+
+
+def test_an_adapter_that_never_abstains_does_not_ship() -> None:
+    """Nor does one from a base that never did: no worse than before is not good enough."""
+    never_before, never_after = taken([WRONG], unknown=WRONG), taken([GOOD], unknown=WRONG)
+    too_low = "Too low: abstains where it should is 0.0 % [0.0, 0.0]; at least 70% is needed."
+    assert verdict(never_before, never_after, drift()).reasons == (too_low,)
+    unlearned = verdict(BEFORE, never_after, drift()).reasons
+    assert unlearned[0].startswith("Worse beyond chance: abstains where it should")
+    assert unlearned[1:] == (too_low,)
+
+
+def test_what_gets_worse_in_one_set_is_not_hidden_by_the_others() -> None:
+    """Abstaining where it should, and accuracy, each fall in a set of their own; no sum does."""
+    silent = [o for o in taken([GOOD]) if not o.case.answerable]
+    loud = [o for o in taken([GOOD], unknown=WRONG) if not o.case.answerable]
+    many = [o for i in range(4) for o in taken([WRONG] if i else [GOOD])]
+    more = [o for i in range(4) for o in taken([GOOD] if i else [WRONG, GOOD])]
+    sets = {
+        "letters": (taken([WRONG], unknown=WRONG), taken([GOOD])),
+        "missing": (silent[:3], loud[:3]),
+        "Korean": (many[: ARTICLES * (EACH + 1)], more[: ARTICLES * (EACH + 1)]),
+        "rest": (many[ARTICLES * (EACH + 1) :], more[ARTICLES * (EACH + 1) :]),
+    }
+    before, after = ([o for pair in sets.values() for o in pair[side]] for side in (0, 1))
+    assert verdict(before, after).ships
+    reasons = verdict(before, after, sets=sets).reasons
+    assert len(reasons) == 2
+    assert reasons[0].startswith("Worse beyond chance: abstains where it should (missing)")
+    assert reasons[1].startswith("Worse beyond chance: gold answer in the model's words (Korean)")
+
+
+def test_a_set_in_which_nothing_falls_is_no_reason_against_it() -> None:
+    sets = {"one": (BEFORE, AFTER), "other": (AFTER, AFTER)}
+    assert verdict(BEFORE + AFTER, AFTER + AFTER, sets=sets).ships
 
 
 def test_abstaining_where_retrieval_missed_the_proof_is_no_reason_against_it() -> None:

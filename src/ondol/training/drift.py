@@ -52,6 +52,13 @@ class Probe:
     prompts: tuple[ChatPrompt, ...]
     abstentions: tuple[str, ...]
 
+    def brief(self) -> Probe:
+        """A probe of half the cost, for a look during a training: the first half of every text and
+        every second prompt."""
+        halves = (text.split() for text in self.texts)
+        texts = tuple(" ".join(words[: len(words) // 2]) for words in halves)
+        return Probe(texts, self.prompts[::2], self.abstentions)
+
 
 @dataclass(frozen=True, slots=True)
 class Word:
@@ -117,8 +124,8 @@ class Drift:
         off, on = self.chat_passed
         return {
             "words": len(self.words),
-            "perplexity_off": round(self.perplexity_off, 3),
-            "perplexity_on": round(self.perplexity_on, 3),
+            "perplexity_off": _known(self.perplexity_off),
+            "perplexity_on": _known(self.perplexity_on),
             "loss_difference": self.loss_difference.as_dict(),
             "chat_prompts": len(self.replies),
             "chat_passed_off": off,
@@ -224,6 +231,11 @@ def faults(prompt: ChatPrompt, reply: str, abstentions: Sequence[str]) -> tuple[
         "fact": bool(prompt.expect) and not any(e.casefold() in plain for e in prompt.expect),
     }
     return tuple(name for name, wrong in checks.items() if wrong)
+
+
+def _known(value: float) -> float | None:
+    """Three places; None for what JSON has no number for."""
+    return round(value, 3) if math.isfinite(value) else None
 
 
 def _perplexity(losses: Sequence[float]) -> float:

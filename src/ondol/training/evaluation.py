@@ -20,7 +20,8 @@ from ondol.prompt import MARKS
 from ondol.training.bootstrap import Estimate, mean
 from ondol.types import Answer, Quote, Route
 
-Ask = Callable[[str], Answer]
+Ask = Callable[[str], tuple[Answer, tuple[Quote, ...]]]
+"""Asks a question; the answer, and the quotes that the model was given to answer from."""
 OnProgress = Callable[[int, int], None]
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -52,10 +53,12 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a case."""
+    """What became of a case. ``given`` are the quotes the model was to answer from: the answer
+    itself has only those shown and those it cites, which depend on what was answered."""
 
     case: Case
     answer: Answer
+    given: tuple[Quote, ...]
 
     @property
     def abstained(self) -> bool:
@@ -88,7 +91,7 @@ def side_by_side(
     for number, case in enumerate(cases):
         turn = list(asks.items())
         for name, ask in turn if number % 2 == 0 else reversed(turn):
-            outcomes[name].append(Outcome(case, ask(case.question)))
+            outcomes[name].append(Outcome(case, *ask(case.question)))
         if on_progress is not None:
             on_progress(number + 1, len(cases))
     return outcomes
@@ -145,9 +148,8 @@ def is_right(outcome: Outcome) -> bool:
 
 
 def _cites_the_proof(outcome: Outcome) -> bool:
-    case, answer = outcome.case, outcome.answer
-    cited = [quote for quote in answer.quotes if quote.number in answer.citations]
-    return _proven(cited, case)
+    cited = [quote for quote in outcome.given if quote.number in outcome.answer.citations]
+    return _proven(cited, outcome.case)
 
 
 def _proven(quotes: Sequence[Quote], case: Case) -> bool:
@@ -175,23 +177,23 @@ METRICS: dict[str, Metric] = {
     "exact_match": _of_answerable(
         lambda o: exact_match(o.said, o.case.answers, o.case.language) if o.spoke else 0.0
     ),
-    "quoted": _of_answerable(lambda o: _proven(o.answer.quotes, o.case)),
+    "quoted": _of_answerable(lambda o: _proven(o.given, o.case)),
     "citation_correctness": lambda o: (
         float(_cites_the_proof(o)) if o.case.answerable and is_right(o) else None
     ),
     "citation_rate": lambda o: float(bool(o.answer.citations)) if o.spoke else None,
     "wrongly_abstains": _of_answerable(lambda o: o.abstained),
     "abstains_beside_proof": lambda o: (
-        float(o.abstained) if o.case.answerable and _proven(o.answer.quotes, o.case) else None
+        float(o.abstained) if o.case.answerable and _proven(o.given, o.case) else None
     ),
     "abstention_recall": lambda o: None if o.case.answerable else float(o.abstained),
     "abstention_precision": lambda o: float(not o.case.answerable) if o.abstained else None,
     "words": lambda o: float(_num_words(o.said)) if o.spoke else None,
 }
 """What is averaged over the outcomes; None where an outcome does not count. ``quoted`` (the proof
-is among the quotes shown) is what retrieval alone is worth; ``citation_correctness`` counts right
+is among the quotes given) is what retrieval alone is worth; ``citation_correctness`` counts right
 answers only; ``citation_rate`` and ``words`` count what a model said; ``abstains_beside_proof`` is
-the part of ``wrongly_abstains`` that is the model's own, not retrieval's."""
+of those cases alone whose proof was given: retrieval is not to blame for them."""
 
 
 @dataclass(frozen=True, slots=True)

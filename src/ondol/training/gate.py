@@ -1,9 +1,9 @@
 """May an adapter ship? Paired on the same questions, before and after; and the table that shows it.
 
 It ships when accuracy and F1 improve beyond chance and nothing gets worse: it abstains where it
-should as before, rarely where it should not, cites what proves the answer, and no language pays
-for another. Being on in plain chat needs more: that everything else the model could do is at least
-as good as it was.
+should, mostly and no less than before, and rarely beside the proof; it cites what proves the
+answer; and no language and no set of questions pays for another. Being on in plain chat needs more:
+that everything else the model could do is at least as good as it was.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from ondol.training.bootstrap import Estimate, difference
 from ondol.training.drift import Drift
 from ondol.training.evaluation import METRICS, Outcome, Scores, scores
 
-MAX_WRONGLY_ABSTAINS = 0.10
+MAX_ABSTAINS_BESIDE_PROOF = 0.10
+MIN_ABSTENTION_RECALL = 0.70
 MIN_CITATION_CORRECTNESS = 0.80
 # Nats per word of plain text that may be lost before a model counts as worse at it: 2 % perplexity.
 MAX_LOSS_INCREASE = 0.02
@@ -28,6 +29,10 @@ MIN_CHAT_LENGTH_RATIO = 0.5
 IMPROVED = ("accuracy", "f1")
 OWN_FAULT = "abstains_beside_proof"
 """To abstain where retrieval missed the proof is right of the model, and no reason against it."""
+IN_EACH_SET = ("accuracy", "abstention_recall")
+"""What may not get worse beyond chance in any one set."""
+Pair = tuple[Sequence[Outcome], Sequence[Outcome]]
+"""Outcomes of the same cases, before and after."""
 SHARES = tuple(name for name in METRICS if name not in ("f1", "words"))
 
 
@@ -48,22 +53,29 @@ def verdict(
     after: Sequence[Outcome],
     drift: Drift | None = None,
     *,
+    sets: Mapping[str, Pair] | None = None,
     min_citation_correctness: float = MIN_CITATION_CORRECTNESS,
-    max_wrongly_abstains: float = MAX_WRONGLY_ABSTAINS,
+    min_abstention_recall: float = MIN_ABSTENTION_RECALL,
+    max_abstains_beside_proof: float = MAX_ABSTAINS_BESIDE_PROOF,
 ) -> Verdict:
     """Judge ``after`` beside ``before``: outcomes of the same cases in the same order.
 
-    Raises ``TrainingError`` when they are not. Without ``drift`` the adapter stays off in chat.
+    ``sets`` are the parts of them, by name, that may each not get worse. Raises ``TrainingError``
+    when the cases are not the same. Without ``drift`` the adapter stays off in chat.
     """
     changes = differences(before, after)
     now = scores(after, parts=False).estimates
     reasons = [_not_better(name, changes[name]) for name in IMPROVED]
     reasons.append(_worse("abstention_recall", changes["abstention_recall"]))
-    reasons.append(_above(OWN_FAULT, now[OWN_FAULT], max_wrongly_abstains))
-    citation = now["citation_correctness"]
-    reasons.append(_below("citation_correctness", citation, min_citation_correctness))
-    reasons += _harmed_languages(before, after, max_wrongly_abstains)
-    against = tuple(filter(None, reasons))
+    for name, least in (
+        ("abstention_recall", min_abstention_recall),
+        ("citation_correctness", min_citation_correctness),
+    ):
+        reasons.append(_below(name, now[name], least))
+    reasons.append(_above(OWN_FAULT, now[OWN_FAULT], max_abstains_beside_proof))
+    reasons += _harmed_languages(before, after, max_abstains_beside_proof)
+    reasons += _harmed_sets(sets or {})
+    against = tuple(dict.fromkeys(filter(None, reasons)))
     against_chat = tuple(filter(None, _drifted(drift)))
     return Verdict(not against, against, not against and not against_chat, against_chat, changes)
 
@@ -141,7 +153,7 @@ def _width(text: str) -> int:
 
 
 def _harmed_languages(
-    before: Sequence[Outcome], after: Sequence[Outcome], max_wrongly_abstains: float
+    before: Sequence[Outcome], after: Sequence[Outcome], max_abstains_beside_proof: float
 ) -> Iterator[str]:
     """A language may gain nothing, but what it gains elsewhere is no excuse for losing here."""
     languages = sorted({o.case.language for o in after if o.case.answerable})
@@ -153,7 +165,16 @@ def _harmed_languages(
         where = f" ({language})"
         yield _worse("accuracy", differences(first, second)["accuracy"], where)
         now = scores(second, parts=False).estimates[OWN_FAULT]
-        yield _above(OWN_FAULT, now, max_wrongly_abstains, where)
+        yield _above(OWN_FAULT, now, max_abstains_beside_proof, where)
+
+
+def _harmed_sets(sets: Mapping[str, Pair]) -> Iterator[str]:
+    """What gets worse in one set; a set without questions that tell says nothing against it."""
+    for set_name, (before, after) in sets.items() if len(sets) > 1 else ():
+        changes = differences(before, after)
+        for name in IN_EACH_SET:
+            if not math.isnan(changes[name].value):
+                yield _worse(name, changes[name], f" ({set_name})")
 
 
 def _not_better(name: str, change: Estimate) -> str:

@@ -16,6 +16,7 @@ from ondol.models.gguf import read_header
 
 MODULES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
 ALIGNMENT = 32
+F32, I32 = 0, 26
 _STRING, _FLOAT = 8, 6
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -48,10 +49,13 @@ def lora_bytes(
     alpha: float | None = 8.0,
     kind: str = "adapter",
     adapter_type: str = "lora",
+    tensor_type: int = F32,
+    **more: str,
 ) -> bytes:
-    """The file of an adapter, as llama.cpp reads it."""
+    """The file of an adapter, as llama.cpp reads it, and with ``more`` entries."""
     strings = {"general.architecture": architecture, "general.type": kind}
     strings["adapter.type"] = adapter_type
+    strings |= more
     entries = [_text(k) + struct.pack("<I", _STRING) + _text(v) for k, v in strings.items()]
     if alpha is not None:
         entries.append(_text("adapter.lora.alpha") + struct.pack("<If", _FLOAT, alpha))
@@ -60,7 +64,7 @@ def lora_bytes(
         for letter, array in zip("ab", pair, strict=True):
             shape = array.shape[::-1]
             infos += _text(f"{name}.lora_{letter}") + struct.pack("<I", len(shape))
-            infos += struct.pack(f"<{len(shape)}QIQ", *shape, 0, len(data))
+            infos += struct.pack(f"<{len(shape)}QIQ", *shape, tensor_type, len(data))
             data += array.tobytes()
             data += bytes(-len(data) % ALIGNMENT)
     head = b"GGUF" + struct.pack("<IQQ", 3, 2 * len(pairs), len(entries))
@@ -72,6 +76,15 @@ def random_adapter(base: Path, file: Path, **how: object) -> Path:
     """A random adapter for every linear module of ``base``, with an effect nobody can miss."""
     file.write_bytes(lora_bytes(random_pairs(base, **how)))  # type: ignore[arg-type]
     return file
+
+
+def base_bytes(chat_template: str = "{{ messages }}") -> bytes:
+    """A model of one matrix, with a chat template: enough for an adapter to fit."""
+    entry = _text("general.architecture") + struct.pack("<I", _STRING) + _text("llama")
+    entry += _text("tokenizer.chat_template") + struct.pack("<I", _STRING) + _text(chat_template)
+    tensor = _text("blk.0.attn_q.weight") + struct.pack("<IQQIQ", 2, 64, 64, F32, 0)
+    head = b"GGUF" + struct.pack("<IQQ", 3, 1, 2) + entry + tensor
+    return head + bytes(-len(head) % ALIGNMENT) + bytes(64 * 64 * 4)
 
 
 def _text(value: str) -> bytes:

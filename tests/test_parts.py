@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from lora_gguf import random_adapter
+from lora_gguf import base_bytes, random_adapter
 
 from ondol import config
 from ondol.ask import Manner
@@ -51,7 +51,7 @@ def test_memory_for_a_model_counts_its_adapters(tmp_path: Path) -> None:
     settings = config.load(environ={"ONDOL_MODELS": str(tmp_path / "models")})
     with Parts(settings) as parts:
         base = tmp_path / "base.gguf"
-        base.write_bytes(_base())
+        base.write_bytes(base_bytes(CHAT))
         parts.store.add("model:1", [parts.store.stage(base, "weights", base.name)])
         without = parts._memory_need(parts._locate("model:1"), 4096)
         adapter = random_adapter(base, tmp_path / "lora.gguf", r=32)
@@ -72,7 +72,7 @@ def house(tmp_path: Path) -> Iterator[HouseMaker]:
     """Makes the parts with that ``answer.adapter``, over one model and adapters of these names."""
     made: list[Parts] = []
     base = tmp_path / "base.gguf"
-    base.write_bytes(_base())
+    base.write_bytes(base_bytes(CHAT))
 
     def make(setting: str | None = None, **templates: str) -> Parts:
         settings = config.load(environ={"ONDOL_MODELS": str(tmp_path / "models")})
@@ -129,12 +129,3 @@ def test_model_without_the_adapter_is_asked_plainly(house: HouseMaker, setting: 
     parts = house(setting)
     # It counts as tiny: it is given no more than what is shown.
     assert shape(parts.manner("model:1")) == ({}, PLAIN, ("\n",), parts.num_quotes)
-
-
-def _base() -> bytes:
-    """A model of one matrix, with a chat template."""
-    entry = _text("general.architecture") + struct.pack("<I", 8) + _text("llama")
-    entry += _text("tokenizer.chat_template") + struct.pack("<I", 8) + _text(CHAT)
-    tensor = _text("blk.0.attn_q.weight") + struct.pack("<IQQIQ", 2, 64, 64, 0, 0)
-    head = b"GGUF" + struct.pack("<IQQ", 3, 1, 2) + entry + tensor
-    return head + bytes(-len(head) % 32) + bytes(64 * 64 * 4)

@@ -57,7 +57,8 @@ def test_rm_frees_the_adapter_and_leaves_the_model(ondol, styled: None, lora: Pa
     ondol("adapter", "add", lora, "--name", "style")
     assert STYLE in ondol("rm", STYLE).stdout
     assert CHAT in ondol("list", "--quiet").stdout
-    assert ondol("rm", STYLE).code != 0
+    again = ondol("rm", STYLE)
+    assert again.code == 3 and f"{CHAT} has no adapter style" in again.stderr
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lora_gguf import lora_bytes, random_adapter, random_pairs
+from lora_gguf import I32, lora_bytes, random_adapter, random_pairs
 from test_gguf import STRING, U32, entry, gguf, tensor
 
 from ondol.errors import AdapterNotFoundError, InvalidModelError, ModelNotFoundError, UsageError
 from ondol.models import adapter_manifest
+from ondol.models.adapter_fit import Shape
 from ondol.models.adapters import AdapterStore, as_model
 from ondol.models.store import About, ModelStore
 
@@ -32,8 +33,9 @@ def base_bytes(seed: int = 0, architecture: str = "llama") -> bytes:
         tensor("blk.0.ffn_up.weight", (WIDTH, HIDDEN), offset=square),
         tensor("token_embd.weight", (WIDTH, 32), offset=square + wide),
         tensor("output_norm.weight", (WIDTH,), offset=square + wide + 4 * WIDTH * 32),
+        tensor("blk.0.up_exps.weight", (WIDTH, HIDDEN, 2), offset=square + wide + 4 * WIDTH * 33),
     )
-    content = gguf(entries, tensors, data=square + wide + 4 * WIDTH * 33)
+    content = gguf(entries, tensors, data=square + 3 * wide + 4 * WIDTH * 33)
     return content[:-1] + bytes([seed])
 
 
@@ -213,6 +215,7 @@ def test_a_name_that_cannot_be_one_is_refused(adapters, lora, name):
 def unfit(pairs: dict) -> dict[str, tuple[bytes, str]]:
     q = "blk.0.attn_q.weight"
     a, b = pairs[q]
+    x, y = np.zeros((2, 2, WIDTH), np.float32), np.zeros((2, HIDDEN, 2), np.float32)
     return {
         "not gguf": (b"hello", "GGUF"),
         "cut": (lora_bytes(pairs)[:-40], "."),
@@ -225,6 +228,10 @@ def unfit(pairs: dict) -> dict[str, tuple[bytes, str]]:
         "too low": (lora_bytes({q: (a, b[:32])}), "wrong shape"),
         "two ranks": (lora_bytes({q: (a, b[:, :1])}), "wrong shape"),
         "a norm": (lora_bytes({"output_norm.weight": (a[:1, 0], a[0])}), "wrong shape"),
+        "whole numbers": (lora_bytes(pairs, tensor_type=I32), "wrong shape"),
+        "other stacks": (lora_bytes({"blk.0.up_exps.weight": (x[:1], y)}), "wrong shape"),
+        "activated": (lora_bytes(pairs, **{"adapter.alora.x": "1"}), "not a LoRA adapter"),
+        "no dot": (lora_bytes({"nodot": (a, b)}), "nodot"),
         "a half": (
             lora_bytes(pairs).replace(b"ffn_up.weight.lora_b", b"ffn_up.weight.lora_c"),
             ".",
@@ -235,7 +242,7 @@ def unfit(pairs: dict) -> dict[str, tuple[bytes, str]]:
 @pytest.mark.parametrize(
     "case",
     "not gguf|cut|a model|another kind|no number|architecture|unknown tensor|too narrow|too low|"
-    "two ranks|a norm|a half".split("|"),
+    "two ranks|a norm|a half|whole numbers|other stacks|activated|no dot".split("|"),
 )
 def test_a_file_that_does_not_fit_is_refused_and_leaves_nothing(adapters, store, tmp_path, case):
     content, told = unfit(random_pairs(weights(store), r=2))[case]
@@ -268,15 +275,24 @@ def test_only_chat_models_have_adapters(adapters, store, lora):
 
 
 @pytest.mark.parametrize(
-    "damage", [b"", b"null", b"\xff", b'{"version": 2}', b'{"version": 1}', b"[" * 5000]
+    "damage",
+    [b"", b"null", b"\xff", b'{"version": 2}', b'{"version": 1}', b"[" * 5000, b"NaN", b"1e999"],
 )
-def test_a_damaged_manifest_is_skipped_and_protects_what_it_mentions(adapters, store, lora, damage):
+def test_a_damaged_manifest_is_skipped_and_protects_what_it_mentions(
+    adapters, store, lora, tmp_path, damage
+):
     good = adapters.add(lora, name="good", model="tiny:1m")
-    bad = store.directory / "adapters" / "tiny" / "1m" / "bad.json"
-    bad.write_bytes(damage + f' "{store.get("tiny:1m").digest}"'.encode())
+    file = random_adapter(weights(store), tmp_path / "bad.gguf", seed=7)
+    bad = adapters.add(file, name="bad", model="tiny:1m")
+    (path,) = store.directory.glob("adapters/*/*/bad.json")
+    path.write_bytes(damage + f' "{bad.digest}"'.encode())
     assert adapters.list() == [good]
     install(store, "other", seed=1)
-    assert adapters.list() == [good]
+    store.remove("other")
+    assert adapters.list() == [good] and bad.digest in blobs_of(store)
+    path.unlink()
+    install(store, "other", seed=1)
+    assert bad.digest not in blobs_of(store)
 
 
 def test_an_adapter_whose_file_is_gone_is_not_listed(adapters, lora):
@@ -291,12 +307,39 @@ def test_an_adapter_whose_file_is_gone_is_not_listed(adapters, lora):
         {"name": "a b"}, {"digest": "x"}, {"base_digest": "x"}, {"size_bytes": "1"}, {"r": None},
         {"lora_alpha": "8"}, {"trained_on": []}, {"created_at": "x"}, {"created_at": 1},
         {"shipped": True}, {"stale": False}, {"surprise": 1}, {"languages": 3}, {"template": None},
+        {"lora_alpha": float("inf")}, {"lora_alpha": 10**400}, {"abstention_bias": float("nan")},
+        {"evaluation": {"f1": float("nan")}},
     ],
 )  # fmt: skip
 def test_a_manifest_with_a_wrong_field_is_refused(adapters, lora, change):
     raw = adapter_manifest.to_json(adapters.add(lora, name="style", model="tiny:1m"))
     with pytest.raises(ValueError):
         adapter_manifest.from_json(json.dumps(json.loads(raw) | change).encode())
+
+
+def test_what_was_measured_on_nothing_is_not_known(adapters, lora):
+    measured = {"f1": {"value": float("nan"), "low": [float("-inf"), 0.5]}}
+    adapters.add(lora, name="style", model="tiny:1m", evaluation=measured)
+    (adapter,) = adapters.list()
+    assert adapter.evaluation == {"f1": {"value": None, "low": [None, 0.5]}}
+
+
+def test_a_model_that_vanishes_while_its_adapter_is_added_leaves_nothing(
+    adapters, store, lora, monkeypatch
+):
+    stage = ModelStore.stage
+
+    def stage_and_remove(self, path, role, name):
+        staged = stage(self, path, role, name)
+        store.remove("tiny:1m")
+        store.blobs.prepare()
+        return staged
+
+    monkeypatch.setattr(ModelStore, "stage", stage_and_remove)
+    monkeypatch.setattr("ondol.models.adapters.check_fit", lambda *_: Shape(2, 8.0, ("q_proj",)))
+    with pytest.raises(ModelNotFoundError):
+        adapters.add(lora, name="style", model="tiny:1m")
+    assert adapters.list() == [] and list(store.blobs.directory.iterdir()) == []
 
 
 @pytest.fixture
@@ -325,6 +368,8 @@ def test_a_shipped_adapter_belongs_to_every_model_with_its_weights(store, shippe
         adapters.remove("tiny:1m", "grounding")
     (shipped / "grounding.gguf").unlink()
     assert adapters.list() == []
+    with pytest.raises(AdapterNotFoundError):
+        adapters.path(adapter)
 
 
 def test_ones_own_adapter_stands_before_the_shipped_one_while_it_fits(
@@ -340,11 +385,20 @@ def test_ones_own_adapter_stands_before_the_shipped_one_while_it_fits(
     adapters.remove("tiny:1m", "grounding")
     (back,) = adapters.list()
     assert back.shipped and back.description == "came with it"
-    stale = replace(own, base_digest=f"sha256:{'0' * 64}")
     manifest = store.directory / "adapters" / "tiny" / "1m" / "grounding.json"
-    adapters.add(lora, name="grounding", model="tiny:1m")
-    manifest.write_bytes(adapter_manifest.to_json(replace(stale, digest=back.digest)))
-    assert adapters.list() == [back]
+    again = adapters.add(lora, name="grounding", model="tiny:1m")
+    stale = replace(again, base_digest=f"sha256:{'0' * 64}")
+    manifest.write_bytes(adapter_manifest.to_json(stale))
+    # A stale one is listed beside it, does not take its place, and can be removed.
+    listed = adapters.list()
+    assert listed[0] == back and [a.stale for a in listed] == [False, True]
+    assert adapters.get("tiny:1m", "grounding") == adapters.resolve("tiny:1m:grounding")[1] == back
+    assert list(adapters.usable(store.get("tiny:1m"))) == [back]
+    adapters.remove("tiny:1m", "grounding")
+    assert adapters.list() == [back] and not manifest.exists()
+    with pytest.raises(UsageError, match="came with Ondol") as caught:
+        adapters.remove("tiny:1m", "grounding")
+    assert "ondol config set answer.adapter" in caught.value.hint
 
 
 def test_a_model_with_an_adapter_looks_like_a_model(adapters, store, lora):

@@ -11,12 +11,13 @@ import click
 from ondol.cli.command import command, model_argument, option, pass_output
 from ondol.cli.house import house
 from ondol.cli.output import Output
-from ondol.errors import ModelError, UsageError
+from ondol.errors import AdapterNotFoundError, ModelError, UsageError
 from ondol.i18n import t
 from ondol.json import model_json
 
 if TYPE_CHECKING:
     from ondol.cli.remote import Server
+    from ondol.models.adapters import Adapter
     from ondol.models.store import Model
     from ondol.parts import Parts
 
@@ -133,15 +134,24 @@ def rm(output: Output, names: tuple[str, ...]) -> None:
 
 def _remove(parts: Parts, server: Server | None, name: str) -> int:
     """Remove a model or an adapter; the bytes freed."""
-    with suppress(ModelError, UsageError):
-        model, adapter = parts.adapters.resolve(name)
-        if adapter is not None:
-            return parts.adapters.remove(model.name, adapter.name)
+    adapter = _adapter(parts, name)
+    if adapter is not None:
+        return parts.adapters.remove(adapter.model, adapter.name)
     if server is not None:
         # Otherwise the running server would go on answering with it.
         with suppress(ModelError):
             server.unload(name)
     return parts.store.remove(name)
+
+
+def _adapter(parts: Parts, name: str) -> Adapter | None:
+    """The adapter that ``name`` means, perhaps a stale one; None where it means a model."""
+    try:
+        return parts.adapters.resolve(name)[1]
+    except AdapterNotFoundError:
+        return parts.adapters.find(name)
+    except (ModelError, UsageError):
+        return None  # a damaged model can be removed; what else is wrong, the store says
 
 
 def _facts(model: Model) -> list[tuple[str, str]]:

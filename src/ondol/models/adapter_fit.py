@@ -28,6 +28,8 @@ _MODULES = {
     "output": "lm_head",
 }
 _MANY = 2**20
+# What llama.cpp can multiply with: its quantised types and floats, and no whole numbers.
+_UNABLE = ("F64", "I8", "I16", "I32", "I64")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ def check_fit(adapter: Path, bases: Iterable[Path], name: str, model: str) -> Sh
     headers = [read_header(base, model) for base in bases]
     alpha = header.metadata.get("adapter.lora.alpha", 0.0)
     is_lora = header.kind == "adapter" and header.text("adapter.type") == "lora"
+    # An activated one ("alora") is to be switched on in the middle of a prompt, which we cannot.
+    is_lora = is_lora and not any(key.startswith("adapter.alora") for key in header.metadata)
     if not is_lora or not isinstance(alpha, int | float) or not isfinite(alpha):
         raise _unfit("not_an_adapter", name)
     if header.architecture != headers[0].architecture:
@@ -59,7 +63,7 @@ def check_fit(adapter: Path, bases: Iterable[Path], name: str, model: str) -> Sh
     ranks = [
         _rank(tensor, a, b, name, model) for tensor, a, b in _pairs(header, matrices, name, model)
     ]
-    modules = {tensor.split(".")[-2] for tensor in _targets(header)}
+    modules = {tensor.removesuffix(".weight").rpartition(".")[2] for tensor in _targets(header)}
     return Shape(
         r=max(ranks),
         # Without an alpha the product of the factors is added as it is.
@@ -100,7 +104,9 @@ def _rank(tensor: TensorInfo, a: TensorInfo, b: TensorInfo, name: str, model: st
         fits = (b_out, a_out, a_in) == (columns, rows, b_in)
     else:
         fits = (a_in, b_out, a_out) == (columns, rows, b_in)
-    if not fits or not 0 < b_in < _MANY:
+    stacks = {x.shape[2:] for x in (tensor, a, b)}
+    is_able = not any(factor.type in _UNABLE for factor in (a, b))
+    if not (fits and is_able and len(stacks) == 1 and 0 < b_in < _MANY):
         raise _unfit("wrong_shape", name, model, tensor=shown(tensor.name))
     return b_in
 

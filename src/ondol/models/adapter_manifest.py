@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -65,16 +66,17 @@ def to_json(adapter: Adapter) -> bytes:
     stored |= {
         "version": VERSION,
         "created_at": adapter.created_at.isoformat(),
-        "trained_on": dict(adapter.trained_on),
-        "evaluation": dict(adapter.evaluation),
+        "trained_on": _finite(adapter.trained_on),
+        "evaluation": _finite(adapter.evaluation),
     }
-    return json.dumps(stored, ensure_ascii=False, indent=1, sort_keys=True).encode()
+    text = json.dumps(stored, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False)
+    return text.encode()
 
 
 def from_json(raw: bytes) -> Adapter:
     """The adapter ``raw`` describes; ValueError unless every field is what it must be."""
     try:
-        stored = json.loads(raw)
+        stored = json.loads(raw, parse_float=_number, parse_constant=_number)
     except RecursionError as error:
         raise ValueError("nesting") from error
     if not isinstance(stored, dict) or stored.pop("version", None) != VERSION:
@@ -88,7 +90,7 @@ def from_json(raw: bytes) -> Adapter:
             stored[name] = tuple(str(item) for item in stored.get(name, ()))
         adapter = Adapter(**stored)
         _check(adapter)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(str(error)) from error
     return adapter
 
@@ -111,7 +113,24 @@ def _check(adapter: Adapter) -> None:
         raise ValueError("digest")
     if not all(isinstance(number, int) for number in (adapter.size_bytes, adapter.r)):
         raise ValueError("number")
-    if not all(isinstance(n, int | float) for n in (adapter.lora_alpha, adapter.abstention_bias)):
+    if not all(isfinite(n) for n in (adapter.lora_alpha, adapter.abstention_bias)):
         raise ValueError("number")
     if not all(isinstance(facts, dict) for facts in (adapter.trained_on, adapter.evaluation)):
         raise ValueError("facts")
+
+
+def _number(text: str) -> float:
+    """A number of the file; JSON has no others than finite ones, and ours is passed on as JSON."""
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError("number")
+    return number
+
+
+def _finite(facts: Any) -> Any:
+    """``facts`` as JSON can say them: what is not a number is not known."""
+    if isinstance(facts, Mapping):
+        return {name: _finite(value) for name, value in facts.items()}
+    if isinstance(facts, list | tuple):
+        return [_finite(value) for value in facts]
+    return None if isinstance(facts, float) and not isfinite(facts) else facts

@@ -50,7 +50,7 @@ class AdapterStore:
         """The adapters of ``model``, or of every model, by name; stale ones too."""
         models = self._store.list() if model is None else [self._store.get(model)]
         found = [adapter for one in models for adapter in self._of(one)]
-        return sorted(found, key=lambda adapter: (adapter.model, adapter.name))
+        return sorted(found, key=lambda one: one.model)
 
     def usable(self, model: Model) -> Sequence[Adapter]:
         """Those of ``model`` that can be served."""
@@ -58,10 +58,11 @@ class AdapterStore:
 
     def get(self, model: str, name: str) -> Adapter:
         """An adapter, perhaps a stale one; AdapterNotFoundError names the nearest ones."""
-        here = {adapter.name: adapter for adapter in self.list(model)}
-        if name in here:
-            return here[name]
-        raise _not_found(self._store.get(model).name, name, list(here))
+        here = self.list(model)
+        named = [adapter for adapter in here if adapter.name == name]
+        if named:
+            return min(named, key=lambda adapter: adapter.stale)
+        raise _not_found(self._store.get(model).name, name, [adapter.name for adapter in here])
 
     def find(self, full_name: str) -> Adapter:
         """The adapter of that ``model:adapter``, perhaps a stale one."""
@@ -113,7 +114,10 @@ class AdapterStore:
         """The adapter's file."""
         if not adapter.shipped:
             return self._store.blobs.path(adapter.digest)
-        return next(file for file, known in self._shipped_ones() if known.digest == adapter.digest)
+        for file, known in self._shipped_ones():
+            if known.digest == adapter.digest:
+                return file
+        raise _not_found(adapter.model, adapter.name, ())
 
     def add(
         self,
@@ -171,7 +175,11 @@ class AdapterStore:
             abstention_bias=abstention_bias,
         )
         with self._store.lock():
-            self._store.get(base.name)
+            try:
+                self._store.get(base.name)
+            except ModelError:
+                blobs.discard(staged.path)
+                raise
             self._store.blobs.place(staged.path, adapter.digest)
             path = self._store.adapters_directory(base.name) / f"{name}.json"
             self._store.write(path, adapter_manifest.to_json(adapter))
@@ -179,9 +187,10 @@ class AdapterStore:
         return adapter
 
     def remove(self, model: str, name: str) -> int:
-        """Forget an adapter; the bytes freed. One that came with Ondol stays: UsageError."""
+        """Forget an adapter; the bytes freed. One's own goes first, even a stale one; one that came
+        with Ondol stays: UsageError."""
         adapter = self.get(model, name)
-        if adapter.shipped:
+        if all(one.shipped for one in self.list(model) if one.name == name):
             raise UsageError(
                 t("adapters.shipped", name=adapter.full_name), t("adapters.shipped_hint")
             )
@@ -202,17 +211,18 @@ class AdapterStore:
         weights = _weights_digest(model)
         if not weights:
             return []
-        found = {
-            adapter.name: replace(adapter, model=model.name, shipped=True)
+        own = [
+            replace(adapter, model=model.name, stale=adapter.base_digest != weights)
+            for adapter in self._own(model.name)
+        ]
+        # One's own stands before the one of that name that came with Ondol, while it fits.
+        taken = {adapter.name for adapter in own if not adapter.stale}
+        shipped = [
+            replace(adapter, model=model.name, shipped=True)
             for _, adapter in self._shipped_ones()
-            if adapter.base_digest == weights
-        }
-        for adapter in self._own(model.name):
-            is_stale = adapter.base_digest != weights
-            # One's own stands before the one of that name that came with Ondol, while it fits.
-            if not (is_stale and adapter.name in found):
-                found[adapter.name] = replace(adapter, model=model.name, stale=is_stale)
-        return sorted(found.values(), key=lambda adapter: adapter.name)
+            if adapter.base_digest == weights and adapter.name not in taken
+        ]
+        return sorted([*own, *shipped], key=lambda one: (one.name, one.stale))
 
     def _own(self, model: str) -> Iterator[Adapter]:
         for path in self._store.adapters_directory(model).glob("*.json"):

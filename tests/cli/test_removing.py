@@ -1,0 +1,102 @@
+"""What ``ondol rm`` removes, and what it tells a running server, by what the name means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from lora_gguf import base_bytes, random_adapter
+
+from ondol import config
+from ondol.cli.models import _remove
+from ondol.errors import AdapterNotFoundError, ModelNotFoundError, UsageError
+from ondol.models import adapter_manifest
+from ondol.models.adapters import Adapter, AdapterStore
+from ondol.parts import Parts
+
+CHAT = "tiny:1m"
+STYLE = f"{CHAT}:style"
+
+
+class Server:
+    """A running server, as far as ``rm`` needs one."""
+
+    def __init__(self) -> None:
+        self.unloaded: list[str] = []
+
+    def unload(self, name: str) -> bool:
+        self.unloaded.append(name)
+        return True
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Iterator[Parts]:
+    with Parts(config.load(environ={"ONDOL_MODELS": str(tmp_path / "models")})) as parts:
+        file = tmp_path / "base.gguf"
+        file.write_bytes(base_bytes())
+        parts.store.add(CHAT, [parts.store.stage(file, "weights", "base.gguf")])
+        yield parts
+
+
+@pytest.fixture
+def style(parts: Parts, tmp_path: Path) -> Adapter:
+    file = random_adapter(tmp_path / "base.gguf", tmp_path / "style.gguf")
+    return parts.adapters.add(file, name="style", model=CHAT)
+
+
+def make_stale(parts: Parts, adapter: Adapter) -> None:
+    (path,) = parts.store.directory.glob("adapters/*/*/style.json")
+    old = replace(adapter, base_digest=f"sha256:{'0' * 64}")
+    path.write_bytes(adapter_manifest.to_json(old))
+
+
+def test_an_adapter_goes_and_its_model_stays_loaded(parts, server, style):
+    assert _remove(parts, server, STYLE) == style.size_bytes
+    assert parts.adapters.list() == [] and parts.store.get(CHAT)
+    assert server.unloaded == []
+
+
+def test_a_shipped_adapter_stays_and_its_model_stays_loaded(parts, server, style, tmp_path):
+    folder = tmp_path / "shipped"
+    folder.mkdir()
+    (folder / "style.gguf").write_bytes(parts.adapters.path(style).read_bytes())
+    (folder / "style.json").write_bytes(adapter_manifest.to_json(style))
+    _remove(parts, server, STYLE)
+    parts._built["adapters"] = AdapterStore(parts.store, folder)
+    with pytest.raises(UsageError, match="came with Ondol") as caught:
+        _remove(parts, server, STYLE)
+    assert "answer.adapter" in caught.value.hint
+    assert server.unloaded == []
+
+
+def test_an_adapter_for_another_version_can_be_removed(parts, server, style):
+    make_stale(parts, style)
+    assert _remove(parts, server, STYLE) == style.size_bytes
+    assert parts.adapters.list() == [] and server.unloaded == []
+
+
+def test_a_mistyped_adapter_names_the_nearest(parts, server, style):
+    with pytest.raises(AdapterNotFoundError, match="Did you mean style"):
+        _remove(parts, server, f"{CHAT}:stile")
+    assert parts.adapters.list() == [style] and server.unloaded == []
+
+
+def test_a_model_leaves_the_server_and_the_disk_even_when_it_is_damaged(parts, server, style):
+    parts.store.path(parts.store.get(CHAT)).unlink()
+    _remove(parts, server, CHAT)
+    assert server.unloaded == [CHAT]
+    assert parts.store.list() == [] and list(parts.store.damaged()) == []
+    with pytest.raises(ModelNotFoundError):
+        _remove(parts, server, CHAT)
+
+
+def test_a_name_that_cannot_be_one_is_said(parts, server):
+    with pytest.raises(UsageError):
+        _remove(parts, server, "no name")

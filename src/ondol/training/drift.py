@@ -26,6 +26,7 @@ from ondol.types import Engine, GenerateOptions, Message
 ALTERNATIVES = 1000
 FEWEST_WORDS_BEFORE = 8
 WORDS_PER_TEXT = 16
+BRIEF_TEXT_WORDS = 32
 CHAT_TOKENS = 48
 
 _WORD = re.compile(r" [A-Za-z]+(?![\w'’-])")
@@ -53,10 +54,9 @@ class Probe:
     abstentions: tuple[str, ...]
 
     def brief(self) -> Probe:
-        """A probe of half the cost, for a look during a training: the first half of every text and
-        every second prompt."""
-        halves = (text.split() for text in self.texts)
-        texts = tuple(" ".join(words[: len(words) // 2]) for words in halves)
+        """A probe of less than half the cost, for a look during a training: the beginning of every
+        text, where nearly as many words can be asked for, and every second prompt."""
+        texts = tuple(" ".join(text.split()[:BRIEF_TEXT_WORDS]) for text in self.texts)
         return Probe(texts, self.prompts[::2], self.abstentions)
 
 

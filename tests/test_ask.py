@@ -148,6 +148,12 @@ def test_model_is_asked_in_the_layout_of_its_manner() -> None:
     assert list(request.messages) == build_prompt("Rent?", QUOTES, template=GROUNDING)
 
 
+def test_the_answer_names_the_adapter_that_gave_it() -> None:
+    parts = ScriptedParts(ScriptedEngine(["900 [1]"]))
+    parts.manner = lambda model=None: Manner(GenerateOptions(), model="scripted:grounding")  # type: ignore[method-assign]
+    assert answer_of(list(ask("Rent?", parts))).model == "scripted:grounding"
+
+
 def test_options_of_a_request_keep_the_adapter_unless_they_name_one() -> None:
     defaults = GenerateOptions(adapters={"grounding": 1.0})
     assert merge(defaults, GenerateOptions(seed=1)).adapters == {"grounding": 1.0}
@@ -261,7 +267,7 @@ def test_real_model_answers_from_a_real_file(config: Config, tmp_path: Path) -> 
         assert "14 March 2031" in answer.quotes[0].text
         assert "2031" in answer.text
         assert answer.usage.prompt_tokens > 20
-        assert answer.model == "smollm2:135m"
+        assert answer.model.startswith("smollm2:135m")
         again = answer_of(list(ask("When was the boiler serviced?", parts)))
         assert again.text == answer.text
         assert [model.name for model in parts.pool.loaded()] == ["smollm2:135m"]

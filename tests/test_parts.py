@@ -101,6 +101,7 @@ def test_model_with_the_grounding_adapter_is_asked_in_its_layout(house: HouseMak
     assert shape(manner) == ({"grounding": 1.0}, GROUNDING, ("\n",), None)
     assert manner.options.temperature == 0.0
     assert parts.manner("model:1:grounding") == manner
+    assert manner.model == "model:1:grounding"  # that is what answers
 
 
 def test_empty_setting_switches_the_adapter_off_but_not_for_who_names_it(
@@ -108,6 +109,7 @@ def test_empty_setting_switches_the_adapter_off_but_not_for_who_names_it(
 ) -> None:
     parts = house("", grounding=GROUNDING.digest(CHAT))
     assert shape(parts.manner("model:1"))[:2] == ({}, PLAIN)
+    assert parts.manner("model:1").model == "model:1"
     assert shape(parts.manner("model:1:grounding"))[:2] == ({"grounding": 1.0}, GROUNDING)
 
 
@@ -119,9 +121,12 @@ def test_another_adapter_of_the_setting_is_switched_on_and_asked_in_its_own_layo
     assert shape(house("candidate", **own).manner("model:1"))[:2] == ({"candidate": 1.0}, GROUNDING)
 
 
-def test_adapter_made_for_another_chat_template_is_asked_plainly(house: HouseMaker) -> None:
+def test_adapter_made_for_another_chat_template_is_switched_on_only_for_who_names_it(
+    house: HouseMaker,
+) -> None:
     parts = house(grounding=GROUNDING.digest("another template"))
-    assert shape(parts.manner("model:1"))[:2] == ({"grounding": 1.0}, PLAIN)
+    assert shape(parts.manner("model:1"))[:2] == ({}, PLAIN)
+    assert shape(parts.manner("model:1:grounding"))[:2] == ({"grounding": 1.0}, PLAIN)
 
 
 @pytest.mark.parametrize("setting", [None, "", "no-such"])

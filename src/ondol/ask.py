@@ -42,11 +42,13 @@ FEWEST_LETTERS = 3
 @dataclass(frozen=True, slots=True)
 class Manner:
     """How a model is asked about documents: with how many of the best quotes (None: all that fit
-    the evidence budget), in which layout, and how it generates."""
+    the evidence budget), in which layout, and how it generates. ``model`` is what then answers, its
+    adapter included ("": what was asked for)."""
 
     options: GenerateOptions
     max_quotes: int | None = None
     template: Template = PLAIN
+    model: str = ""
 
 
 class AskParts(Protocol):
@@ -122,7 +124,8 @@ def ask(
             close()
     completion = gather(tokens)
     if says_something(completion.text):
-        yield _answer(completion, evidence, quotes, parts.num_quotes, engine.model, clock)
+        name = manner.model or engine.model
+        yield _answer(completion, evidence, quotes, parts.num_quotes, name, clock)
     else:
         answer = _in_the_documents_words(evidence, parts.num_quotes, "model_said_nothing", clock)
         yield replace(answer, usage=completion.usage)

@@ -23,7 +23,7 @@ from ondol.types import GenerateOptions
 if TYPE_CHECKING:
     from ondol.engine.llama import LlamaEngine
     from ondol.engine.pool import EnginePool, ModelSpec
-    from ondol.models.adapters import AdapterStore
+    from ondol.models.adapters import Adapter, AdapterStore
     from ondol.models.gguf import GgufHeader
     from ondol.models.store import Model, ModelStore
     from ondol.retrieval.embedding import OnnxEmbedder
@@ -104,7 +104,8 @@ class Parts:
         """How ``model`` is asked: without sampling, so that an answer can be had again.
 
         One with the adapter of ``answer.adapter`` (and one asked for by its full name) is asked in
-        the layout that the adapter was trained in. A tiny model without is given only the quotes
+        the layout that the adapter was trained in. An adapter that says it was trained with another
+        one is switched on only for who names it. A tiny model without is given only the quotes
         shown: each further sentence has to be read before the first word, and more of them made no
         measurable difference to what it gets right (see benchmarks/answers/ablations.py). Its first
         line is its answer; it repeats itself after.
@@ -114,15 +115,19 @@ class Parts:
         wanted = self.config["answer.adapter"]
         if adapter is None and wanted:
             adapter = next((a for a in self.adapters.usable(found) if a.name == wanted), None)
+            if adapter and adapter.template and not self._knows_layout(found, adapter):
+                adapter = None
+        name = adapter.full_name if adapter else found.name
         if adapter is not None:
             options = replace(options, adapters={adapter.name: 1.0})
-        if adapter is not None and adapter.template == GROUNDING.digest(self._chat_template(found)):
+        if adapter is not None and self._knows_layout(found, adapter):
             bias = {ABSTENTION_OPENS: adapter.abstention_bias} if adapter.abstention_bias else {}
             options = replace(options, stop=("\n",), logit_bias=bias)
-            return Manner(options, template=GROUNDING)
+            return Manner(options, template=GROUNDING, model=name)
         if found.parameters and found.parameters < TINY_PARAMETERS:
-            return Manner(replace(options, stop=("\n",)), max_quotes=self.num_quotes)
-        return Manner(options)
+            options = replace(options, stop=("\n",))
+            return Manner(options, max_quotes=self.num_quotes, model=name)
+        return Manner(options, model=name)
 
     def engine(
         self,
@@ -216,8 +221,10 @@ class Parts:
         # A blob is named after its content, so its header is read once.
         return self._once(f"header of {path}", lambda: read_header(path))
 
-    def _chat_template(self, model: Model) -> str:
-        return self._header(self.store.path(model)).chat_template or ""
+    def _knows_layout(self, model: Model, adapter: Adapter) -> bool:
+        """Whether ``adapter`` was trained in the layout that it would be asked in."""
+        header = self._header(self.store.path(model))
+        return adapter.template == GROUNDING.digest(header.chat_template or "")
 
     def _build_embedder(self) -> PassageEmbedder:
         model = self.store.get(self.config["models.embedding"])

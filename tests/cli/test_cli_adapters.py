@@ -108,7 +108,9 @@ def test_ask_answers_with_the_adapter_it_is_told(ondol, styled: None, papers: Pa
     question = "When does the warranty of the washing machine end?"
     answer = ondol("ask", question, papers, "--model", STYLE, "--json")
     assert answer.code == 0, answer.stderr
-    assert answer.json["quotes"]
+    assert "3 May 2027" in answer.json["quotes"][0]["text"]
+    # Random factors may say nothing at all; then the sentence itself is the answer.
+    assert answer.json["reasons"] == ["model_said_nothing"] or answer.json["model"] == STYLE
 
 
 def test_names_with_adapters_are_completed(ondol, styled: None) -> None:

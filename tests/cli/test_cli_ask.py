@@ -40,7 +40,7 @@ def test_library_is_asked_when_no_path_is_given(ondol, config, papers) -> None:
     (first, *_) = answer.json["quotes"]
     text = (papers / "washer.md").read_text("utf-8")
     assert text[first["start"] : first["end"]] == first["text"] and "3 May 2027" in first["text"]
-    assert answer.json["model"] == "smollm2:135m"
+    assert answer.json["model"].startswith("smollm2:135m")
     assert answer.json["usage"]["completion_tokens"] <= 16
 
 

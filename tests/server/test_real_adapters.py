@@ -98,4 +98,6 @@ def test_documents_are_answered_with_an_adapter(real: House, tmp_path: Path) -> 
         body = {"question": "When was the boiler serviced?", "model": STYLE, "stream": False}
         answer = client.post("/ondol/v1/ask", json=body).json()
     assert "14 March" in answer["quotes"][0]["text"]
-    assert answer["model"] in (STYLE, "") and answer["answer"]
+    # Random factors may say nothing at all; then the sentence itself is the answer.
+    assert answer["reasons"] == ["model_said_nothing"] or answer["model"] == STYLE
+    assert answer["answer"]

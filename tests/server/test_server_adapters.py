@@ -105,7 +105,8 @@ def test_ask_answers_with_an_adapter(
     paths = {"paths": [str(tmp_path / "house.txt")]}
     client.post("/ondol/v1/documents", json={**paths, "stream": False})
     asked = {"question": "What does the stove in the hall burn?", "stream": False}
-    assert client.post("/ondol/v1/ask", json={**asked, "model": STYLE}).status_code == 200
+    answer = client.post("/ondol/v1/ask", json={**asked, "model": STYLE})
+    assert (answer.status_code, answer.json()["model"]) == (200, STYLE)
     client.request("DELETE", "/ondol/v1/documents", json=paths)
     ((_, model, how),) = house.pool.calls
     assert (model, how["adapter"]) == (CHAT, "style")
@@ -211,3 +212,4 @@ def test_the_reply_names_what_was_asked_for(house: House, adapter: Adapter) -> N
         body = {"model": STYLE.upper(), "messages": QUESTION}
         reply = client.post("/v1/chat/completions", json=body)
     assert reply.json()["choices"][0]["message"]["content"] == "One."
+    assert reply.json()["model"] == STYLE.upper()  # in the words of who asked

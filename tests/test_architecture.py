@@ -29,7 +29,8 @@ ALLOWED = {
     "json": FOUNDATION | {"models"},
     "ask": FOUNDATION | {"prompt"},
     "parts": FOUNDATION | FIRST_FLOOR | ROOMS | {"ask", "prompt"},
-    "train": FOUNDATION | FIRST_FLOOR | ROOMS | {"training", "prompt", "ask", "parts"},
+    "trainable": FOUNDATION | FIRST_FLOOR | {"models", "training"},
+    "train": FOUNDATION | FIRST_FLOOR | ROOMS | {"training", "prompt", "ask", "parts", "trainable"},
     "server": FOUNDATION | FIRST_FLOOR | ROOMS | {"ask", "parts", "json", "prompt"},
     "cli": FOUNDATION
     | FIRST_FLOOR

@@ -10,16 +10,18 @@ import hashlib
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ondol import paths
+from ondol import trainable
 from ondol.ask import AskParts, Manner, ask, can_read
 from ondol.database import IN_MEMORY
 from ondol.errors import TrainingError
 from ondol.i18n import t
 from ondol.models.adapters import Adapter
+from ondol.models.store import Model
 from ondol.parts import Parts
 from ondol.prompt import ABSTENTION_OPENS, GROUNDING
 from ondol.retrieval.library import Library
@@ -203,16 +205,35 @@ def train_grounding(
     better without harm; else it stays as ``model:name-candidate`` and ``TrainingError`` says why.
 
     The folder of the training is named after its inputs: the same command goes on where it was
-    interrupted, and learns nothing twice.
+    interrupted, and learns nothing twice. What could not be adopted in the end is refused first:
+    a name, or a base; and so is the second of two trainings at once, with ``TrainingError``.
     """
     extra.require()
     model = parts.store.get(task.model)
+    task = replace(task, lora=trainable.fitted(task.lora, parts.store, model, name))
+    with ExitStack() as locks:
+        locks.enter_context(trainable.alone(f"{model.name}:{name}"))
+        return _train_grounding(parts, task, model, name, locks, on_stage, on_progress, on_trial)
+
+
+def _train_grounding(
+    parts: Parts,
+    task: GroundingTask,
+    model: Model,
+    name: str,
+    locks: ExitStack,
+    on_stage: Callable[[str], None],
+    on_progress: Callable[[Progress], None],
+    on_trial: Callable[[int, int], None] | None,
+) -> tuple[Adapter, Trial]:
     train, validation, test = grounding.split(*task.documents())
     on_stage("evidence")
     examples = grounding_examples(parts, task, train)
     checks = grounding_examples(parts, task, validation)
-    what = job.Job(parts.store.path(model), task.lora, task.schedule)
-    folder = paths.data_dir() / "training" / _folder_name(what, examples, checks)
+    read = parts.engine(model.name).prompt_tokens(examples[0].messages) if examples else ()
+    what = job.Job(parts.store.path(model), task.lora, task.schedule, prompt=tuple(read))
+    folder = trainable.trainings() / _folder_name(what, examples, checks)
+    locks.enter_context(trainable.alone(folder.name))
     job.prepare(folder, what, examples, checks)
     parts.pool.stop(model.name)  # its memory and cores are wanted now
     on_stage("training")
@@ -241,7 +262,7 @@ def train_grounding(
         )
 
     on_stage("calibration")
-    candidate = add(f"{name}-candidate")
+    candidate = add(trainable.CANDIDATE.format(name=name))
     bias = abstention_bias(parts, candidate, checks, on_trial)
     candidate = add(candidate.name, bias)
     on_stage("evaluation")
@@ -257,5 +278,5 @@ def train_grounding(
 
 
 def _folder_name(what: job.Job, examples: Sequence[Example], checks: Sequence[Example]) -> str:
-    inputs = repr((what.base.name, what.lora, what.schedule, examples, checks))
+    inputs = repr((job.FORMAT, what.base.name, what.lora, what.schedule, examples, checks))
     return f"grounding-{hashlib.sha256(inputs.encode()).hexdigest()[:12]}"

@@ -12,8 +12,8 @@ from tiny_llama import sequences, tiny_base
 
 from ondol.errors import TrainingError
 from ondol.training.base import Encoded, has_bfloat16, parameters
-from ondol.training.loop import Progress, Trained, mean_loss, train
-from ondol.training.lora import LoraConfig, Schedule, add_lora
+from ondol.training.loop import Progress, Trained, train
+from ondol.training.lora import LoraConfig, Schedule, add_lora, mean_loss
 
 CONFIG = LoraConfig(r=4, lora_alpha=8)
 SCHEDULE = Schedule(batch_size=4, learning_rate=5e-2, checks=4, checkpoint_seconds=0.0)

@@ -75,6 +75,8 @@ def grounding(
                 left = math.ceil(progress.eta_seconds / 60)
                 loss = f"{progress.loss:.3f}"
                 bar.set_postfix_str(t("cli.train_loss", loss=loss, minutes=left))
+                if progress.warning:
+                    output.warn(progress.warning)
 
             def asked(done: int, total: int) -> None:
                 bar.total = total

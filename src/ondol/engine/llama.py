@@ -94,6 +94,12 @@ class LlamaEngine:
         body = {"content": sendable(text), "add_special": False, "parse_special": False}
         return [int(token) for token in self._ask("POST", "/tokenize", body)["tokens"]]
 
+    def prompt_tokens(self, messages: Sequence[Message]) -> list[int]:
+        """The token ids that ``generate`` reads of ``messages``, special tokens among them."""
+        text = self.apply_template(messages)
+        body = {"content": text, "add_special": True, "parse_special": True}
+        return [int(token) for token in self._ask("POST", "/tokenize", body)["tokens"]]
+
     def apply_template(self, messages: Sequence[Message]) -> str:
         """The raw prompt that ``generate`` would send for ``messages``."""
         answer = self._ask("POST", "/apply-template", {"messages": messages_body(messages)})

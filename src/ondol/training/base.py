@@ -46,16 +46,32 @@ class Base:
     def encode(self, example: Example) -> Encoded:
         """``example`` as token ids, in the model's own chat template."""
         turns = [{"role": m.role, "content": m.content} for m in example.messages]
-        prompt = self.tokenizer.apply_chat_template(
-            turns, tokenize=False, add_generation_prompt=True
-        )
-        reply = self.tokenizer.apply_chat_template(
-            [*turns, {"role": "assistant", "content": example.reply}], tokenize=False
-        )
+        prompt = self._text(turns, add_generation_prompt=True)
+        reply = self._text([*turns, {"role": "assistant", "content": example.reply}])
         if not reply.startswith(prompt):
             raise TrainingError(t("training.template"), t("training.template_hint"))
         # What a template puts after the end of a turn is never generated: rstrip drops it.
         return Encoded(self._ids(prompt), self._ids(reply[len(prompt) :].rstrip()))
+
+    def check(self, example: Example, prompt: tuple[int, ...]) -> None:
+        """Raise TrainingError unless ``prompt``, what the engine reads of ``example``, is what is
+        learned from; one that begins with a token of its own would be learned without it."""
+        if self.encode(example).prompt != prompt:
+            raise TrainingError(t("training.template_tokens"), t("training.template_hint"))
+
+    def _text(self, turns: list[dict[str, str]], *, add_generation_prompt: bool = False) -> str:
+        from jinja2 import TemplateError
+
+        try:
+            text = self.tokenizer.apply_chat_template(
+                turns, tokenize=False, add_generation_prompt=add_generation_prompt
+            )
+        except (TemplateError, ValueError) as error:
+            reason = " ".join(str(error).split()).rstrip(".")
+            raise TrainingError(
+                t("training.template_failed", reason=reason), t("training.template_hint")
+            ) from error
+        return str(text)
 
     def _ids(self, text: str) -> tuple[int, ...]:
         return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])

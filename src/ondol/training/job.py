@@ -3,7 +3,8 @@
 The folder holds what is learned from (``job.json``, ``examples.jsonl``, ``held_out.jsonl``), the
 checkpoint, and at the end ``adapter.gguf`` and ``result.json``, written last. ``run`` on a folder
 that was interrupted goes on; on a finished one it returns at once. The child speaks JSON lines on
-stdout, and ends with its parent. Raises ``TrainingError``.
+stdout, and ends with its parent. One process at a time may use a folder: the caller sees to that.
+Raises ``TrainingError``, ``StorageError``.
 """
 
 from __future__ import annotations
@@ -21,15 +22,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from ondol import paths
+from ondol import errors, paths
 from ondol.errors import OndolError, TrainingError
 from ondol.i18n import t
 from ondol.training import extra
 from ondol.training.dataset import Example
-from ondol.training.export import Dtype, export_peft
+from ondol.training.export import Dtype, export_adapter
 from ondol.training.loop import Progress
 from ondol.training.lora import LoraConfig, Schedule
 from ondol.types import Message
+
+FORMAT = 2
+"""Counts the changes to how one learns, encodes or exports; what was made before is made anew."""
 
 NICENESS = 10
 LOG_LINES = 40
@@ -37,12 +41,14 @@ LOG_LINES = 40
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to train: a GGUF file, a shape, a schedule; ``dtype`` is the written adapter's."""
+    """What to train: a GGUF file, a shape, a schedule; ``dtype`` is the written adapter's.
+    ``prompt`` is the first example's as the engine reads it, token by token; (): not compared."""
 
     base: Path
     lora: LoraConfig
     schedule: Schedule
     dtype: Dtype = "f16"
+    prompt: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +74,9 @@ def prepare(
     """Write the job down. A folder that already holds this very job keeps its checkpoint."""
     try:
         paths.ensure(folder)
+        about = {"base": str(job.base), "format": FORMAT}
         new = {
-            "job.json": json.dumps(asdict(job) | {"base": str(job.base)}, indent=1),
+            "job.json": json.dumps(asdict(job) | about),
             "examples.jsonl": _lines(examples),
             "held_out.jsonl": _lines(held_out),
         }
@@ -84,7 +91,8 @@ def prepare(
 
 
 def run(folder: Path, on_progress: Callable[[Progress], None] = lambda p: None) -> Result:
-    """Train what ``prepare`` wrote, in a child process, and wait for it."""
+    """Train what ``prepare`` wrote, in a child process, and wait for it. The child's errors are
+    raised here, of the class they have there."""
     extra.require()
     if (done := _result(folder)) is not None:
         return done
@@ -118,27 +126,31 @@ def run(folder: Path, on_progress: Callable[[Progress], None] = lambda p: None) 
 
 def _listen(
     child: subprocess.Popen[bytes], on_progress: Callable[[Progress], None]
-) -> TrainingError | None:
+) -> OndolError | None:
     """Pass progress on until the child's stdout ends; its last words if it says why it failed."""
-    error = None
+    error: OndolError | None = None
     assert child.stdout is not None
     for line in child.stdout:
         said = json.loads(line)
         if "error" in said:
-            error = TrainingError(said["error"], said["hint"])
+            error = getattr(errors, said["kind"])(said["error"], said["hint"])
         else:
             on_progress(Progress(**said))
     return error
 
 
 def _result(folder: Path) -> Result | None:
+    """What is finished; the checkpoint has served then."""
     text = _read(folder / "result.json")
     if text is None or not (folder / "adapter.gguf").exists():
         return None
     try:
-        return Result(adapter=folder / "adapter.gguf", **json.loads(text))
+        result = Result(adapter=folder / "adapter.gguf", **json.loads(text))
     except (TypeError, ValueError):  # of another version of Ondol, or damaged
         return None
+    with contextlib.suppress(OSError):
+        (folder / "checkpoint.pt").unlink(missing_ok=True)
+    return result
 
 
 def _lines(examples: Sequence[Example]) -> str:
@@ -164,11 +176,14 @@ def _read(file: Path) -> str | None:
 def _write(file: Path, text: str) -> None:
     """Whole or not at all."""
     temporary = file.with_suffix(".tmp")
-    with temporary.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(file)
+    try:
+        with temporary.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _last_line(log: IO[bytes]) -> str:
@@ -190,7 +205,7 @@ def main() -> None:
     try:
         _train(Path(sys.argv[1]), say)
     except OndolError as error:
-        say(error=error.message, hint=error.hint)
+        say(error=error.message, hint=error.hint, kind=type(error).__name__)
         sys.exit(1)
 
 
@@ -213,6 +228,8 @@ def _end_with_parent() -> None:
 def _train(folder: Path, say: Callable[..., None]) -> None:
     import time
 
+    from peft import get_peft_model_state_dict
+
     from ondol.training.base import load_base, pick_device
     from ondol.training.loop import peak_bytes, train
 
@@ -223,19 +240,25 @@ def _train(folder: Path, say: Callable[..., None]) -> None:
         LoraConfig(**fields["lora"]),
         Schedule(**fields["schedule"]),
         fields["dtype"],
+        tuple(fields["prompt"]),
     )
+    examples = _examples(folder / "examples.jsonl")
     base = load_base(job.base, pick_device())
+    if job.prompt and examples:
+        base.check(examples[0], job.prompt)
     trained = train(
         base,
-        [base.encode(example) for example in _examples(folder / "examples.jsonl")],
+        [base.encode(example) for example in examples],
         [base.encode(example) for example in _examples(folder / "held_out.jsonl")],
         job.lora,
         job.schedule,
         checkpoint=folder / "checkpoint.pt",
         on_progress=lambda progress: say(**asdict(progress)),
     )
-    trained.model.save_pretrained(str(folder / "peft"))
-    export_peft(folder / "peft", job.base, folder / "adapter.gguf", dtype=job.dtype)
+    weights = get_peft_model_state_dict(trained.model)
+    tensors = {name: weight.float().cpu().numpy() for name, weight in weights.items()}
+    config = trained.model.peft_config["default"].to_dict()
+    export_adapter(tensors, config, job.base, folder / "adapter.gguf", dtype=job.dtype)
     result = {
         "chat_template": base.chat_template,
         "steps": trained.steps,
@@ -248,7 +271,10 @@ def _train(folder: Path, say: Callable[..., None]) -> None:
         "cpu_seconds": time.process_time(),
         "peak_bytes": peak_bytes(),
     }
-    _write(folder / "result.json", json.dumps(result, indent=1))
+    try:
+        _write(folder / "result.json", json.dumps(result, indent=1))
+    except OSError as error:
+        raise paths.storage_error(error, folder) from error
 
 
 if __name__ == "__main__":

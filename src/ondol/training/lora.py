@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -127,6 +128,25 @@ def reply_losses(model: Any, part: Sequence[Encoded]) -> torch.Tensor:
     logits = inner.lm_head(hidden).float()
     wanted = ids[:, 1:][predicts[:, :-1]]
     return torch.nn.functional.cross_entropy(logits, wanted, reduction="none")
+
+
+def mean_loss(
+    model: Any,
+    examples: Sequence[Encoded],
+    part_tokens: int,
+    precision: Callable[[], AbstractContextManager[Any]],
+) -> float:
+    """The mean negative log-likelihood of a reply token, without learning from it."""
+    import torch
+
+    was_training = model.training
+    model.eval()
+    total = 0.0
+    with torch.no_grad(), precision():
+        for part in parts_of(examples, part_tokens):
+            total += float(reply_losses(model, part).sum())
+    model.train(was_training)
+    return total / max(1, sum(len(example.reply) for example in examples))
 
 
 def add_lora(base: Base, config: LoraConfig, seed: int) -> Any:

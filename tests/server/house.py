@@ -96,7 +96,9 @@ class ScriptedPool:
     def engine(self, model: str, **how: Any) -> Any:
         self.calls.append(("engine", model, how))
         self.names.add(model)
-        return self.engines.get(model) or ScriptedEngine([REPLY], model=model)
+        engine = self.engines.get(model) or ScriptedEngine([REPLY], model=model)
+        engine.load = lambda: self.load(model, **how)
+        return engine
 
     def load(self, model: str, **how: Any) -> None:
         self.calls.append(("load", model, how))

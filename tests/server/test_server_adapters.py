@@ -117,11 +117,14 @@ def test_adapters_are_listed_and_shown_as_models_of_their_own(
 ) -> None:
     base = house.parts.store.get(CHAT)
     tags = {model["name"]: model for model in client.get("/api/tags").json()["models"]}
-    assert next(iter(tags)) == STYLE  # the newest first
+    names = list(tags)
+    assert names.index(STYLE) == names.index(CHAT) + 1  # never the first, however new
+    assert tags[STYLE]["details"]["parent_model"] == CHAT
+    assert tags[CHAT]["details"]["parent_model"] == ""
     assert tags[STYLE]["size"] == base.size_bytes + adapter.size_bytes
     assert tags[STYLE]["details"]["family"] == tags[CHAT]["details"]["family"] == "llama"
     assert tags[STYLE]["digest"] not in (tags[CHAT]["digest"], "")
-    assert {STYLE, CHAT} <= {model["id"] for model in client.get("/v1/models").json()["data"]}
+    assert [model["id"] for model in client.get("/v1/models").json()["data"]] == names
     assert client.get(f"/v1/models/{STYLE}").json()["id"] == STYLE
     shown = client.post("/api/show", json={"model": STYLE}).json()
     assert shown["details"]["parent_model"] == CHAT
@@ -140,29 +143,64 @@ def test_delete_removes_the_adapter_and_leaves_the_model(
     assert client.request("DELETE", "/api/delete", json={"model": STYLE}).status_code == 404
 
 
-def test_copy_and_pull_of_an_adapter_are_refused_with_a_sentence(
+def test_an_adapter_on_trial_is_listed_only_among_adapters(
+    house: House, client: httpx2.Client, adapter: Adapter
+) -> None:
+    file = house.parts.adapters.path(adapter)
+    trial = house.parts.adapters.add(file, name="style-candidate", model=CHAT).full_name
+    listed = [model["name"] for model in client.get("/api/tags").json()["models"]]
+    listed += [model["id"] for model in client.get("/v1/models").json()["data"]]
+    assert trial not in listed and STYLE in listed
+    ours = [one["name"] for one in client.get("/ondol/v1/adapters").json()["adapters"]]
+    assert ours == [STYLE, trial]
+    body = {"model": trial, "messages": QUESTION}
+    assert client.post("/v1/chat/completions", json=body).status_code == 200
+    house.parts.adapters.remove(CHAT, "style-candidate")
+
+
+def test_an_adapter_can_be_neither_copied_nor_pulled(
     client: httpx2.Client, adapter: Adapter
 ) -> None:
     copied = client.post("/api/copy", json={"source": STYLE, "destination": "mine"})
     assert copied.status_code == 400 and "cannot be copied" in copied.json()["error"]
-    pulled = client.post("/api/pull", json={"model": STYLE, "stream": False})
-    assert pulled.status_code == 400 and "nothing to pull" in pulled.json()["error"]
-    assert client.post("/ondol/v1/models/pull", json={"model": STYLE, "stream": False}).json()[
-        "error"
-    ]["hint"]
+    pulled = client.post("/ondol/v1/models/pull", json={"model": STYLE, "stream": False})
+    assert pulled.status_code == 422 and "nothing to pull" in pulled.json()["error"]["message"]
+    assert pulled.json()["error"]["hint"]
+
+
+def test_clients_that_pull_what_they_use_find_an_adapter_pulled(
+    client: httpx2.Client, adapter: Adapter
+) -> None:
+    whole = client.post("/api/pull", json={"model": STYLE, "stream": False})
+    streamed = client.post("/api/pull", json={"model": STYLE})
+    assert whole.json() == streamed.json() == {"status": "success"}
+    assert client.post("/api/pull", json={"model": f"{CHAT}:no"}).status_code == 400
 
 
 def test_loading_and_unloading_an_adapter_is_the_models(
     house: House, client: httpx2.Client, adapter: Adapter
 ) -> None:
     assert client.post("/api/generate", json={"model": STYLE}).json()["done_reason"] == "load"
-    assert house.pool.calls[-1][:2] == ("load", CHAT)
+    # With the adapter, so that one that was just added is there before the first request.
+    loaded, model, how = house.pool.calls[-1]
+    assert (loaded, model, how["adapter"]) == ("load", CHAT, "style")
     body = {"model": STYLE, "keep_alive": 0}
     assert client.post("/api/generate", json=body).json()["done_reason"] == "unload"
     assert house.pool.calls[-1][:2] == ("stop", CHAT)
     house.pool.load(CHAT)
     stopped = client.request("DELETE", "/ondol/v1/loaded", json={"model": STYLE})
     assert stopped.json() == {"stopped": True}
+
+
+def test_a_model_that_was_removed_elsewhere_can_still_be_unloaded(
+    house: House, client: httpx2.Client
+) -> None:
+    house.pool.load("gone:1b")
+    assert client.request("DELETE", "/ondol/v1/loaded", json={"model": "gone:1b"}).json() == {
+        "stopped": True
+    }
+    again = client.request("DELETE", "/ondol/v1/loaded", json={"model": "gone:1b"})
+    assert (again.status_code, again.json()["error"]["code"]) == (404, "model_not_found")
 
 
 def test_an_adapter_does_not_embed(client: httpx2.Client, adapter: Adapter) -> None:
@@ -203,6 +241,9 @@ def test_a_shipped_adapter_cannot_be_removed(
     house.parts._built["adapters"] = AdapterStore(house.parts.store, folder)
     response = client.delete(f"/ondol/v1/adapters/{STYLE}")
     assert response.status_code == 422 and "came with Ondol" in response.text
+    response = client.request("DELETE", "/api/delete", json={"model": STYLE})
+    assert response.status_code == 400 and "came with Ondol" in response.json()["error"]
+    assert not [call for call in house.pool.calls if call[0] == "stop"]
     assert client.get(f"/ondol/v1/adapters/{STYLE}").json()["shipped"] is True
 
 

@@ -58,6 +58,11 @@ class Adapter:
         """What a person types wherever the name of a model goes."""
         return f"{self.model}:{self.name}"
 
+    @property
+    def is_candidate(self) -> bool:
+        """Whether it is on trial: trained, and not (yet) found better than the model alone."""
+        return self.name.endswith("-candidate")
+
 
 def to_json(adapter: Adapter) -> bytes:
     stored = {f.name: getattr(adapter, f.name) for f in fields(Adapter)}

@@ -55,10 +55,20 @@ def find(parts: Parts, name: str) -> Model:
         raise ModelNotFoundError(t("server.model_not_found", model=name)) from None
 
 
-def installed(parts: Parts) -> list[Model]:
-    """Every model, and every model with one of its adapters, newest first."""
-    models = [*parts.store.list(), *parts.adapters.models()]
-    return sorted(models, key=lambda model: (model.modified_at, model.name), reverse=True)
+def installed(parts: Parts) -> list[tuple[Model, str]]:
+    """Every model, newest first, each followed by itself with one of its adapters; with the name of
+    the model that it was made from, if any.
+
+    Many clients chat with the first of a list, so an adapter is never that, however new. Adapters
+    on trial are only for who names them.
+    """
+    from ondol.models.adapters import as_model
+
+    found = []
+    for model in parts.store.list():
+        usable = [one for one in parts.adapters.usable(model) if not one.is_candidate]
+        found += [(model, ""), *((as_model(model, one), model.name) for one in usable)]
+    return found
 
 
 def find_able(parts: Parts, name: str, capability: str, deed: str) -> Model:

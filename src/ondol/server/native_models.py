@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import StringConstraints
 
+from ondol.errors import ModelError
 from ondol.json import adapter_json, model_json
 from ondol.parts import Parts
 from ondol.server.body import Lenient, json_response, to_bytes
@@ -102,7 +103,14 @@ def add_routes(routes: APIRouter, parts: Parts) -> None:
         """Free the memory of a model; ``stopped`` is false when it was not loaded."""
 
         def work() -> bool:
-            return bool(parts.pool.stop(parts.adapters.resolve(body.model)[0].name))
+            try:
+                model, _ = parts.adapters.resolve(body.model)
+            except ModelError:
+                # Another process may have removed what is still in memory here.
+                if parts.pool.stop(body.model):
+                    return True
+                raise
+            return parts.pool.stop(model.name)
 
         return json_response({"stopped": await in_thread(work)})
 

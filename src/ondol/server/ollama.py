@@ -154,12 +154,12 @@ async def _load_or_unload(parts: Parts, body: GenerationRequest, shape: Shape) -
     is_unload = loading["keep_alive_seconds"] == 0
 
     def work() -> None:
-        # Its adapters come and go with it.
-        model, _ = parts.adapters.resolve(_find(parts, body).name)
+        name = _find(parts, body).name
         if is_unload:
-            parts.pool.stop(model.name)
+            # Its adapters go with it.
+            parts.pool.stop(parts.adapters.resolve(name)[0].name)
         else:
-            parts.pool.load(model.name, **loading)
+            parts.engine(name, **loading).load()
 
     await in_thread(work)
     done = {"done": True, "done_reason": "unload" if is_unload else "load"}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from ondol.errors import UsageError
+from ondol.errors import ModelError, UsageError
 from ondol.i18n import t
 from ondol.parts import Parts
 from ondol.server.body import JsonRoute, Lenient, json_response, to_bytes
@@ -62,9 +62,9 @@ def router(parts: Parts) -> APIRouter:
 
     @routes.get("/tags")
     async def tags() -> Response:
-        """The models on this machine, newest first."""
+        """The models on this machine, newest first, each before its adapters."""
         models = await in_thread(lambda: installed(parts))
-        return json_response({"models": [_tag(model) for model in models]})
+        return json_response({"models": [_tag(*model) for model in models]})
 
     @routes.get("/ps")
     async def ps() -> Response:
@@ -81,7 +81,7 @@ def router(parts: Parts) -> APIRouter:
         """Fetch a model; status lines until ``success``."""
         if not body.asked:
             raise UsageError(t("server.model_required"), param="model")
-        source = Source(lambda: pulling(parts, body.asked))
+        source = Source(lambda: _pulling(parts, body.asked))
         if body.stream is False:
             return await whole(request, source, lambda s: json_response(_status(list(s)[-1])))
         lines = (to_bytes(_status(progress)) + b"\n" for progress in source)
@@ -139,6 +139,18 @@ def pulling(parts: Parts, name: str) -> Iterator[Progress]:
     return Work(run)
 
 
+def _pulling(parts: Parts, name: str) -> Iterator[Progress]:
+    """As ``pulling``; an adapter that is here is one that has been pulled, as its clients take a
+    model to be."""
+    from ondol.models.pull import Progress
+
+    try:
+        _, adapter = parts.adapters.resolve(name)
+    except (ModelError, UsageError):
+        adapter = None
+    return pulling(parts, name) if adapter is None else iter([Progress("success")])
+
+
 def details(model: Model, parent: str = "") -> dict[str, Any]:
     """Ollama's summary of a model; ``parent`` is the one it was made from."""
     return {
@@ -162,14 +174,14 @@ def parameter_size(parameters: int | None) -> str:
     return f"{parameters / 1e6:.2f}M" if parameters >= 1e6 else f"{parameters / 1e3:.2f}K"
 
 
-def _tag(model: Model) -> dict[str, Any]:
+def _tag(model: Model, parent: str) -> dict[str, Any]:
     return {
         "name": model.name,
         "model": model.name,
         "modified_at": model.modified_at.isoformat(),
         "size": model.size_bytes,
         "digest": _bare(model.digest),
-        "details": details(model),
+        "details": details(model, parent),
         "capabilities": list(model.capabilities),
     }
 

@@ -166,7 +166,7 @@ def router(parts: Parts) -> APIRouter:
     @routes.get("/models")
     async def models() -> Response:
         """The models on this machine."""
-        data = [_model(model) for model in await in_thread(lambda: installed(parts))]
+        data = [_model(model) for model, _ in await in_thread(lambda: installed(parts))]
         return json_response({"object": "list", "data": data})
 
     @routes.get("/models/{model:path}")

@@ -67,10 +67,11 @@ class Parts:
     def close(self) -> None:
         """Stop every engine and close the library."""
         with self._lock:
-            for name in ("pool", "library"):
-                part = self._built.pop(name, None)
-                if part is not None:
-                    part.close()
+            parts = [self._built.pop(name, None) for name in ("pool", "library")]
+        # Without the lock: a request that holds the pool's may be waiting for ours.
+        for part in parts:
+            if part is not None:
+                part.close()
 
     @property
     def store(self) -> ModelStore:
@@ -202,7 +203,9 @@ class Parts:
             size_bytes=model.size_bytes + sum(adapter.size_bytes for adapter in usable),
             kind=model.kind,
             num_ctx=model.context_length,
-            adapters=tuple(AdapterFile(a.name, self.adapters.path(a), a.digest) for a in usable),
+            adapters=tuple(
+                AdapterFile(a.name, self.adapters.path(a), a.digest, a.size_bytes) for a in usable
+            ),
         )
 
     def _memory_need(self, spec: ModelSpec, num_ctx: int) -> int:

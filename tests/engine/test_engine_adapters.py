@@ -155,7 +155,7 @@ def test_a_running_answer_is_finished_before_a_new_adapter_is_loaded(
     installed.append(files["b"])
     with ThreadPoolExecutor(1) as thread:
         newer = thread.submit(said, adapted, B)
-        until(lambda: adapted._demand["m"] == 2)
+        until(lambda: adapted._demand.count["m"] == 2)
         rest = list(tokens)
         assert newer.result(60)
     assert len(rest) > 10 and rest[-1].finish_reason in ("stop", "length")

@@ -106,7 +106,7 @@ def test_a_model_in_use_is_never_evicted_and_the_next_waits_for_it(make_pool, un
     next(tokens)
     with ThreadPoolExecutor(1) as thread:
         other = thread.submit(say, pool, "b")
-        until(lambda: pool._demand["b"] == 1)
+        until(lambda: pool._demand.count["b"] == 1)
         assert next(tokens).text
         assert names(pool) == ["a"]
         tokens.close()
@@ -167,7 +167,7 @@ def test_a_larger_context_waits_for_the_answer_that_is_being_given(make_pool, un
     next(tokens)
     with ThreadPoolExecutor(1) as thread:
         larger = thread.submit(say, pool, num_ctx=2048)
-        until(lambda: pool._demand["a"] == 2)
+        until(lambda: pool._demand.count["a"] == 2)
         assert next(tokens).text
         tokens.close()
         assert larger.result(30)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -23,9 +22,15 @@ from ondol.engine.process import EngineProcess
 from ondol.engine.resident import Resident, Wanted
 from ondol.engine.runtime import launch
 from ondol.engine.settings import AdapterFile, EngineSettings, LoadedModel, ModelSpec
-from ondol.engine.slots import Slots
+from ondol.engine.slots import Demand, Slots
 from ondol.engine.wire import connect
-from ondol.errors import EngineBusyError, EngineError, OndolError
+from ondol.errors import (
+    EngineBusyError,
+    EngineError,
+    InvalidModelError,
+    ModelTooLargeError,
+    OndolError,
+)
 from ondol.i18n import t
 
 __all__ = ["AdapterFile", "EnginePool", "EngineSettings", "LoadedModel", "ModelSpec"]
@@ -48,7 +53,7 @@ class EnginePool:
         self._budget = Budget(settings.max_loaded_models, memory_need, available_bytes)
         self._changed = threading.Condition()
         self._residents: dict[str, Resident] = {}
-        self._demand: Counter[str] = Counter()
+        self._demand = Demand(self._changed, settings.num_parallel + settings.max_queue)
         self._loading = False
         self._closed = False
         self._reaper: threading.Thread | None = None
@@ -122,12 +127,11 @@ class EnginePool:
         slot: bool,
         adapters: Mapping[str, float],
     ) -> Iterator[Loaded]:
-        spec = self._locate(model)
-        context = min(num_ctx or self._settings.num_ctx, spec.num_ctx or 2**31)
-        wanted = Wanted.of(spec, context, adapters)
+        locate = partial(self._locate, model)
+        wanted = Wanted(locate, num_ctx or self._settings.num_ctx, adapters)
         if keep_alive_seconds is None:
             keep_alive_seconds = self._settings.keep_alive_seconds
-        with self._queued(spec, cancellation):
+        with self._demand.one(wanted.spec.name), cancellation.calling(self._wake):
             started = time.monotonic()
             resident = self._hold(wanted, keep_alive_seconds, cancellation)
             seconds = time.monotonic() - started
@@ -143,50 +147,43 @@ class EnginePool:
             with self._held(resident), resident.slots.one(waiting) if slot else nullcontext():
                 yield loaded
 
-    @contextmanager
-    def _queued(self, spec: ModelSpec, cancellation: Cancellation) -> Iterator[None]:
-        with self._changed:
-            if self._demand[spec.name] >= self._settings.num_parallel + self._settings.max_queue:
-                raise EngineBusyError(t("engine.busy", model=spec.name), t("engine.busy_hint"))
-            self._demand[spec.name] += 1
-        try:
-            with cancellation.calling(self._wake):
-                yield
-        finally:
-            with self._changed:
-                self._demand[spec.name] -= 1
-
     def _hold(self, wanted: Wanted, keep_alive: float, cancellation: Cancellation) -> Resident:
         """A ready resident with us among its users, loaded by us if nobody else does."""
         deadline = time.monotonic() + self._settings.start_timeout_seconds
         while True:
-            with self._changed:
-                resident = self._await_turn(wanted, keep_alive, cancellation, deadline)
-                if resident.ready:
-                    resident.users += 1
-                    resident.keep_alive_seconds = keep_alive
-                    return resident
-            self._start(resident)
+            try:
+                with self._changed:
+                    resident = self._await_turn(wanted, keep_alive, cancellation, deadline)
+                    if resident.ready:
+                        resident.users += 1
+                        resident.keep_alive_seconds = keep_alive
+                        return resident
+                self._start(resident)
+            except (InvalidModelError, ModelTooLargeError):
+                # It may be an adapter that is damaged or has no room: nobody's loss but its users'.
+                if not wanted.lighten():
+                    raise
 
     def _await_turn(
         self, wanted: Wanted, keep_alive: float, cancellation: Cancellation, deadline: float
     ) -> Resident:
         """Wait for a resident that is ready, or make one that is ours to start."""
-        spec, num_ctx = wanted.spec, wanted.num_ctx
         while True:
             self._check_open()
             cancellation.check()
             resident = self._current(wanted)
-            if resident is None and not self._loading and self._make_room(spec, num_ctx):
+            if resident is None and not self._loading and self._make_room(wanted):
+                wanted.look()  # what it waited for may have been replaced or removed meanwhile
                 self._loading = True
                 slots = Slots(self._changed, self._settings.num_parallel)
-                resident = Resident(spec, num_ctx, keep_alive, slots)
-                self._residents[spec.name] = resident
+                resident = Resident(wanted.spec, wanted.num_ctx, keep_alive, slots)
+                self._residents[wanted.spec.name] = resident
                 return resident
             if resident is not None and resident.ready and not resident.retiring:
                 return resident
             if not self._loading and time.monotonic() >= deadline:
-                raise EngineBusyError(t("engine.no_room", model=spec.name), t("engine.busy_hint"))
+                model = wanted.spec.name
+                raise EngineBusyError(t("engine.no_room", model=model), t("engine.busy_hint"))
             self._changed.wait(None if self._loading else max(0.0, deadline - time.monotonic()))
             if resident is not None and resident.error is not None:
                 raise type(resident.error)(resident.error.message, resident.error.hint)
@@ -198,13 +195,15 @@ class EnginePool:
             return resident
         if not resident.alive():
             self._discard(resident)
-        elif not resident.suits(wanted):
-            resident.retiring = True
+        elif not resident.retiring and not resident.suits(wanted):
+            wanted.look()  # or it would retire one that others have since brought up to date
+            resident.retiring = not resident.suits(wanted)
         self._retire(resident)
         return None if resident.gone else resident
 
-    def _make_room(self, spec: ModelSpec, num_ctx: int) -> bool:
-        """Evict idle models, least recently used first, until ``spec`` fits; False: wait."""
+    def _make_room(self, wanted: Wanted) -> bool:
+        """Evict idle models, least recently used first, until it fits; False: wait."""
+        spec, num_ctx = wanted.spec, wanted.num_ctx
         while not self._budget.fits(spec, num_ctx, self._residents.values()):
             idle = [r for r in self._residents.values() if r.idle]
             if idle:

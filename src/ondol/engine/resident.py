@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ondol.engine.process import EngineProcess
-from ondol.engine.settings import AdapterFile, LoadedModel, ModelSpec
+from ondol.engine.settings import LoadedModel, ModelSpec
 from ondol.engine.slots import Slots
 from ondol.errors import AdapterNotFoundError, OndolError
 from ondol.i18n import t
@@ -23,26 +23,44 @@ if TYPE_CHECKING:
     import httpx2
 
 
-@dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a request needs: ``num_ctx`` tokens of context, and these of the model's adapters."""
+    """What a request needs: a model with ``num_ctx`` tokens of context, and ``adapters`` of it.
 
-    spec: ModelSpec
-    num_ctx: int
-    adapters: tuple[AdapterFile, ...]
+    A request may wait for minutes, and what is installed may change meanwhile, so ``look`` finds it
+    anew. It raises what ``locate`` raises, and ``AdapterNotFoundError`` for a name in ``scales``
+    that the model does not have.
+    """
 
-    @classmethod
-    def of(cls, spec: ModelSpec, num_ctx: int, scales: Mapping[str, float]) -> Wanted:
-        """Raises ``AdapterNotFoundError`` for a name that ``spec`` does not have."""
+    def __init__(
+        self, locate: Callable[[], ModelSpec], num_ctx: int, scales: Mapping[str, float]
+    ) -> None:
+        self._locate = locate
+        self._num_ctx = num_ctx
+        self._scales = scales
+        self._is_light = False
+        self.look()
+
+    def look(self) -> None:
+        """Find the model and its adapters as they are now."""
+        spec = self._locate()
         known = {adapter.name: adapter for adapter in spec.adapters}
-        for name in scales:
+        for name in self._scales:
             if name not in known:
                 raise AdapterNotFoundError(
                     t("engine.unknown_adapter", model=spec.name, adapter=name),
                     t("engine.unknown_adapter_hint", model=spec.name),
                 )
-        switched_on = tuple(known[name] for name, scale in scales.items() if scale)
-        return cls(spec, num_ctx, switched_on)
+        self.adapters = tuple(known[name] for name, scale in self._scales.items() if scale)
+        self.spec = spec.with_only(self.adapters) if self._is_light else spec
+        self.num_ctx = min(self._num_ctx, spec.num_ctx or self._num_ctx)
+
+    def lighten(self) -> bool:
+        """Do without the adapters that the request does not ask for; False if it has no others."""
+        if len(self.spec.adapters) == len(self.adapters):
+            return False
+        self._is_light = True
+        self.look()
+        return True
 
 
 @dataclass(slots=True, eq=False)

@@ -6,7 +6,7 @@ Plain data; knows neither processes nor HTTP. ``EngineSettings.from_config`` rai
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ class AdapterFile:
     name: str
     path: Path
     digest: str
+    size_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,11 @@ class ModelSpec:
     num_ctx: int | None = None
     pooling: str | None = None
     adapters: tuple[AdapterFile, ...] = ()
+
+    def with_only(self, adapters: tuple[AdapterFile, ...]) -> ModelSpec:
+        """The same model without its other adapters."""
+        dropped = sum(one.size_bytes for one in self.adapters if one not in adapters)
+        return replace(self, adapters=adapters, size_bytes=self.size_bytes - dropped)
 
 
 @dataclass(frozen=True, slots=True)

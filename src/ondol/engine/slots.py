@@ -1,4 +1,5 @@
-"""The parallel slots of one model, given out in the order they were asked for.
+"""Who is answered and who waits: how many requests a model has, and its parallel slots, given out
+in the order they were asked for.
 
 Shares the pool's condition; ``proceed`` may raise to end a wait, and returns False when there is
 nothing left to wait for.
@@ -7,9 +8,34 @@ nothing left to wait for.
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from ondol.errors import EngineBusyError
+from ondol.i18n import t
+
+
+class Demand:
+    """The requests of every model, answered or waiting; ``count`` is by the model's name."""
+
+    def __init__(self, changed: threading.Condition, limit: int) -> None:
+        self.count: Counter[str] = Counter()
+        self._changed = changed
+        self._limit = limit
+
+    @contextmanager
+    def one(self, model: str) -> Iterator[None]:
+        """Count as one inside the block; EngineBusyError when there are ``limit`` already."""
+        with self._changed:
+            if self.count[model] >= self._limit:
+                raise EngineBusyError(t("engine.busy", model=model), t("engine.busy_hint"))
+            self.count[model] += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self.count[model] -= 1
 
 
 class Slots:

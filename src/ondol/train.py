@@ -20,6 +20,7 @@ from ondol.ask import AskParts, Manner, ask, can_read
 from ondol.database import IN_MEMORY
 from ondol.errors import TrainingError
 from ondol.i18n import t
+from ondol.models.adapter_manifest import CANDIDATE
 from ondol.models.adapters import Adapter
 from ondol.models.store import Model
 from ondol.parts import Parts
@@ -262,7 +263,7 @@ def _train_grounding(
         )
 
     on_stage("calibration")
-    candidate = add(trainable.CANDIDATE.format(name=name))
+    candidate = add(name + CANDIDATE)
     bias = abstention_bias(parts, candidate, checks, on_trial)
     candidate = add(candidate.name, bias)
     on_stage("evaluation")

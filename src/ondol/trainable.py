@@ -14,15 +14,13 @@ from urllib.parse import quote
 from ondol import paths
 from ondol.errors import TrainingError, UsageError
 from ondol.i18n import t
-from ondol.models.adapter_manifest import NAME
+from ondol.models.adapter_manifest import CANDIDATE, NAME
 from ondol.models.gguf import read_header
 from ondol.models.locks import hold
 from ondol.models.store import Model, ModelStore
 from ondol.training import grounding
 from ondol.training.export import ARCHITECTURES
 from ondol.training.lora import LoraConfig
-
-CANDIDATE = "{name}-candidate"
 
 
 def trainings() -> Path:
@@ -33,7 +31,7 @@ def trainings() -> Path:
 def fitted(config: LoraConfig, store: ModelStore, model: Model, name: str) -> LoraConfig:
     """``config`` for as many layers as ``model`` has; raises where no adapter ``name`` of it could
     be written or added."""
-    if not NAME.fullmatch(CANDIDATE.format(name=name)):
+    if not NAME.fullmatch(name + CANDIDATE) or name.endswith(CANDIDATE):
         raise UsageError(
             t("adapters.bad_name", name=name), t("adapters.bad_name_hint"), param="name"
         )

@@ -18,6 +18,8 @@ from ondol.models.manifest import DIGEST
 
 VERSION = 1
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
+CANDIDATE = "-candidate"
+"""Ends the name of an adapter that is on trial."""
 
 # Known from where an adapter lies and from the model that is here, so neither is written down.
 _NOT_STORED = ("shipped", "stale")
@@ -61,7 +63,7 @@ class Adapter:
     @property
     def is_candidate(self) -> bool:
         """Whether it is on trial: trained, and not (yet) found better than the model alone."""
-        return self.name.endswith("-candidate")
+        return self.name.endswith(CANDIDATE)
 
 
 def to_json(adapter: Adapter) -> bytes:

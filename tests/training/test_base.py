@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from jinja2 import TemplateError, TemplateSyntaxError
 
 from ondol.config import load
 from ondol.engine.llama import LlamaEngine
@@ -121,3 +122,53 @@ def test_file_that_cannot_be_loaded_is_told_in_one_sentence(
         assert error.value.message.endswith(").")
         assert "\n" not in error.value.message
         assert "ondol show" in error.value.hint
+
+
+class Templated:
+    """A tokenizer whose template is Python, and whose tokens are letters."""
+
+    def __init__(self, template: Callable[[list[dict[str, str]]], str]) -> None:
+        self.template = template
+
+    def apply_chat_template(self, turns: list[dict[str, str]], **how: object) -> str:
+        return self.template(turns)
+
+    def __call__(self, text: str, **how: object) -> dict[str, list[int]]:
+        return {"input_ids": [ord(letter) for letter in text]}
+
+
+def plain(turns: list[dict[str, str]]) -> str:
+    return "".join(turn["content"] for turn in turns)
+
+
+def failing(error: Exception) -> Callable[[list[dict[str, str]]], str]:
+    def template(turns: list[dict[str, str]]) -> str:
+        raise error
+
+    return template
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TemplateError("System role not\nsupported."),
+        TemplateSyntaxError("System role not supported", 1),
+        ValueError("System role not supported"),
+    ],
+)
+def test_template_that_refuses_the_conversation_is_told_in_one_sentence(error: Exception) -> None:
+    with pytest.raises(TrainingError) as told:
+        Base(None, Templated(failing(error))).encode(example("english"))
+    assert told.value.message.startswith("The model's chat template cannot be used for training (")
+    assert "System role not supported" in told.value.message
+    assert "\n" not in told.value.message
+    assert told.value.hint
+
+
+def test_prompt_must_be_what_the_engine_reads_of_it() -> None:
+    asked = Example((Message("user", "Why"),), "So.", False, "en", "x")
+    base = Base(None, Templated(plain))
+    base.check(asked, tuple(map(ord, "Why")))
+    for read in ((1, *map(ord, "Why")), tuple(map(ord, "Wh")), ()):
+        with pytest.raises(TrainingError, match="other tokens than the engine"):
+            base.check(asked, read)

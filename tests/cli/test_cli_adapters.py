@@ -124,34 +124,5 @@ def test_a_configured_adapter_is_not_missing(ondol, styled: None) -> None:
         checks = ondol("doctor", "--json", ONDOL_CHAT_MODEL=model).json["checks"]
         return [check["sentence"] for check in checks if f"{CHAT}:" in str(check)]
 
-    assert complaints(STYLE) == []
+    assert complaints(STYLE) == complaints(STYLE.upper()) == []
     assert complaints(f"{CHAT}:no")
-
-
-def test_the_model_of_an_adapter_is_fetched_when_it_is_not_here(
-    config, tmp_path: Path, lora: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from ondol.cli import pulling
-    from ondol.cli.output import Output
-    from ondol.config import load
-    from ondol.errors import ModelNotFoundError
-    from ondol.parts import Parts
-
-    monkeypatch.setenv("ONDOL_MODELS", str(tmp_path / "empty"))
-    with Parts(config) as full, Parts(load()) as parts:
-        asked = []
-
-        def fetch(parts: Parts, name: str, output: Output) -> object:
-            asked.append(name)
-            weights = full.store.path(full.store.get(CHAT))
-            model = parts.store.add(CHAT, [parts.store.stage(weights, "weights", "m.gguf")])
-            parts.adapters.add(lora, name="style", model=CHAT)
-            return model
-
-        monkeypatch.setattr(pulling, "pull_with_progress", fetch)
-        for unknown in ("nosuch:1b:style", f"{CHAT[:-1]}:style"):
-            with pytest.raises(ModelNotFoundError):
-                pulling.ensure_model(parts, unknown, Output())
-        assert asked == []
-        assert pulling.ensure_model(parts, STYLE, Output()).name == STYLE
-        assert asked == [CHAT]

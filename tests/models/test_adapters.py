@@ -11,7 +11,13 @@ import pytest
 from lora_gguf import I32, lora_bytes, random_adapter, random_pairs
 from test_gguf import STRING, U32, entry, gguf, tensor
 
-from ondol.errors import AdapterNotFoundError, InvalidModelError, ModelNotFoundError, UsageError
+from ondol.errors import (
+    AdapterNotFoundError,
+    InvalidModelError,
+    ModelNotFoundError,
+    StorageError,
+    UsageError,
+)
 from ondol.models import adapter_manifest
 from ondol.models.adapter_fit import Shape
 from ondol.models.adapters import AdapterStore, as_model
@@ -122,6 +128,33 @@ def test_removing_a_model_removes_its_adapters(adapters, store, lora):
     assert store.remove("tiny:1m") >= lora.stat().st_size
     assert adapters.list() == []
     install(store, "tiny:1m")
+    assert adapters.list() == []
+
+
+def test_a_model_that_cannot_be_removed_keeps_its_adapters(adapters, store, lora, monkeypatch):
+    adapter = adapters.add(lora, name="style", model="tiny:1m")
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "denied")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(StorageError):
+        store.remove("tiny:1m")
+    assert adapters.list() == [adapter]
+
+
+def test_what_a_killed_removal_left_does_not_come_back_with_the_model(adapters, store, lora):
+    adapter = adapters.add(lora, name="style", model="tiny:1m")
+    (store.directory / "manifests" / "tiny" / "1m.json").unlink()
+    install(store, "tiny:1m")
+    assert adapters.list() == []
+    install(store, "other", seed=1)
+    assert adapter.digest not in blobs_of(store)
+    adapters.add(lora, name="style", model="tiny:1m")
+    install(store, "tiny:1m")  # the same once more is no new model
+    assert len(adapters.list()) == 1
+    (store.directory / "manifests" / "tiny" / "1m.json").unlink()
+    store.copy("other", "tiny:1m")
     assert adapters.list() == []
 
 

@@ -10,6 +10,7 @@ import click
 from ondol.cli.command import command, pass_output
 from ondol.cli.house import house
 from ondol.cli.output import Output
+from ondol.errors import ModelError, UsageError
 from ondol.i18n import t
 
 if TYPE_CHECKING:
@@ -43,9 +44,8 @@ def _diagnose(parts: Parts) -> list[Check]:
     from ondol.server.background import running
 
     def missing() -> list[str]:
-        here = {model.name for model in (*parts.store.list(), *parts.adapters.models())}
         wanted = (parts.config["models.chat"], parts.config["models.embedding"])
-        return [name for name in wanted if name not in here]
+        return [name for name in wanted if not _is_here(parts, name)]
 
     return diagnose(
         machine=machine(),
@@ -56,3 +56,11 @@ def _diagnose(parts: Parts) -> list[Check]:
         port=parts.config["server.port"],
         ondol_answers=lambda: running() is not None,
     )
+
+
+def _is_here(parts: Parts, name: str) -> bool:
+    try:
+        parts.adapters.resolve(name)
+    except (ModelError, UsageError):
+        return False
+    return True

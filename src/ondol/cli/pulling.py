@@ -31,18 +31,22 @@ def pull_with_progress(parts: Parts, name: str, output: Output) -> Model:
 
 def ensure_model(parts: Parts, name: str, output: Output) -> Model:
     """The model called ``name``, perhaps with an adapter; fetched first when it is not here but
-    known where it is."""
+    known where it is. Not for an adapter that the fetched model would not have either."""
     from ondol.models import catalog, names
     from ondol.models.adapters import as_model
 
     try:
         return as_model(*parts.adapters.resolve(name))
     except ModelNotFoundError:
-        base = name if _is_model_name(name) else name.rpartition(":")[0]
+        base, adapter = name, ""
+        if not _is_model_name(name):
+            base, _, adapter = name.rpartition(":")
+            if not parts.adapters.ships(adapter.lower()):
+                raise
         if catalog.load().find(base) is None and not names.is_reference(names.normalize(base)):
             raise
         pulled = pull_with_progress(parts, base, output)
-        return pulled if base == name else as_model(*parts.adapters.resolve(name))
+        return as_model(*parts.adapters.resolve(name)) if adapter else pulled
 
 
 def _is_model_name(name: str) -> bool:

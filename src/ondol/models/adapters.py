@@ -199,6 +199,10 @@ class AdapterStore:
             path.unlink(missing_ok=True)
             return self._store.sweep()
 
+    def ships(self, name: str) -> bool:
+        """Whether an adapter of that name came with Ondol, for whatever model."""
+        return any(adapter.name == name for _, adapter in self._shipped_ones())
+
     def models(self) -> Sequence[Model]:
         """Every adapter that can be served, as the model that it makes of its base."""
         return [

@@ -176,12 +176,12 @@ class ModelStore:
         if not path.exists():
             raise self._not_found(wanted)
         with self.writing(path), self.lock():
-            shutil.rmtree(self.adapters_directory(wanted), ignore_errors=True)
             try:
                 path.unlink()
             except FileNotFoundError:
                 raise self._not_found(wanted) from None
             _sync(path.parent)
+            shutil.rmtree(self.adapters_directory(wanted), ignore_errors=True)
             return self.sweep()
 
     def forget_stale_partials(self) -> int:
@@ -220,7 +220,11 @@ class ModelStore:
         return all(self.blobs.has(f.digest, f.size_bytes) for f in model.files)
 
     def _write(self, model: Model) -> None:
-        self.write(self._manifest_path(model.name), manifest.to_json(model))
+        path = self._manifest_path(model.name)
+        if not path.exists():
+            # What a removal that was killed may have left is not the new model's.
+            shutil.rmtree(self.adapters_directory(model.name), ignore_errors=True)
+        self.write(path, manifest.to_json(model))
 
     def write(self, path: Path, content: bytes) -> None:
         """Write a manifest: wholly or not at all, and after its blobs. Call with the lock held."""

@@ -1,4 +1,5 @@
-"""What ``ondol rm`` removes, and what it tells a running server, by what the name means."""
+"""What a name means to commands that act on a model or on its adapter: ``rm``, and those that fetch
+what is not here."""
 
 from __future__ import annotations
 
@@ -10,13 +11,16 @@ import pytest
 from lora_gguf import base_bytes, random_adapter
 
 from ondol import config
+from ondol.cli import pulling
 from ondol.cli.models import _remove
+from ondol.cli.output import Output
 from ondol.errors import AdapterNotFoundError, ModelNotFoundError, UsageError
 from ondol.models import adapter_manifest
 from ondol.models.adapters import Adapter, AdapterStore
+from ondol.models.store import Model
 from ondol.parts import Parts
 
-CHAT = "tiny:1m"
+CHAT = "smollm2:135m"
 STYLE = f"{CHAT}:style"
 
 
@@ -63,13 +67,18 @@ def test_an_adapter_goes_and_its_model_stays_loaded(parts, server, style):
     assert server.unloaded == []
 
 
-def test_a_shipped_adapter_stays_and_its_model_stays_loaded(parts, server, style, tmp_path):
+@pytest.fixture
+def shipped(parts: Parts, style: Adapter, tmp_path: Path) -> None:
+    """The adapter came with Ondol."""
     folder = tmp_path / "shipped"
     folder.mkdir()
     (folder / "style.gguf").write_bytes(parts.adapters.path(style).read_bytes())
     (folder / "style.json").write_bytes(adapter_manifest.to_json(style))
-    _remove(parts, server, STYLE)
+    parts.adapters.remove(CHAT, "style")
     parts._built["adapters"] = AdapterStore(parts.store, folder)
+
+
+def test_a_shipped_adapter_stays_and_its_model_stays_loaded(parts, server, shipped):
     with pytest.raises(UsageError, match="came with Ondol") as caught:
         _remove(parts, server, STYLE)
     assert "answer.adapter" in caught.value.hint
@@ -100,3 +109,22 @@ def test_a_model_leaves_the_server_and_the_disk_even_when_it_is_damaged(parts, s
 def test_a_name_that_cannot_be_one_is_said(parts, server):
     with pytest.raises(UsageError):
         _remove(parts, server, "no name")
+
+
+def test_a_model_is_fetched_for_an_adapter_only_if_it_will_have_it(
+    parts, shipped, tmp_path, monkeypatch
+):
+    parts.store.remove(CHAT)
+    file, asked = tmp_path / "base.gguf", []
+
+    def fetch(parts: Parts, name: str, output: Output) -> Model:
+        asked.append(name)
+        return parts.store.add(name, [parts.store.stage(file, "weights", "m.gguf")])
+
+    monkeypatch.setattr(pulling, "pull_with_progress", fetch)
+    for unknown in (f"{CHAT}:typo", "hf:owner/repo:Q4_K_M:typo", "nosuch:1b:style", "smollm2:13:x"):
+        with pytest.raises(ModelNotFoundError):
+            pulling.ensure_model(parts, unknown, Output())
+    assert asked == []
+    assert pulling.ensure_model(parts, STYLE, Output()).name == STYLE
+    assert asked == [CHAT]

@@ -93,6 +93,7 @@ def adapter_json(adapter: Adapter) -> dict[str, Any]:
         "created_at": adapter.created_at.isoformat(),
         "r": adapter.r,
         "lora_alpha": adapter.lora_alpha,
+        "abstention_bias": adapter.abstention_bias,
         "target_modules": list(adapter.target_modules),
         "template": adapter.template,
         "languages": list(adapter.languages),

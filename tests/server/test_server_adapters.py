@@ -26,9 +26,8 @@ def adapter(house: House, tmp_path: Path) -> Iterator[Adapter]:
     factors = np.zeros((4, 2), np.float32), np.zeros((64, 2), np.float32)
     file.write_bytes(lora_bytes({"token_embd.weight": factors}))
     adapters = house.parts.adapters
-    yield adapters.add(
-        file, name="style", model=CHAT, trained_on={"num_examples": 3}, description="short"
-    )
+    told = {"trained_on": {"num_examples": 3}, "description": "short", "abstention_bias": -1.5}
+    yield adapters.add(file, name="style", model=CHAT, **told)
     house.parts._built["adapters"] = adapters
     if adapters.list():
         adapters.remove(CHAT, "style")
@@ -215,6 +214,7 @@ def test_our_own_endpoints_list_show_and_remove(
     assert listed == client.get(f"/ondol/v1/adapters/{STYLE}").json()
     assert (listed["name"], listed["model"], listed["adapter"]) == (STYLE, CHAT, "style")
     assert (listed["r"], listed["trained_on"]) == (2, {"num_examples": 3})
+    assert listed["abstention_bias"] == -1.5
     assert listed["shipped"] is listed["stale"] is False
     names = [model["name"] for model in client.get("/ondol/v1/models").json()["models"]]
     assert STYLE not in names

@@ -125,6 +125,7 @@ def show_adapter(output: Output, one: Adapter) -> None:
         "digest": one.digest,
         "base_digest": one.base_digest,
         "template": one.template,
+        "abstention_bias": f"{one.abstention_bias:+g}" if one.abstention_bias else "",
         "created": one.created_at.date().isoformat(),
         "trained_on": _told(one.trained_on),
         "evaluation": _told(one.evaluation),

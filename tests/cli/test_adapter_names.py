@@ -8,10 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from lora_gguf import base_bytes, random_adapter
 
 from ondol import config
 from ondol.cli import pulling
+from ondol.cli.main import make_group
 from ondol.cli.models import _remove
 from ondol.cli.output import Output
 from ondol.errors import AdapterNotFoundError, ModelNotFoundError, UsageError
@@ -128,3 +130,20 @@ def test_a_model_is_fetched_for_an_adapter_only_if_it_will_have_it(
     assert asked == []
     assert pulling.ensure_model(parts, STYLE, Output()).name == STYLE
     assert asked == [CHAT]
+
+
+def test_pulling_another_version_says_which_adapters_it_leaves_behind(
+    parts, style, tmp_path, monkeypatch
+):
+    def fetch(parts: Parts, name: str, output: Output) -> Model:
+        file = tmp_path / "base.gguf"
+        file.write_bytes(base_bytes("another version"))
+        return parts.store.add(name, [parts.store.stage(file, "weights", "base.gguf")])
+
+    monkeypatch.setattr(pulling, "pull_with_progress", fetch)
+    monkeypatch.setenv("ONDOL_MODELS", str(parts.config.models_dir))
+    pulled = CliRunner().invoke(make_group(), ["pull", CHAT])
+    assert pulled.exit_code == 0, pulled.output
+    assert f"{STYLE} was made for another version of {CHAT}" in pulled.stderr
+    parts.adapters.remove(CHAT, "style")
+    assert "another version" not in CliRunner().invoke(make_group(), ["pull", CHAT]).output

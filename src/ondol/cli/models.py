@@ -30,6 +30,9 @@ def pull(output: Output, name: str) -> None:
 
     with house(output) as parts:
         model = pull_with_progress(parts, name, output)
+        stale = [one for one in parts.adapters.list(model.name) if one.stale]
+    for one in stale:
+        output.warn(t("adapters.stale", name=one.full_name, model=one.model))
     if output.json:
         output.emit(model_json(model))
         return

@@ -45,7 +45,8 @@ def main() -> None:
             name: {side: {metric: sides[side][metric] for metric in KEPT} for side in ("off", "on")}
             for name, sides in results["sets"].items()
         }
-        evaluation["date"] = results["date"]
+        evaluation |= {name: results[name] for name in ("date", "drift")}
+        evaluation["chat_ok"] = results["verdict"]["chat_ok"]
         stem = adapter.full_name.replace(":", "-")
         SHIPPED.mkdir(exist_ok=True)
         shutil.copyfile(source, SHIPPED / f"{stem}.gguf")

@@ -26,8 +26,8 @@ from ondol.models.store import About, ModelStore
 WIDTH, HIDDEN = 64, 96
 
 
-def base_bytes(seed: int = 0, architecture: str = "llama") -> bytes:
-    """A GGUF of one layer with two matrices; ``seed`` makes it another version."""
+def base_bytes(seed: int = 0, architecture: str = "llama", tied: bool = False) -> bytes:
+    """A GGUF of one layer with a few matrices; ``seed`` makes it another version."""
     entries = (
         entry("general.architecture", STRING, architecture),
         entry(f"{architecture}.block_count", U32, 1),
@@ -41,7 +41,11 @@ def base_bytes(seed: int = 0, architecture: str = "llama") -> bytes:
         tensor("output_norm.weight", (WIDTH,), offset=square + wide + 4 * WIDTH * 32),
         tensor("blk.0.up_exps.weight", (WIDTH, HIDDEN, 2), offset=square + wide + 4 * WIDTH * 33),
     )
-    content = gguf(entries, tensors, data=square + 3 * wide + 4 * WIDTH * 33)
+    size = square + 3 * wide + 4 * WIDTH * 33
+    if not tied:
+        tensors += (tensor("output.weight", (WIDTH, 32), offset=size),)
+        size += 4 * WIDTH * 32
+    content = gguf(entries, tensors, data=size)
     return content[:-1] + bytes([seed])
 
 
@@ -63,9 +67,11 @@ def lora(store: ModelStore, tmp_path: Path) -> Path:
     return random_adapter(weights(store), tmp_path / "lora.gguf", r=2)
 
 
-def install(store: ModelStore, name: str, seed: int = 0, **about: object) -> None:
+def install(
+    store: ModelStore, name: str, seed: int = 0, tied: bool = False, **about: object
+) -> None:
     file = store.directory.parent / "base.gguf"
-    file.write_bytes(base_bytes(seed))
+    file.write_bytes(base_bytes(seed, tied=tied))
     store.add(name, [store.stage(file, "weights", "base.gguf")], About(**about))  # type: ignore[arg-type]
 
 
@@ -289,12 +295,15 @@ def test_a_file_that_does_not_fit_is_refused_and_leaves_nothing(adapters, store,
     assert adapters.list() == [] and sorted(store.blobs.directory.iterdir()) == before
 
 
-def test_an_adapter_of_the_embedding_has_its_first_factor_transposed(adapters, tmp_path):
+def test_an_adapter_of_the_embedding_has_its_first_factor_transposed(adapters, store, tmp_path):
     file = tmp_path / "embedding.gguf"
     zeros = np.zeros((32, 2), np.float32), np.zeros((WIDTH, 2), np.float32)
     file.write_bytes(lora_bytes({"token_embd.weight": zeros}, alpha=None))
     adapter = adapters.add(file, name="words", model="tiny:1m")
     assert (adapter.r, adapter.lora_alpha, adapter.target_modules) == (2, 2.0, ("embed_tokens",))
+    install(store, "tied", tied=True)
+    with pytest.raises(InvalidModelError, match="both reads and writes"):
+        adapters.add(file, name="words", model="tied")
 
 
 def test_only_chat_models_have_adapters(adapters, store, lora):

@@ -197,7 +197,7 @@ def add_models(store: ModelStore, folder: Path) -> None:
 
 
 def tiny_gguf(architecture: str = "llama") -> bytes:
-    """A well-formed header over one tensor of zeros."""
+    """A well-formed header over two tensors of zeros."""
 
     def text(value: str) -> bytes:
         return pack("<Q", len(value.encode())) + value.encode()
@@ -212,8 +212,9 @@ def tiny_gguf(architecture: str = "llama") -> bytes:
         (f"{architecture}.attention.head_count", 4, pack("<I", 4)),
         ("tokenizer.chat_template", 8, text(template)),
     ]
-    head = b"GGUF" + pack("<IQQ", 3, 1, len(pairs))
+    head = b"GGUF" + pack("<IQQ", 3, 2, len(pairs))
     head += b"".join(text(key) + pack("<I", code) + value for key, code, value in pairs)
     head += text("token_embd.weight") + pack("<IQQIQ", 2, 64, 4, 0, 0)
+    head += text("output.weight") + pack("<IQQIQ", 2, 64, 4, 0, 64 * 4 * 4)
     head += b"\0" * (-len(head) % 32)
-    return head + b"\0" * (64 * 4 * 4)
+    return head + b"\0" * (2 * 64 * 4 * 4)

@@ -421,7 +421,7 @@ def test_show_has_what_clients_parse(client: ollama.Client, house: House) -> Non
     assert shown.capabilities == ["completion"]
     assert shown.modelinfo["general.architecture"] == "llama"
     assert shown.modelinfo["llama.context_length"] == 2048
-    assert shown.modelinfo["general.parameter_count"] == 256
+    assert shown.modelinfo["general.parameter_count"] == 512
     assert "{{ .Prompt }}" in shown.template
     assert ".Suffix" not in shown.template and "tools" not in shown.template
     pattern = re.compile(r'^(\S+)\s+((?:".*")|\S+)$')

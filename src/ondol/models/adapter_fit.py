@@ -88,6 +88,9 @@ def _pairs(
     for target in targets:
         if target not in matrices:
             raise _unfit("no_such_tensor", name, model, tensor=shown(target))
+        if target == "token_embd.weight" and "output.weight" not in matrices:
+            # llama.cpp multiplies by it at the end too, with the factors the wrong way round.
+            raise _unfit("tied", name, model, tensor=target)
         if f"{target}.lora_b" not in factors:
             raise _unfit("not_whole_pairs", name)
         found.append((matrices[target], factors[f"{target}.lora_a"], factors[f"{target}.lora_b"]))

@@ -59,6 +59,7 @@ def test_memory_for_a_model_counts_its_adapters(tmp_path: Path) -> None:
         spec = parts._locate("model:1")
         assert [a.name for a in spec.adapters] == ["style"]
         assert parts._memory_need(spec, 4096) - without == adapter.stat().st_size
+        assert parts._memory_need(spec.with_only(()), 4096) == without
         assert parts.engine("model:1:style").model == "model:1:style"
         with pytest.raises(AdapterNotFoundError):
             parts.engine("model:1:other")

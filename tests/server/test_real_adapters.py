@@ -91,6 +91,21 @@ def test_an_answer_that_is_being_given_is_finished_when_an_adapter_comes(
         said(client, f"{CHAT}:newer")
 
 
+def test_warming_an_adapter_that_just_came_loads_it_before_it_is_asked_for(
+    real: House, client: openai.OpenAI, tmp_path: Path
+) -> None:
+    said(client, CHAT)
+    (before,) = real.parts.pool.loaded()
+    add(real.parts, tmp_path, "warm", seed=3)
+    with real.client() as ollama:
+        warmed = ollama.post("/api/generate", json={"model": f"{CHAT}:warm"}).json()
+    (after,) = real.parts.pool.loaded()
+    assert warmed["done_reason"] == "load" and after.pid != before.pid
+    assert said(client, f"{CHAT}:warm")
+    assert [model.pid for model in real.parts.pool.loaded()] == [after.pid]
+    real.parts.adapters.remove(CHAT, "warm")
+
+
 def test_documents_are_answered_with_an_adapter(real: House, tmp_path: Path) -> None:
     (tmp_path / "house.md").write_text("The boiler was serviced on 14 March by Mr Kim.")
     with real.client() as client:

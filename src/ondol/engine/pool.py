@@ -185,7 +185,7 @@ class EnginePool:
                 model = wanted.spec.name
                 raise EngineBusyError(t("engine.no_room", model=model), t("engine.busy_hint"))
             self._changed.wait(None if self._loading else max(0.0, deadline - time.monotonic()))
-            if resident is not None and resident.error is not None:
+            if resident is not None and resident.error is not None and resident.concerns(wanted):
                 raise type(resident.error)(resident.error.message, resident.error.hint)
 
     def _current(self, wanted: Wanted) -> Resident | None:

@@ -98,6 +98,10 @@ class Resident:
             and all(adapter in self.spec.adapters for adapter in wanted.adapters)
         )
 
+    def concerns(self, wanted: Wanted) -> bool:
+        """Whether what ended its start would end the request's own, which loads all of that too."""
+        return all(adapter in wanted.spec.adapters for adapter in self.spec.adapters)
+
     def alive(self) -> bool:
         return self.process is not None and self.process.alive()
 

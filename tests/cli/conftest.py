@@ -67,9 +67,11 @@ def papers(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def own_models(models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the default models that a test may change; it takes no space."""
+    """A copy of the default models that a test may change; it takes no space. The developer's own
+    adapters stay behind."""
     directory = tmp_path / "models"
-    shutil.copytree(models_dir, directory, copy_function=os.link)
+    own_adapters = shutil.ignore_patterns("adapters")
+    shutil.copytree(models_dir, directory, copy_function=os.link, ignore=own_adapters)
     monkeypatch.setenv("ONDOL_MODELS", str(directory))
     return directory
 

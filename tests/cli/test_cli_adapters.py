@@ -10,6 +10,7 @@ from lora_gguf import random_adapter
 pytestmark = pytest.mark.model
 
 CHAT = "smollm2:135m"
+EMBEDDING = "all-minilm:l6-v2"
 STYLE = f"{CHAT}:style"
 
 
@@ -27,17 +28,18 @@ def styled(ondol, own_models: Path, lora: Path) -> None:
 
 
 def test_add_says_how_it_is_used_and_list_shows_it(ondol, own_models: Path, lora: Path) -> None:
-    assert "ondol adapter add" in ondol("adapter", "list").stderr
-    assert ondol("adapter", "list", "--json").json == {"adapters": []}
+    assert "ondol adapter add" in ondol("adapter", "list", EMBEDDING).stderr
+    assert ondol("adapter", "list", EMBEDDING, "--json").json == {"adapters": []}
     told = ("--name", "style", "--description", "speaks like a sailor")
     added = ondol("adapter", "add", lora, *told)  # of the chat model, when none is named
     assert added.code == 0 and STYLE in added.stdout and f"ondol run {STYLE}" in added.stderr
-    head, row = ondol("adapter", "list").stdout.splitlines()
+    head, *rows = ondol("adapter", "list").stdout.splitlines()
     assert head.split() == ["NAME", "SIZE", "RANK", "LANGUAGES", "DESCRIPTION"]
-    assert row.startswith(f"{STYLE} ") and "speaks like a sailor" in row
-    assert ondol("adapter", "list", CHAT, "--quiet").stdout == f"{STYLE}\n"
-    (listed,) = ondol("adapter", "list", "--json").json["adapters"]
-    assert (listed["name"], listed["model"], listed["r"]) == (STYLE, CHAT, 4)
+    (row,) = (row for row in rows if row.startswith(f"{STYLE} "))
+    assert "speaks like a sailor" in row
+    assert STYLE in ondol("adapter", "list", CHAT, "--quiet").stdout.splitlines()
+    listed = {one["name"]: one for one in ondol("adapter", "list", "--json").json["adapters"]}
+    assert (listed[STYLE]["model"], listed[STYLE]["r"]) == (CHAT, 4)
 
 
 def test_show_tells_all_about_an_adapter(ondol, styled: None) -> None:
@@ -53,7 +55,7 @@ def test_rm_frees_the_adapter_and_leaves_the_model(ondol, styled: None, lora: Pa
     size = lora.stat().st_size
     removed = ondol("adapter", "rm", STYLE, "--json").json
     assert removed == {"removed": [{"name": STYLE, "freed_bytes": size}]}
-    assert ondol("adapter", "list", "--quiet").stdout == ""
+    assert STYLE not in ondol("adapter", "list", "--quiet").stdout
     ondol("adapter", "add", lora, "--name", "style")
     assert STYLE in ondol("rm", STYLE).stdout
     assert CHAT in ondol("list", "--quiet").stdout

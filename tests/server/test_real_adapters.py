@@ -26,7 +26,8 @@ PROMPT = "The capital of France is"
 def real(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A house of its own, with one random adapter; the weights are linked, not copied."""
     folder = tmp_path_factory.mktemp("real")
-    shutil.copytree(models_dir, folder / "models", copy_function=os.link)
+    own_adapters = shutil.ignore_patterns("adapters")
+    shutil.copytree(models_dir, folder / "models", copy_function=os.link, ignore=own_adapters)
     environ = {"ONDOL_MODELS": str(folder / "models"), "ONDOL_CONTEXT_LENGTH": "1024"}
     config = configuration.load(environ=environ, file=folder / "config.toml")
     with Parts(config) as parts:

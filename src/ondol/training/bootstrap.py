@@ -34,9 +34,9 @@ class Estimate:
     n: int
 
     def as_dict(self) -> dict[str, Any]:
-        """Rounded to four places; what is not known is None."""
+        """Rounded to four places; what is not known, or not finite, is None."""
         rounded = {k: getattr(self, k) for k in ("value", "low", "high")}
-        known = {k: None if math.isnan(v) else round(v, 4) for k, v in rounded.items()}
+        known = {k: round(v, 4) if math.isfinite(v) else None for k, v in rounded.items()}
         return known | {"n": self.n}
 
 

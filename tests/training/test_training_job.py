@@ -40,8 +40,16 @@ STEPS = 6
 
 
 def the_child() -> psutil.Process:
-    (child,) = (c for c in psutil.Process().children() if "ondol.training.job" in c.cmdline())
+    (child,) = (c for c in psutil.Process().children() if "ondol.training.job" in command(c))
     return child
+
+
+def command(process: psutil.Process) -> list[str]:
+    """Nothing for a process that has ended, as those of other tests may have."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 @dataclass

@@ -72,7 +72,7 @@ def ours(task: Task, base: Base, examples: list[Encoded], turns: Turns) -> dict[
 
     order = batches([len(example) for example in examples], SCHEDULE)
     turns.begin()
-    with patch("ondol.training.loop.has_bfloat16", lambda device: task.bfloat16):
+    with patch("ondol.training.steps.has_bfloat16", lambda device: task.bfloat16):
         trained = train(base, examples, [], task.lora, SCHEDULE, on_progress=stepped)
     cut = [[examples[i] for i in batch] for batch in order]
     return {

@@ -22,7 +22,7 @@ from ondol.database import IN_MEMORY
 from ondol.errors import AdapterNotFoundError
 from ondol.parts import Parts
 from ondol.retrieval.library import Library
-from ondol.train import House
+from ondol.train import House, cases_of
 from ondol.training import grounding
 from ondol.training.drift import measure_drift
 from ondol.training.evaluation import Ask, Case, Outcome, holds, scores, side_by_side
@@ -106,19 +106,7 @@ def own_documents() -> dict[str, Exam]:
     """What was written for Ondol and held out, among all that was written."""
     documents = grounding.own_documents()
     texts = tuple(Text(f"/{d.id}.md", d.text, d.id, "text/markdown") for d in documents)
-    held_out = grounding.split(documents).test
-    cases = tuple(
-        Case(
-            question.text,
-            () if question.answer is None else (question.answer,),
-            document.language,
-            document.group or document.id,
-            question.kind,
-            question.support,
-        )
-        for document in held_out
-        for question in document.questions
-    )
+    cases = tuple(cases_of(grounding.split(documents).test))
     return {"held-out documents": Exam(texts, cases, ((),) * len(cases))} if cases else {}
 
 

@@ -176,9 +176,9 @@ def abstention_bias(
     return math.floor(found * 1000) / 1000  # never less than what was found to be needed
 
 
-def held_out_cases(documents: Sequence[SourceDocument], most: int = TRIAL_CASES) -> list[Case]:
-    """A fixed sample of what is asked about ``documents``."""
-    cases = [
+def cases_of(documents: Sequence[SourceDocument]) -> list[Case]:
+    """Everything that is asked about ``documents``, in their order."""
+    return [
         Case(
             question.text,
             () if question.answer is None else (question.answer,),
@@ -190,6 +190,11 @@ def held_out_cases(documents: Sequence[SourceDocument], most: int = TRIAL_CASES)
         for document in documents
         for question in document.questions
     ]
+
+
+def held_out_cases(documents: Sequence[SourceDocument], most: int = TRIAL_CASES) -> list[Case]:
+    """A fixed sample of them."""
+    cases = cases_of(documents)
     return random.Random(0).sample(cases, min(most, len(cases)))
 
 

@@ -60,7 +60,9 @@ class Document:
     """One source, read: ``text`` is what chunks, quotes and offsets point into.
 
     For plain-text formats ``text`` is the file's own decoded text, so offsets are offsets into the
-    file; for pdf, docx and html it is the extracted text.
+    file; for all others it is the extracted text. ``members`` are the documents inside a container
+    (zip, mail), all levels in one row: a member's source is the container's plus "/" and its name.
+    ``skipped`` are the sources of members that could not be read, each with the reason.
     """
 
     source: str
@@ -71,6 +73,8 @@ class Document:
     content_hash: str = ""
     collection: str = "default"
     sensitivity: Sensitivity = Sensitivity.PRIVATE
+    members: tuple[Document, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,12 @@ def spawn() -> subprocess.Popen[bytes]:
     return _starter().spawn()
 
 
+# Threads that spin while they wait make a busy machine ten times slower; ones that sleep at once
+# are woken at each of the hundreds of barriers of a token. A short spin (tens of microseconds) has
+# neither fault: see "waiting" in benchmarks/speed.
+WAITING = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "1000"}
+
+
 def _spawn() -> subprocess.Popen[bytes]:
     try:
         return _popen()
@@ -38,8 +44,7 @@ def _popen() -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        # Threads that spin while they wait make a busy machine ten times slower.
-        env=os.environ | {"OMP_WAIT_POLICY": "passive"},
+        env=os.environ | WAITING,
         start_new_session=True,
     )
 

@@ -7,14 +7,17 @@ when the file cannot be written and ``DocumentError`` when it is damaged or from
 
 from __future__ import annotations
 
+import errno
+import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ondol import paths
-from ondol.errors import DocumentError, StorageError
+from ondol import cipher, leftovers, paths
+from ondol.errors import DocumentError, LockedError, OndolError, StorageError
 from ondol.i18n import t
 
 # The type of a connection is sqlcipher3's own; it follows DB-API 2.0 but ships no type hints.
@@ -25,26 +28,35 @@ IN_MEMORY = Path(":memory:")
 # How long a writer waits for another one.
 BUSY_SECONDS = 30
 
+_creating = threading.Lock()
+
 
 def connect(file: Path) -> Connection:
     """Open (and create, and migrate) the database; one connection belongs to one thread at a time.
 
-    Transactions are explicit: use ``transaction(connection)``.
+    Transactions are explicit: use ``transaction(connection)``. Raises ``LockedError`` when the file
+    is encrypted and no passphrase opens it.
     """
     from sqlcipher3 import dbapi2 as sqlite
 
-    if file != IN_MEMORY:
-        paths.ensure(file.parent)
-    try:
-        connection = sqlite.connect(
-            str(file), isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS
-        )
-        _prepare(connection)
-        migrate(connection)
-    except sqlite.DatabaseError as error:
-        raise _explain(error, file) from error
-    if file != IN_MEMORY:
-        file.chmod(0o600)
+    if file == IN_MEMORY:
+        return _open(file)
+    paths.ensure(file.parent)
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        before = _create(file)
+        try:
+            connection = _open(file)
+        except (sqlite.DatabaseError, LockedError) as error:
+            if before == _identity(file) or time.monotonic() > deadline:
+                raise _explain(error, file) from error
+            continue
+        # Another process may have put a locked copy in its place while this one opened it. From
+        # here on the connection's own lock keeps everybody from doing so.
+        if before == _identity(file):
+            break
+        connection.close()
+    leftovers.tidy(file)
     return connection
 
 
@@ -81,6 +93,46 @@ def migrate(connection: Connection) -> None:
                 connection.execute(f"PRAGMA user_version = {number + 1}")
 
 
+def _open(file: Path) -> Connection:
+    connection = cipher.open_file(file, timeout_seconds=BUSY_SECONDS)
+    try:
+        _prepare(connection)
+        migrate(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _create(file: Path) -> tuple[int, int]:
+    """Make sure that ``file`` is there, for its owner alone from the first byte; its identity."""
+    try:
+        # Closing a file drops the locks that other threads have on it through SQLite, so that none
+        # may open the new one in between.
+        with _creating:
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise paths.storage_error(error, file) from error
+    if not file.is_file():
+        raise paths.storage_error(OSError(errno.EISDIR, os.strerror(errno.EISDIR)), file)
+    try:
+        if file.stat().st_mode & 0o077:
+            file.chmod(0o600)
+    except OSError as error:
+        raise paths.storage_error(error, file) from error
+    return _identity(file)
+
+
+def _identity(file: Path) -> tuple[int, int]:
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return (0, 0)
+    return found.st_dev, found.st_ino
+
+
 def _prepare(connection: Connection) -> None:
     _switch_to_wal(connection)
     connection.execute("PRAGMA synchronous = FULL")
@@ -108,6 +160,8 @@ def _file_of(connection: Connection) -> Path:
 
 
 def _explain(error: Exception, file: Path) -> Exception:
+    if isinstance(error, OndolError):
+        return error
     text = str(error)
     if "disk is full" in text or "disk I/O" in text:
         return paths.storage_error(OSError(28, text), file)

@@ -16,7 +16,8 @@ OndolError                      unexpected            500   exit 1
 │   ├── EngineBusyError         queue full            503
 │   └── ContextLengthError      prompt too long       400
 ├── DocumentError               the library           422   exit 5
-│   └── DocumentNotFoundError                         404
+│   ├── DocumentNotFoundError                         404
+│   └── LockedError             no, or a wrong, passphrase 423
 ├── EgressError                 the door is shut      403   exit 6
 └── TrainingError               an adapter            422   exit 8
 
@@ -159,6 +160,13 @@ class DocumentNotFoundError(DocumentError):
 
     code = "document_not_found"
     status = 404
+
+
+class LockedError(DocumentError):
+    """A passphrase is needed, and none was given or another one."""
+
+    code = "library_locked"
+    status = 423
 
 
 class EgressError(OndolError):

@@ -18,6 +18,7 @@ FOUNDATION = {"types", "errors", "i18n"}
 FIRST_FLOOR = {"config", "paths", "database", "egress"} | {
     "backup",
     "cipher",
+    "encryption",
     "exchange",
     "keychain",
     "keys",

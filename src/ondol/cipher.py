@@ -1,7 +1,7 @@
 """Opens a database file, plain or encrypted, and says which of the two it is.
 
-A locked library is a SQLCipher 4 database with a raw key. Its first 16 bytes are a random salt, from
-which and from the passphrase the key is derived; nothing else is needed to open it, so there is no
+A locked library is a SQLCipher 4 database with a raw key, derived from the passphrase and
+from the random salt that the file begins with; nothing else is needed to open it, so there is no
 second file that could be lost. Raises ``LockedError``; SQLite's own errors pass through.
 """
 
@@ -73,6 +73,21 @@ def key_of(file: Path) -> Key | None:
     """The key with which this process opened ``file``; None when it is plain."""
     salt = salt_of(file)
     return None if salt is None else keys.known(salt)
+
+
+def opens_with(file: Path, passphrase: str) -> bool:
+    """Whether ``passphrase`` opens ``file``, an encrypted one."""
+    from sqlcipher3 import dbapi2 as sqlite
+
+    salt = salt_of(file)
+    connection = sqlite.connect(str(file), isolation_level=None)
+    try:
+        return salt is not None and any(
+            fits(connection, keys.derive(passphrase, salt, parameters))
+            for parameters in keys.PARAMETERS
+        )
+    finally:
+        connection.close()
 
 
 def use(connection: Connection, key: Key) -> None:

@@ -49,7 +49,7 @@ def connect(file: Path) -> Connection:
             connection = _open(file)
         except (sqlite.DatabaseError, LockedError) as error:
             if before == _identity(file) or time.monotonic() > deadline:
-                raise _explain(error, file) from error
+                raise explain(error, file) from error
             continue
         # Another process may have put a locked copy in its place while this one opened it. From
         # here on the connection's own lock keeps everybody from doing so.
@@ -76,7 +76,7 @@ def transaction(connection: Connection) -> Iterator[Connection]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         if isinstance(error, sqlite.DatabaseError):
-            raise _explain(error, _file_of(connection)) from error
+            raise explain(error, _file_of(connection)) from error
         raise
 
 
@@ -159,7 +159,7 @@ def _file_of(connection: Connection) -> Path:
     return Path(connection.execute("PRAGMA database_list").fetchone()[2] or IN_MEMORY)
 
 
-def _explain(error: Exception, file: Path) -> Exception:
+def explain(error: Exception, file: Path) -> Exception:
     if isinstance(error, OndolError):
         return error
     text = str(error)

@@ -1,7 +1,7 @@
-"""From a passphrase to the key of a database: where passphrases come from, and what is made of them.
+"""From a passphrase to the key of a database: where passphrases come from, what is made of them.
 
-Sources, in this order: ONDOL_PASSPHRASE, the file that ONDOL_PASSPHRASE_FILE names, the keychain of
-the operating system (``ondol.keychain``), and whoever sits at the terminal. A key costs 64 MiB and a
+Sources, in this order: ONDOL_PASSPHRASE, the file that ONDOL_PASSPHRASE_FILE names, the operating
+system's keychain (``ondol.keychain``), and whoever sits at the terminal. A key costs 64 MiB and a
 tenth of a second, so the keys that opened something are kept in the process, by the salt of the
 file; passphrases are not. Raises ``LockedError`` and ``ConfigError``. Nothing here is ever logged.
 """

@@ -57,8 +57,8 @@ def erase(path: Path, *, keep: Path | None = None) -> None:
 
 
 def overwrite(descriptor: int) -> None:
-    """Zeros over all bytes of an open file that has at most one name: under another name it may be
-    somebody's copy. On disk when this returns."""
+    """Zeros over all bytes of an open file that has at most one name: under another one it may
+    be somebody's backup. On disk when this returns."""
     found = os.fstat(descriptor)
     if found.st_nlink > 1:
         return

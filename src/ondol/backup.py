@@ -59,12 +59,7 @@ def backup(
     """Write the database ``file`` and the settings in ``config`` to ``target``, while others may be
     writing to it. A locked library's backup has its passphrase; that of a plain one needs
     ``passphrase``. An existing ``target`` is replaced only with ``force``."""
-    if target.exists() and file.exists() and target.samefile(file):
-        raise UsageError(t("encryption.backup_onto_itself"))
-    if target.exists() and not force:
-        raise UsageError(
-            t("encryption.backup_exists", file=target), t("encryption.backup_exists_hint")
-        )
+    check_target(file, target, force=force)
     part = target.with_name(f".{target.name}.{os.getpid()}{PART}")
     trial = file.with_name(f"{file.name}.{os.getpid()}{TRIAL}")
     try:
@@ -89,6 +84,16 @@ def backup(
         part.unlink(missing_ok=True)
         trial.unlink(missing_ok=True)
     return made
+
+
+def check_target(file: Path, target: Path, *, force: bool) -> None:
+    """Raise ``UsageError`` when no backup of ``file`` may be written to ``target``."""
+    if target.exists() and file.exists() and target.samefile(file):
+        raise UsageError(t("encryption.backup_onto_itself"))
+    if target.exists() and not force:
+        raise UsageError(
+            t("encryption.backup_exists", file=target), t("encryption.backup_exists_hint")
+        )
 
 
 def restore(source: Path, file: Path, config: Path, *, force: bool = False) -> Restored:

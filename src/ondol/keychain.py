@@ -66,7 +66,5 @@ def _keyring() -> Any:
     try:
         import keyring
     except ImportError:
-        raise ConfigError(
-            t("encryption.no_keychain"), t("encryption.no_keychain_hint")
-        ) from None
+        raise ConfigError(t("encryption.no_keychain"), t("encryption.no_keychain_hint")) from None
     return keyring

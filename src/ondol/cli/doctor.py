@@ -38,8 +38,8 @@ def doctor(output: Output) -> None:
 
 
 def _diagnose(parts: Parts) -> list[Check]:
-    from ondol import paths
-    from ondol.models.doctor import diagnose
+    from ondol import encryption, paths
+    from ondol.models.doctor import check_library, diagnose
     from ondol.models.hardware import machine
     from ondol.server.background import running
 
@@ -47,7 +47,7 @@ def _diagnose(parts: Parts) -> list[Check]:
         wanted = (parts.config["models.chat"], parts.config["models.embedding"])
         return [name for name in wanted if not _is_here(parts, name)]
 
-    return diagnose(
+    checks = diagnose(
         machine=machine(),
         models_dir=parts.config.models_dir,
         data_dir=paths.data_dir(),
@@ -56,6 +56,10 @@ def _diagnose(parts: Parts) -> list[Check]:
         port=parts.config["server.port"],
         ondol_answers=lambda: running() is not None,
     )
+    library = paths.database_file()
+    if library.exists():
+        checks.append(check_library(encryption.is_locked(library)))
+    return checks
 
 
 def _is_here(parts: Parts, name: str) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ondol.cli.failures import closing_time
 from ondol.cli.output import Output
+from ondol.cli.passphrase import ask_people
 
 if TYPE_CHECKING:
     from ondol.parts import Parts
@@ -23,6 +24,7 @@ def house(output: Output, **flags: object) -> Iterator[Parts]:
     from ondol.config import load
     from ondol.parts import Parts
 
+    ask_people()
     keep_log(logging.DEBUG if output.debug else logging.CRITICAL)
     named = {name.replace("_", ".", 1): value for name, value in flags.items()}
     with Parts(load().with_flags(named)) as parts, closing_time():

@@ -29,6 +29,10 @@ SECTIONS = {
     "section_documents": {
         "add": "ondol.cli.documents:add",
         "forget": "ondol.cli.documents:forget",
+        "lock": "ondol.cli.lock:lock",
+        "unlock": "ondol.cli.lock:unlock",
+        "backup": "ondol.cli.backup:backup",
+        "restore": "ondol.cli.backup:restore",
     },
     "section_models": {
         "pull": "ondol.cli.models:pull",

@@ -41,6 +41,7 @@ def up(
         if info is not None:
             _announce(info, output, is_new=False)
             return
+        _open_library()
         _fetch_models(parts, output)
         if foreground:
             _serve(parts, output)
@@ -60,6 +61,7 @@ def up(
 @pass_output
 def serve(output: Output, host: str | None, port: int | None, model: str | None) -> None:
     with house(output, server_host=host, server_port=port, models_chat=model) as parts:
+        _open_library()
         _serve(parts, output)
 
 
@@ -90,6 +92,15 @@ def _serve(parts: Parts, output: Output) -> None:
     if not output.debug:
         keep_log(logging.WARNING)
     serve(parts, on_ready=lambda info: _announce(info, output, is_new=True, is_here=True))
+
+
+def _open_library() -> None:
+    """Ask for the passphrase of a locked library while there is somebody to ask. The key stays in
+    this process, and goes to the server that it starts."""
+    from ondol import database, encryption, paths
+
+    if encryption.is_locked(paths.database_file()):
+        database.connect(paths.database_file()).close()
 
 
 def _fetch_models(parts: Parts, output: Output) -> None:

@@ -111,6 +111,14 @@ def check_folder(name: str, directory: Path) -> Check:
     return Check(name, True, t("hardware.folder_ok", path=directory))
 
 
+def check_library(is_locked: bool) -> Check:
+    """A plain library is a choice, not a fault."""
+    if is_locked:
+        return Check("library", True, t("encryption.library_locked"))
+    hint = t("encryption.library_plain_hint")
+    return Check("library", None, t("encryption.library_plain"), hint)
+
+
 def check_bundled_engine(program: str = "import xllamacpp") -> Check:
     """Imports the engine in a child: on an unsuitable processor that ends the process."""
     command = [sys.executable, "-c", program]

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ondol import __version__, paths
+from ondol import __version__, keys, paths
 from ondol.errors import AddressInUseError, OndolError
 from ondol.i18n import t
 
@@ -271,13 +271,16 @@ def _spawn(command: Sequence[str]) -> tuple[subprocess.Popen[bytes], int]:
         raise paths.storage_error(error, path) from error
     with os.fdopen(descriptor, "ab") as log:
         start_bytes = log.seek(0, os.SEEK_END)
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+        with keys.hand_over() as (environ, descriptors):
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env=os.environ | environ,
+                pass_fds=descriptors,
+            )
     return process, start_bytes
 
 

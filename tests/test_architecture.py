@@ -49,7 +49,8 @@ ALLOWED = {
 }
 HEAVY = (
     "docx fastapi gguf httpx2 huggingface_hub lxml numpy onnx onnxruntime peft pydantic pypdfium2 "
-    "safetensors selectolax sqlcipher3 Stemmer tokenizers torch transformers uvicorn xllamacpp"
+    "python_calamine safetensors selectolax sqlcipher3 Stemmer tokenizers torch transformers uvicorn "
+    "xllamacpp"
 ).split()
 
 

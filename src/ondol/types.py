@@ -57,13 +57,9 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One source, read: ``text`` is what chunks, quotes and offsets point into.
-
-    For plain-text formats ``text`` is the file's own decoded text, so offsets are offsets into the
-    file; for all others it is the extracted text. ``members`` are the documents inside a container
-    (zip, mail), all levels in one row: a member's source is the container's plus "/" and its name.
-    ``skipped`` are the sources of members that could not be read, each with the reason.
-    """
+    """One source, read: ``text`` is what chunks, quotes and offsets point into (the file's own
+    decoded text for plain-text formats, else the extracted text). ``members`` are the documents in
+    a container, all levels in one row; ``skipped`` the sources that could not be read, and why."""
 
     source: str
     text: str

@@ -10,6 +10,13 @@ import pytest
 from ondol.database import IN_MEMORY
 from ondol.retrieval.embedding import OnnxEmbedder
 from ondol.retrieval.library import Library
+from ondol.retrieval.loaders import ocr
+
+
+@pytest.fixture(autouse=True)
+def without_tesseract(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same outcome on machines with and without tesseract; its tests switch it on again."""
+    monkeypatch.setattr(ocr, "find_program", lambda: None)
 
 
 @pytest.fixture(scope="session")

@@ -153,7 +153,7 @@ def test_the_title_is_the_large_line_when_the_file_names_none(tmp_path: Path) ->
 
 
 def test_a_scanned_file_says_that_it_has_no_text(tmp_path: Path) -> None:
-    error = refuse(tmp_path, make_pdf([[], []]), "looks scanned.*OCR")
+    error = refuse(tmp_path, make_pdf([[], []]), "is a scan.*tesseract")
     assert error.hint
 
 

@@ -189,7 +189,7 @@ def test_kinds_without_a_reader_are_refused_by_name(tmp_path: Path) -> None:
         read(tmp_path, "a.hwp", b"HWP Document File")
     assert "PDF" in caught.value.hint
     with pytest.raises(DocumentError, match="not a kind of file"):
-        read(tmp_path, "a.png", b"\x89PNG")
+        read(tmp_path, "a.mp3", b"ID3")
     with use_language("ko"), pytest.raises(DocumentError, match=r"아직 \.hwp 파일을"):
         read(tmp_path, "a.hwp", b"HWP Document File")
 

@@ -18,14 +18,11 @@ from ondol.i18n import t
 from ondol.retrieval import loaders
 from ondol.retrieval.ignore_rules import Rules, is_ignored, read_rules, rules_above
 from ondol.retrieval.loaders import contents, media_types
+from ondol.retrieval.loaders.names import is_passed_over
 
 OnSkip = Callable[[Path, str], None]
 """Called with a folder that cannot be opened, or a document that has no reader yet, and why."""
 
-SKIPPED_FOLDERS = frozenset(("node_modules", "__pycache__", "__MACOSX", "$RECYCLE.BIN"))
-# Written by programs for programs: long, and never what somebody asks about.
-GENERATED_FILES = frozenset(("package-lock.json", "pnpm-lock.yaml", "npm-shrinkwrap.json"))
-GENERATED_ENDINGS = (".min.js", ".min.css", "~")
 # A Python environment, and a cache that says so itself (bford.info/cachedir).
 _MARKERS = ("pyvenv.cfg", "CACHEDIR.TAG")
 
@@ -130,7 +127,7 @@ class _Walk:
         for entry in entries:
             path, inside = folder / entry.name, os.path.join(real, entry.name)
             is_folder, is_link = _is_folder(entry), entry.is_symlink()
-            if _is_passed_over(entry.name) or is_ignored(inside, chain, is_folder=is_folder):
+            if is_passed_over(entry.name) or is_ignored(inside, chain, is_folder=is_folder):
                 continue
             if is_link:
                 self._links.append(path)
@@ -165,16 +162,6 @@ class _Walk:
         is_new = real not in self._files
         self._files.add(real)
         return is_new
-
-
-def _is_passed_over(name: str) -> bool:
-    """Hidden entries, tool folders, generated files and the lock files of office programs."""
-    return (
-        name.startswith((".", "~$"))
-        or name in SKIPPED_FOLDERS
-        or name in GENERATED_FILES
-        or name.endswith(GENERATED_ENDINGS)
-    )
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

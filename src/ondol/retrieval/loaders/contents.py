@@ -25,7 +25,7 @@ def read(path: Path, *, max_bytes: int) -> bytes:
         size_bytes = os.fstat(descriptor).st_size
         data = b"" if size_bytes > max_bytes else _read(descriptor, max_bytes + 1)
     if max(size_bytes, len(data)) > max_bytes:
-        raise _too_large(path, max(size_bytes, len(data)), max_bytes)
+        raise too_large(printable(path), max(size_bytes, len(data)), max_bytes)
     return data
 
 
@@ -85,11 +85,12 @@ def _unreadable(path: Path, error: OSError | ValueError) -> DocumentError:
     return DocumentError(t("documents.unreadable", name=name, reason=reason))
 
 
-def _too_large(path: Path, size_bytes: int, max_bytes: int) -> DocumentError:
+def too_large(name: str, size_bytes: int, max_bytes: int) -> DocumentError:
+    """The error for a file, or a member of one, above the limit."""
     return DocumentError(
         t(
             "documents.too_large",
-            name=printable(path),
+            name=name,
             size=f"{size_bytes / MEGABYTE:,.1f}",
             limit=f"{max_bytes / MEGABYTE:,.4g}",
         ),

@@ -9,21 +9,16 @@ from __future__ import annotations
 
 import io
 import re
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from ondol.errors import DocumentError
 from ondol.i18n import t
+from ondol.retrieval.loaders import package
 from ondol.retrieval.loaders.extract import Extract
 from ondol.retrieval.loaders.layout import Layout
 
-MAX_MEMBERS = 10_000
-MAX_UNPACKED_BYTES = 512 * 1024 * 1024
-MAX_XML_BYTES = 96 * 1024 * 1024
-
-_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _M = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 _MC = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
@@ -34,7 +29,6 @@ _DROPPED = frozenset((f"{_W}del", f"{_W}moveFrom", f"{_W}rt", f"{_MC}Fallback"))
 _BREAKS = frozenset((f"{_W}br", f"{_W}cr"))
 _HEADING_NAME = re.compile(r"(?:heading|제목)\s*([1-9])$")
 _TITLE_NAMES = frozenset(("title", "제목"))
-_DOCTYPES = tuple("<!DOCTYPE".encode(name) for name in ("utf-8", "utf-16-le", "utf-16-be"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +42,9 @@ def parse(data: bytes, name: str) -> Extract:
     """The document's text; the title is the one in its properties, else its first heading."""
     import docx
 
-    _check_archive(data, name)
+    if data.startswith(package.OLE):
+        raise DocumentError(t("documents.old_word", name=name), t("documents.old_word_hint"))
+    package.open_package(data, name)
     document = docx.Document(io.BytesIO(data))
     layout = Layout()
     styles = _styles(document)
@@ -59,27 +55,6 @@ def parse(data: bytes, name: str) -> Extract:
     if not text:
         raise DocumentError(t("documents.no_text", name=name))
     return Extract(text, document.core_properties.title or _first_heading(text))
-
-
-def _check_archive(data: bytes, name: str) -> None:
-    """Refuse archives that unpack to a bomb, and XML that declares entities."""
-    if data.startswith(_OLE):
-        raise DocumentError(t("documents.old_word", name=name), t("documents.old_word_hint"))
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        members = archive.infolist()
-        xml = [m for m in members if m.filename.lower().endswith((".xml", ".rels"))]
-        if (
-            len(members) > MAX_MEMBERS
-            or sum(m.file_size for m in members) > MAX_UNPACKED_BYTES
-            or sum(m.file_size for m in xml) > MAX_XML_BYTES
-        ):
-            raise DocumentError(t("documents.unpacks_too_large", name=name))
-        if any(m.flag_bits & 1 for m in members):
-            raise DocumentError(t("documents.encrypted", name=name), t("documents.encrypted_hint"))
-        for member in xml:
-            content = archive.read(member)
-            if any(mark in content for mark in _DOCTYPES):
-                raise DocumentError(t("documents.declares_entities", name=name))
 
 
 def _first_heading(text: str) -> str:

@@ -51,11 +51,12 @@ _SELF_CLOSING = frozenset(
 )
 
 
-def parse(data: bytes, name: str) -> Extract:
-    """The page's main text; its title is the title element's, else the first heading."""
+def parse(data: bytes, name: str, *, declared: str = "") -> Extract:
+    """The page's main text; its title is the title element's, else the first heading. ``declared``
+    is the encoding that whoever sent the page gave for it."""
     from selectolax.lexbor import LexborHTMLParser
 
-    markup = encoding.decode(data, declared=_declared(data))
+    markup = encoding.decode(data, declared=declared or _declared(data))
     _check_shape(markup, name)
     tree = LexborHTMLParser(markup)
     text = _main_text(tree)

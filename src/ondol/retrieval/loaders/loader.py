@@ -1,6 +1,7 @@
 """One file to one ``Document``: reads the bytes, picks the parser, names the result.
 
-Every failure, whoever causes it, leaves here as a ``DocumentError`` of one sentence.
+Every failure, whoever causes it, leaves here as a ``DocumentError`` of one sentence. What a
+container holds is read by ``members``.
 """
 
 from __future__ import annotations
@@ -8,12 +9,30 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ondol.errors import DocumentError
 from ondol.i18n import t
-from ondol.retrieval.loaders import contents, docx, html, media_types, pdf, text
+from ondol.retrieval.loaders import (
+    archive,
+    contents,
+    csv,
+    docx,
+    epub,
+    html,
+    hwpx,
+    mail,
+    media_types,
+    notebook,
+    ocr,
+    opendocument,
+    pdf,
+    pptx,
+    text,
+    xlsx,
+)
 from ondol.retrieval.loaders.extract import Extract, check_length
+from ondol.retrieval.loaders.members import Limits, read_members
 from ondol.types import Document
 
 MAX_TITLE_CHARACTERS = 300
@@ -23,34 +42,60 @@ Parser = Callable[[bytes, str], Extract]
 _PARSERS: Mapping[str, Parser] = {
     media_types.PDF: pdf.parse,
     media_types.DOCX: docx.parse,
+    media_types.PPTX: pptx.parse,
+    media_types.XLSX: xlsx.parse,
+    media_types.CSV: csv.parse,
+    media_types.TSV: csv.parse,
+    media_types.ODT: opendocument.parse,
+    media_types.ODS: opendocument.parse,
+    media_types.HWPX: hwpx.parse,
+    media_types.EPUB: epub.parse,
     media_types.HTML: html.parse,
+    media_types.EML: mail.parse,
+    media_types.MBOX: mail.parse_mbox,
+    media_types.IPYNB: notebook.parse,
+    media_types.ZIP: archive.parse,
     "text/markdown": text.parse_markdown,
     "text/rst": text.parse_rst,
+    **{kind: ocr.parse for kind in media_types.PICTURES.values()},
 }
 
 
 def load(path: Path, *, max_bytes: int) -> Document:
     """Read ``path`` as the kind it is; ``content_hash`` is the SHA-256 of the file's bytes.
 
-    Text, Markdown, code and data keep the file's own decoded text, line ends included, without its
-    byte order mark; for pdf, docx and html ``text`` is the extracted text.
+    Text, Markdown and code keep the file's own decoded text, line ends included, without its
+    byte order mark; for every other kind ``text`` is the extracted text. No member of a container
+    is larger than ``max_bytes`` either.
     """
     name = contents.printable(path)
     source = _source(path, name)
     data = contents.read(path, max_bytes=max_bytes)
-    kind = media_types.decide(path.name, data[: media_types.HEAD_BYTES])
+    return _document(data, path.name, source, Limits(max_bytes))
+
+
+def _document(data: bytes, file_name: str, source: str, limits: Limits) -> Document:
+    name = contents.printable(Path(file_name))
+    kind = media_types.decide(file_name, data[: media_types.HEAD_BYTES])
     if kind is None:
         raise _unsupported(name)
     extract = _parse(_PARSERS.get(kind, text.parse), data, name)
     check_length(len(extract.text), name)
-    return Document(
+    document = Document(
         source=source,
         text=extract.text,
         media_type=kind,
-        title=_title(extract.title) or _title(path.stem),
+        title=_title(extract.title) or _title(PurePosixPath(file_name).stem),
         pages=extract.pages,
         content_hash=hashlib.sha256(data).hexdigest(),
+        skipped=tuple((f"{source}/{part}", reason) for part, reason in extract.unread),
     )
+    limits.take_characters(len(extract.text), name)
+    document = read_members(document, extract.members, limits, _document)
+    if not (document.text or document.members or document.skipped) and data.strip():
+        if kind in media_types.CONTAINERS:
+            raise DocumentError(t("formats.empty_container", name=name))
+    return document
 
 
 def _parse(parser: Parser, data: bytes, name: str) -> Extract:
@@ -75,9 +120,18 @@ def _source(path: Path, name: str) -> str:
 def _unsupported(name: str) -> DocumentError:
     extension = media_types.extension(name)
     if extension in media_types.NOT_YET:
-        hint = t("documents.not_yet_hint")
-        return DocumentError(t("documents.not_yet", name=name, kind=extension), hint)
+        message = t("documents.not_yet", name=name, kind=extension)
+        return DocumentError(message, _other_format(extension))
     return DocumentError(t("documents.unsupported", name=name))
+
+
+def _other_format(extension: str) -> str:
+    """What to save a file as that has no reader."""
+    if extension == "hwp":
+        return t("formats.old_hwp_hint")
+    if extension in ("doc", "ppt", "xls"):
+        return t("formats.old_format_hint", kind=extension)
+    return t("documents.not_yet_hint")
 
 
 def _title(title: str) -> str:

@@ -1,7 +1,8 @@
 """PDF to text (pdfium): the lines of every page joined into paragraphs, with page offsets.
 
 The text is what the page shows, normalised so that sentences read on: see ``paragraphs``. Pages
-are separated by an empty line. Raises ``DocumentError`` for encrypted, scanned and damaged files.
+are separated by an empty line. Scanned pages are read where tesseract is installed: see ``scans``.
+Raises ``DocumentError`` for encrypted and damaged files, and for scans that cannot be read.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 from ondol.errors import DocumentError
 from ondol.i18n import t
+from ondol.retrieval.loaders import ocr, scans
 from ondol.retrieval.loaders.extract import Extract, check_length
 from ondol.retrieval.loaders.paragraphs import (
     HYPHEN,
@@ -48,12 +50,18 @@ def parse(data: bytes, name: str) -> Extract:
         document = _open(data, name)
         try:
             pages = _read(document, name)
+            scanned = _scanned(document, pages)
+            recognised, left_out = _recognise(document, scanned, name)
             title = _PRINTED_FROM.sub("", document.get_metadata_value("Title")).strip()
         finally:
             document.close()
-    text, starts = _join(pages)
+    text, starts = _join(pages, recognised)
+    if not text:
+        raise _no_text(name)
+    check_length(len(text), name)
     _check_readable(text, name)
-    return Extract(text, title or _heading(pages), starts)
+    unread = _unread(scanned, left_out, name)
+    return Extract(text, title or _heading(pages), starts, unread=unread)
 
 
 def _open(data: bytes, name: str) -> Any:
@@ -95,6 +103,36 @@ def _page(document: Any, index: int) -> list[Line]:
         return []
     finally:
         page.close()
+
+
+def _scanned(document: Any, pages: list[list[Line]]) -> list[int]:
+    """The pages without text on which a picture stands; all pages, when none has text."""
+    empty = [index for index, lines in enumerate(pages) if not lines]
+    if len(empty) == len(pages):
+        return empty
+    return [index for index in empty if scans.is_picture(document, index)]
+
+
+def _recognise(document: Any, scanned: list[int], name: str) -> tuple[dict[int, str], int]:
+    """The texts of scanned pages by index, and how many pages were left out."""
+    if not scanned or not ocr.is_available():
+        return {}, len(scanned)
+    return scans.read_pages(document, scanned, name)
+
+
+def _unread(scanned: list[int], left_out: int, name: str) -> tuple[tuple[str, str], ...]:
+    """One line for the scanned pages that are not in the text."""
+    if not left_out:
+        return ()
+    page = scanned[-left_out] + 1
+    key = "formats.ocr_left_out" if ocr.is_available() else "formats.scanned_pages"
+    return ((f"page {page}", t(key, name=name, count=left_out, page=page)),)
+
+
+def _no_text(name: str) -> DocumentError:
+    if ocr.is_available():
+        return DocumentError(t("formats.scan_no_text", name=name))
+    return DocumentError(t("documents.scanned", name=name), t("documents.scanned_hint"))
 
 
 def _lines(page: Any) -> Iterator[Line]:
@@ -173,8 +211,10 @@ def _clean(units: str) -> str:
     return _SPACE.sub(" ", _INVISIBLE.sub("", text))
 
 
-def _join(pages: list[list[Line]]) -> tuple[str, tuple[Page, ...]]:
+def _join(pages: list[list[Line]], recognised: dict[int, str]) -> tuple[str, tuple[Page, ...]]:
     texts = mend_hyphens([join_lines(lines) for lines in drop_running_lines(pages)])
+    for index, words in recognised.items():
+        texts[index] = words
     parts: list[str] = []
     starts: list[Page] = []
     position = 0
@@ -190,11 +230,9 @@ def _join(pages: list[list[Line]]) -> tuple[str, tuple[Page, ...]]:
 
 def _check_readable(text: str, name: str) -> None:
     letters = [c for c in text if not c.isspace()]
-    if not letters:
-        raise DocumentError(t("documents.scanned", name=name), t("documents.scanned_hint"))
     unreadable = sum(c == "\ufffd" or "\ue000" <= c <= "\uf8ff" for c in letters)
     if unreadable > len(letters) * MAX_UNREADABLE_SHARE:
-        raise DocumentError(t("documents.garbled", name=name), t("documents.scanned_hint"))
+        raise DocumentError(t("documents.garbled", name=name), t("documents.garbled_hint"))
 
 
 def _heading(pages: list[list[Line]]) -> str:

@@ -15,7 +15,7 @@ MODULES = sorted(p.relative_to(SOURCE) for p in SOURCE.rglob("*.py"))
 MAX_LINES = 300
 
 FOUNDATION = {"types", "errors", "i18n"}
-FIRST_FLOOR = {"config", "paths", "database", "egress"} | {
+FIRST_FLOOR = {"config", "paths", "database", "schema", "egress"} | {
     "backup",
     "cipher",
     "encryption",
@@ -49,8 +49,8 @@ ALLOWED = {
 }
 HEAVY = (
     "docx fastapi gguf httpx2 huggingface_hub lxml numpy onnx onnxruntime peft pydantic pypdfium2 "
-    "python_calamine safetensors selectolax sqlcipher3 Stemmer tokenizers torch transformers uvicorn "
-    "xllamacpp"
+    "python_calamine safetensors selectolax sqlcipher3 Stemmer tokenizers torch transformers "
+    "uvicorn xllamacpp"
 ).split()
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from ondol.database import IN_MEMORY, MIGRATIONS, connect, migrate, transaction
+from ondol.database import IN_MEMORY, connect, migrate, transaction
 from ondol.errors import DocumentError, StorageError
+from ondol.retrieval.packed import cosines, unpack_spans
+from ondol.schema import MIGRATIONS
 
 
 @pytest.fixture
@@ -75,4 +78,40 @@ def test_other_file_is_refused_and_untouched(file: Path) -> None:
 def test_in_memory_database_has_the_same_schema() -> None:
     connection = connect(IN_MEMORY)
     tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
-    assert {"documents", "chunks", "sentences", "chunk_terms"} <= tables
+    assert {"documents", "chunks", "embeddings", "chunk_terms"} <= tables
+
+
+def test_database_of_the_first_release_keeps_its_documents(file: Path) -> None:
+    """Version 1 as issue 2 released it: a chunk of two sentences, one of them unreadable."""
+    from sqlcipher3 import dbapi2 as sqlite
+
+    file.parent.mkdir()
+    old = sqlite.connect(str(file), isolation_level=None)
+    MIGRATIONS[0](old)
+    old.execute("PRAGMA user_version = 1")
+    vector = np.zeros(8, dtype=np.float16)
+    vector[3] = 1.0
+    old.execute(
+        "INSERT INTO documents VALUES (1, '/a.md', 'h', 9, 9, 'text/plain', 'A', 'notes', 0, 1, "
+        "'minilm', '2026-11-20')"
+    )
+    old.execute(
+        "INSERT INTO chunks VALUES (5, 1, 100, 130, NULL, '', 'One is red. Zwei.', ?)",
+        (vector.tobytes(),),
+    )
+    old.execute("INSERT INTO sentences VALUES (5, 100, 111, ?)", (vector.tobytes(),))
+    old.execute("INSERT INTO sentences VALUES (5, 112, 117, x'')")
+    old.close()
+    connection = connect(file)
+    spans, sentences = connection.execute(
+        "SELECT c.spans, e.sentences FROM chunks c JOIN embeddings e ON e.chunk_id = c.id"
+    ).fetchone()
+    assert unpack_spans(spans, 100) == [(100, 111), (112, 117)]
+    query = np.eye(8, dtype=np.float32)[3]
+    assert cosines(sentences, query) == pytest.approx([1.0, 0.0])
+    assert connection.execute("SELECT name, sensitivity FROM collections ORDER BY name").fetchall()
+    assert connection.execute(
+        "SELECT min(l.sensitivity, d.sensitivity) FROM documents d "
+        "JOIN collections l ON l.name = d.collection"
+    ).fetchone() == (0,)
+    assert connection.execute("PRAGMA foreign_key_check").fetchall() == []

@@ -11,7 +11,7 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 from ondol import cipher, leftovers, paths
 from ondol.errors import DocumentError, LockedError, OndolError, StorageError
 from ondol.i18n import t
+from ondol.schema import MIGRATIONS
 
 # The type of a connection is sqlcipher3's own; it follows DB-API 2.0 but ships no type hints.
 Connection = Any
@@ -170,54 +171,3 @@ def explain(error: Exception, file: Path) -> Exception:
     if "readonly" in text or "unable to open" in text:
         return paths.storage_error(OSError(30, text), file)
     return DocumentError(t("core.damaged_database", file=file), t("core.damaged_database_hint"))
-
-
-def _library(connection: Connection) -> None:
-    """Documents, their chunks and sentences, the keyword index and the vectors."""
-    for statement in (
-        """CREATE TABLE documents (
-            id INTEGER PRIMARY KEY,
-            source TEXT NOT NULL UNIQUE,
-            content_hash TEXT NOT NULL,
-            size_bytes INTEGER NOT NULL,
-            modified_ns INTEGER NOT NULL,
-            media_type TEXT NOT NULL,
-            title TEXT NOT NULL,
-            collection TEXT NOT NULL,
-            sensitivity INTEGER NOT NULL,
-            num_chunks INTEGER NOT NULL,
-            embedding_model TEXT NOT NULL,
-            added_at TEXT NOT NULL
-        )""",
-        # A chunk id is never used twice: the vector index in RAM knows chunks by id.
-        """CREATE TABLE chunks (
-            id INTEGER PRIMARY KEY AUTOINCREMENT,
-            document_id INTEGER NOT NULL REFERENCES documents(id) ON DELETE CASCADE,
-            start INTEGER NOT NULL,
-            "end" INTEGER NOT NULL,
-            page INTEGER,
-            heading TEXT NOT NULL,
-            text TEXT NOT NULL,
-            vector BLOB NOT NULL
-        )""",
-        "CREATE INDEX chunks_document ON chunks(document_id)",
-        """CREATE TABLE sentences (
-            chunk_id INTEGER NOT NULL REFERENCES chunks(id) ON DELETE CASCADE,
-            start INTEGER NOT NULL,
-            "end" INTEGER NOT NULL,
-            vector BLOB NOT NULL,
-            PRIMARY KEY (chunk_id, start)
-        ) WITHOUT ROWID""",
-        """CREATE VIRTUAL TABLE chunk_terms USING fts5(
-            terms, content='', contentless_delete=1,
-            tokenize='unicode61 remove_diacritics 2'
-        )""",
-        "INSERT INTO chunk_terms(chunk_terms, rank) VALUES ('secure-delete', 1)",
-        "CREATE VIRTUAL TABLE chunk_vocabulary USING fts5vocab(chunk_terms, row)",
-        "CREATE TABLE changes (counter INTEGER NOT NULL)",
-        "INSERT INTO changes VALUES (0)",
-    ):
-        connection.execute(statement)
-
-
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_library,)

@@ -85,7 +85,7 @@ def _check_parts(connection: Connection) -> None:
     (without_chunk,) = connection.execute(
         "SELECT count(*) FROM chunk_terms WHERE rowid NOT IN (SELECT id FROM chunks)"
     ).fetchone()
-    (without_sentence,) = connection.execute(
-        "SELECT count(*) FROM chunks WHERE id NOT IN (SELECT chunk_id FROM sentences)"
+    (without_vectors,) = connection.execute(
+        "SELECT count(*) FROM chunks WHERE id NOT IN (SELECT chunk_id FROM embeddings)"
     ).fetchone()
-    assert (without_terms, without_chunk, without_sentence) == (0, 0, 0)
+    assert (without_terms, without_chunk, without_vectors) == (0, 0, 0)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ondol.database import Connection
+from ondol.retrieval.packed import cosines, unpack_spans
 from ondol.retrieval.search import Query
 from ondol.retrieval.terms import terms
 from ondol.types import Hit, Quote
@@ -91,18 +92,22 @@ def rank_sentences(
     by_id = {hit.chunk.id: hit for hit in hits}
     marks = ",".join("?" * len(by_id))
     rows = connection.execute(
-        f'SELECT chunk_id, start, "end", vector FROM sentences WHERE chunk_id IN ({marks})',
-        list(by_id),
+        f"""SELECT c.id, c.spans, coalesce(e.sentences, x'') FROM chunks c
+            LEFT JOIN embeddings e ON e.chunk_id = c.id AND e.model = ? WHERE c.id IN ({marks})""",
+        [query.model, *by_id],
     ).fetchall()
-    cosines = _cosines([row[3] for row in rows], query.vector)
     unique: dict[str, Sentence] = {}
-    for (chunk_id, start, end, _), cosine in zip(rows, cosines, strict=True):
+    for chunk_id, spans_blob, vectors in rows:
         hit = by_id[chunk_id]
-        text = hit.chunk.text[start - hit.chunk.start : end - hit.chunk.start]
-        sentence = Sentence(hit, start, end, coverage(weights, text), cosine)
-        wording = " ".join(text.split()).casefold()
-        if wording not in unique or sentence.score > unique[wording].score:
-            unique[wording] = sentence
+        begin = hit.chunk.start
+        spans = unpack_spans(spans_blob, begin)
+        closeness = _cosines(vectors, query.vector, len(spans))
+        for (start, end), cosine in zip(spans, closeness, strict=True):
+            text = hit.chunk.text[start - begin : end - begin]
+            sentence = Sentence(hit, start, end, coverage(weights, text), cosine)
+            wording = " ".join(text.split()).casefold()
+            if wording not in unique or sentence.score > unique[wording].score:
+                unique[wording] = sentence
     return sorted(unique.values(), key=lambda s: -s.score)
 
 
@@ -153,14 +158,9 @@ def estimate_tokens(text: str) -> float:
     return ascii_characters / CHARACTERS_PER_TOKEN + (len(text) - ascii_characters)
 
 
-def _cosines(vectors: Sequence[bytes], query: Matrix | None) -> list[float]:
-    import numpy as np
-
-    if query is None:
-        return [0.0] * len(vectors)
-    return [
-        float(np.frombuffer(v, dtype=np.float16).astype(np.float32) @ query)
-        if len(v) == 2 * len(query)
-        else 0.0
-        for v in vectors
-    ]
+def _cosines(vectors: bytes, query: Matrix | None, count: int) -> list[float]:
+    """One for each of a chunk's ``count`` sentences; zeros where there is nothing to compare."""
+    if query is None or len(vectors) != count * len(query):
+        return [0.0] * count
+    scores: list[float] = cosines(vectors, query).tolist()
+    return scores

@@ -206,6 +206,7 @@ class Ingest:
         ).fetchone()
         if row:
             rows.delete_document(connection, row[0])
+        rows.ensure_collection(connection, document.collection)
         document_id = rows.insert_document(
             connection,
             document,
@@ -215,7 +216,9 @@ class Ingest:
             embedding_model=self._embedder.model,
         )
         for passage, vector in zip(pending.passages, vectors, strict=True):
-            rows.insert_passage(connection, document_id, document, passage, vector)
+            rows.insert_passage(
+                connection, document_id, document, passage, vector, self._embedder.model
+            )
         self._chunks += len(vectors)
         return "updated" if row else "added"
 

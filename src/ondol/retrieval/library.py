@@ -79,7 +79,7 @@ class Library:
         self._max_file_bytes = max_file_bytes
         self._connection = database.connect(file)
         self._lock = threading.RLock()
-        self._indexed: set[int] = set()
+        self._last_id = 0
         self._seen_counter = -1
 
     @cached_property
@@ -178,26 +178,30 @@ class Library:
         (counter,) = self._connection.execute("SELECT counter FROM changes").fetchone()
         if counter == self._seen_counter:
             return
-        rows = self._connection.execute(
-            "SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document_id "
-            "WHERE d.embedding_model = ?",
-            (self._embedder.model,),
-        )
-        present = {row[0] for row in rows}
-        self._index.remove(list(self._indexed - present))
-        self._load(sorted(present - self._indexed))
-        self._indexed = present
+        removed = self._connection.execute(
+            "SELECT first_id, last_id FROM removals WHERE counter > ?", (self._seen_counter,)
+        ).fetchall()
+        gone = [i for first, last in removed for i in range(first, min(last, self._last_id) + 1)]
+        if gone:
+            self._index.remove(gone)
+        self._load()
         self._seen_counter = counter
 
-    def _load(self, ids: Sequence[int]) -> None:
-        for start in range(0, len(ids), 5000):
-            part = list(ids[start : start + 5000])
-            marks = ",".join("?" * len(part))
+    def _load(self) -> None:
+        """Put the vectors of chunks that came since the last time into the index."""
+        while True:
             rows: list[tuple[int, bytes]] = self._connection.execute(
-                f"SELECT id, vector FROM chunks WHERE id IN ({marks}) AND length(vector) > 0", part
+                "SELECT chunk_id, passage FROM embeddings WHERE chunk_id > ? AND model = ? "
+                "ORDER BY chunk_id LIMIT 5000",
+                (self._last_id, self._embedder.model),
             ).fetchall()
-            if rows:
-                self._index.add([row[0] for row in rows], _matrix([row[1] for row in rows]))
+            if not rows:
+                return
+            self._last_id = rows[-1][0]
+            readable = [row for row in rows if row[1]]
+            if readable:
+                ids = [row[0] for row in readable]
+                self._index.add(ids, _matrix([row[1] for row in readable]))
 
 
 def _matrix(blobs: Sequence[Any]) -> npt.NDArray[np.float32]:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from ondol.database import Connection
 from ondol.retrieval.chunking import Passage
+from ondol.retrieval.packed import pack_spans, pack_vectors
 from ondol.retrieval.terms import terms
-from ondol.types import Document
+from ondol.types import Document, Sensitivity
 
 if TYPE_CHECKING:
     from ondol.retrieval.embedding import PassageVectors
@@ -21,11 +22,29 @@ if TYPE_CHECKING:
 def delete_document(connection: Connection, document_id: int) -> int:
     """Remove a document with its chunks, terms and vectors; returns the number of chunks."""
     ids = connection.execute(
-        "SELECT id FROM chunks WHERE document_id = ?", (document_id,)
+        "SELECT id FROM chunks WHERE document_id = ? ORDER BY id", (document_id,)
     ).fetchall()
+    if ids:
+        # A document's chunks are added in one go, so what is between the first and the last is its.
+        connection.execute(
+            "INSERT INTO removals SELECT counter + 1, ?, ? FROM changes", (ids[0][0], ids[-1][0])
+        )
     connection.executemany("DELETE FROM chunk_terms WHERE rowid = ?", ids)
     connection.execute("DELETE FROM documents WHERE id = ?", (document_id,))
     return len(ids)
+
+
+def ensure_collection(connection: Connection, name: str) -> None:
+    """Make the collection if there is none of that name; a new one is private."""
+    connection.execute(
+        "INSERT OR IGNORE INTO collections (name, sensitivity, created_at) VALUES (?, ?, ?)",
+        (name, int(Sensitivity.PRIVATE), now()),
+    )
+
+
+def now() -> str:
+    """This moment as the database writes it: UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def bump(connection: Connection) -> None:
@@ -58,7 +77,7 @@ def insert_document(
             int(document.sensitivity),
             num_chunks,
             embedding_model,
-            datetime.now(UTC).isoformat(timespec="seconds"),
+            now(),
         ),
     )
     return int(cursor.lastrowid)
@@ -70,11 +89,12 @@ def insert_passage(
     document: Document,
     passage: Passage,
     vectors: PassageVectors,
+    model: str,
 ) -> None:
-    """Add a chunk with its terms, its vector and its sentences."""
+    """Add a chunk with its terms, its sentences and the vectors that ``model`` gave them."""
     chunk = passage.chunk
     cursor = connection.execute(
-        'INSERT INTO chunks (document_id, start, "end", page, heading, text, vector) '
+        'INSERT INTO chunks (document_id, start, "end", page, heading, text, spans) '
         "VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
             document_id,
@@ -83,7 +103,7 @@ def insert_passage(
             chunk.page,
             chunk.heading,
             chunk.text,
-            _blob(vectors.passage),
+            pack_spans(passage.sentences, chunk.start),
         ),
     )
     chunk_id = cursor.lastrowid
@@ -93,12 +113,17 @@ def insert_passage(
         "INSERT INTO chunk_terms (rowid, terms) VALUES (?, ?)",
         (chunk_id, " ".join([*terms(context), *terms(chunk.text)])),
     )
-    connection.executemany(
-        'INSERT INTO sentences (chunk_id, start, "end", vector) VALUES (?, ?, ?, ?)',
-        [
-            (chunk_id, start, end, _blob(vector))
-            for (start, end), vector in zip(passage.sentences, vectors.sentences, strict=True)
-        ],
+    insert_embedding(connection, chunk_id, model, vectors)
+
+
+def insert_embedding(
+    connection: Connection, chunk_id: int, model: str, vectors: PassageVectors
+) -> None:
+    """Add what ``model`` makes of a chunk, in place of what it made of it before."""
+    connection.execute(
+        "INSERT OR REPLACE INTO embeddings (chunk_id, model, passage, sentences) "
+        "VALUES (?, ?, ?, ?)",
+        (chunk_id, model, _blob(vectors.passage), pack_vectors(vectors.sentences)),
     )
 
 

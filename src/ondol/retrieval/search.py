@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ondol.database import Connection
+from ondol.retrieval.packed import cosines
 from ondol.retrieval.terms import query_terms
 from ondol.types import Chunk, Hit, Sensitivity, VectorIndex
 
@@ -37,6 +38,7 @@ class Query:
     text: str
     terms: tuple[str, ...]
     vector: Matrix | None
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def prepare(text: str, embedder: Any) -> Query:
     # Signs alone ask nothing, and their vector is near to everything.
     readable = bool(terms) and embedder is not None and embedder.can_read(text)
     vector = embedder.embed([text], input_type="query")[0] if readable else None
-    return Query(text, terms, vector)
+    return Query(text, terms, vector, embedder.model if readable else "")
 
 
 def rank(connection: Connection, index: VectorIndex, query: Query) -> list[Candidate]:
@@ -68,7 +70,7 @@ def rank(connection: Connection, index: VectorIndex, query: Query) -> list[Candi
     weight = 0.0
     if query.vector is not None and dense:
         weight = DENSE_WEIGHT * _standing_out(index, query.vector, max(dense.values()))
-        dense = _with_sentences(connection, index, query.vector, found)
+        dense = _with_sentences(connection, index, query, query.vector, found)
     return fuse(found, lexical, dense, weight)
 
 
@@ -114,8 +116,9 @@ def read_hits(connection: Connection, candidates: Sequence[Candidate]) -> list[H
     marks = ",".join("?" * len(candidates))
     rows = connection.execute(
         f"""SELECT c.id, c.text, c.start, c."end", c.page, c.heading,
-                   d.source, d.collection, d.sensitivity
-            FROM chunks c JOIN documents d ON d.id = c.document_id WHERE c.id IN ({marks})""",
+                   d.source, d.collection, MIN(d.sensitivity, l.sensitivity)
+            FROM chunks c JOIN documents d ON d.id = c.document_id
+            JOIN collections l ON l.name = d.collection WHERE c.id IN ({marks})""",
         [c.chunk_id for c in candidates],
     )
     chunks = {
@@ -137,32 +140,40 @@ def read_hits(connection: Connection, candidates: Sequence[Candidate]) -> list[H
 
 
 def _with_sentences(
-    connection: Connection, index: VectorIndex, vector: Matrix, ids: Sequence[int]
+    connection: Connection,
+    index: VectorIndex,
+    query: Query,
+    vector: Matrix,
+    ids: Sequence[int],
 ) -> dict[int, float]:
     """Half the passage's cosine, half its best sentence's: an answer is one sentence long."""
-    best: dict[int, float] = {}
-    for chunk_id, score in sentence_scores(connection, vector, ids):
-        best[chunk_id] = max(best.get(chunk_id, -1.0), score)
+    best = best_sentences(connection, query.model, vector, ids)
     passage = index.scores(vector, ids)
     return {i: 0.5 * score + 0.5 * best.get(i, score) for i, score in passage.items()}
 
 
-def sentence_scores(
-    connection: Connection, vector: Matrix, ids: Sequence[int]
-) -> list[tuple[int, float]]:
-    """(chunk id, cosine) for every sentence of the chunks."""
+def best_sentences(
+    connection: Connection, model: str, vector: Matrix, ids: Sequence[int]
+) -> dict[int, float]:
+    """The cosine of each chunk's best sentence, for chunks that ``model`` could read."""
     import numpy as np
 
     marks = ",".join("?" * len(ids))
     rows = connection.execute(
-        f"SELECT chunk_id, vector FROM sentences WHERE chunk_id IN ({marks})", list(ids)
-    ).fetchall()
-    rows = [row for row in rows if len(row[1]) == 2 * len(vector)]
-    if not rows:
-        return []
-    matrix = np.frombuffer(b"".join(row[1] for row in rows), dtype=np.float16)
-    scores = matrix.reshape(len(rows), -1).astype(np.float32) @ vector
-    return [(row[0], float(score)) for row, score in zip(rows, scores, strict=True)]
+        f"SELECT chunk_id, sentences FROM embeddings WHERE model = ? AND chunk_id IN ({marks})",
+        [model, *ids],
+    )
+    readable = [(chunk_id, blob) for chunk_id, blob in rows if blob]
+    if not readable:
+        return {}
+    # One product for all chunks; where each one's sentences begin in it says whose is whose.
+    scores = cosines(b"".join(blob for _, blob in readable), vector)
+    if not len(scores):
+        return {}
+    counts = [len(blob) // len(vector) for _, blob in readable]
+    begins = np.cumsum([0, *counts[:-1]])
+    best = np.maximum.reduceat(scores, begins)
+    return dict(zip([chunk_id for chunk_id, _ in readable], best.tolist(), strict=True))
 
 
 def _standing_out(index: VectorIndex, vector: Matrix, best: float) -> float:

@@ -1,0 +1,166 @@
+"""The tables of the one database, as numbered migrations: forward only, never edited once released.
+
+Each runs inside a transaction of its own (``database.migrate``).
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import Any
+
+# A connection of sqlcipher3, which ships no type hints.
+Connection = Any
+
+
+def _library(connection: Connection) -> None:
+    """Documents, their chunks and sentences, the keyword index and the vectors."""
+    for statement in (
+        """CREATE TABLE documents (
+            id INTEGER PRIMARY KEY,
+            source TEXT NOT NULL UNIQUE,
+            content_hash TEXT NOT NULL,
+            size_bytes INTEGER NOT NULL,
+            modified_ns INTEGER NOT NULL,
+            media_type TEXT NOT NULL,
+            title TEXT NOT NULL,
+            collection TEXT NOT NULL,
+            sensitivity INTEGER NOT NULL,
+            num_chunks INTEGER NOT NULL,
+            embedding_model TEXT NOT NULL,
+            added_at TEXT NOT NULL
+        )""",
+        # A chunk id is never used twice: the vector index in RAM knows chunks by id.
+        """CREATE TABLE chunks (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            document_id INTEGER NOT NULL REFERENCES documents(id) ON DELETE CASCADE,
+            start INTEGER NOT NULL,
+            "end" INTEGER NOT NULL,
+            page INTEGER,
+            heading TEXT NOT NULL,
+            text TEXT NOT NULL,
+            vector BLOB NOT NULL
+        )""",
+        "CREATE INDEX chunks_document ON chunks(document_id)",
+        """CREATE TABLE sentences (
+            chunk_id INTEGER NOT NULL REFERENCES chunks(id) ON DELETE CASCADE,
+            start INTEGER NOT NULL,
+            "end" INTEGER NOT NULL,
+            vector BLOB NOT NULL,
+            PRIMARY KEY (chunk_id, start)
+        ) WITHOUT ROWID""",
+        """CREATE VIRTUAL TABLE chunk_terms USING fts5(
+            terms, content='', contentless_delete=1,
+            tokenize='unicode61 remove_diacritics 2'
+        )""",
+        "INSERT INTO chunk_terms(chunk_terms, rank) VALUES ('secure-delete', 1)",
+        "CREATE VIRTUAL TABLE chunk_vocabulary USING fts5vocab(chunk_terms, row)",
+        "CREATE TABLE changes (counter INTEGER NOT NULL)",
+        "INSERT INTO changes VALUES (0)",
+    ):
+        connection.execute(statement)
+
+
+def _collections(connection: Connection) -> None:
+    """Collections with a sensitivity, watched folders, why a file is not in the library, containers
+    and duplicates; a chunk's sentences packed into one row for each embedding model."""
+    for statement in (
+        """CREATE TABLE collections (
+            name TEXT PRIMARY KEY,
+            sensitivity INTEGER NOT NULL DEFAULT 0 CHECK (sensitivity BETWEEN 0 AND 2),
+            created_at TEXT NOT NULL
+        )""",
+        """CREATE TABLE folders (
+            path TEXT PRIMARY KEY,
+            collection TEXT NOT NULL REFERENCES collections(name) ON UPDATE CASCADE,
+            watch INTEGER NOT NULL DEFAULT 0,
+            added_at TEXT NOT NULL
+        )""",
+        """CREATE TABLE failures (
+            source TEXT PRIMARY KEY,
+            collection TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            size_bytes INTEGER NOT NULL,
+            modified_ns INTEGER NOT NULL,
+            failed_at TEXT NOT NULL
+        )""",
+        # What holds this document: the mail of an attachment, the archive of a file.
+        "ALTER TABLE documents ADD COLUMN container TEXT",
+        # The document whose chunks this one shares, word for word the same in the same collection.
+        "ALTER TABLE documents ADD COLUMN duplicate_of INTEGER REFERENCES documents(id)",
+        "ALTER TABLE documents ADD COLUMN language TEXT NOT NULL DEFAULT ''",
+        # From here on a document's sensitivity is its own limit, under that of its collection.
+        "UPDATE documents SET sensitivity = 2",
+        "CREATE INDEX documents_content ON documents(content_hash)",
+        "CREATE INDEX documents_container ON documents(container) WHERE container IS NOT NULL",
+        "CREATE INDEX documents_duplicate ON documents(duplicate_of) "
+        "WHERE duplicate_of IS NOT NULL",
+        # A vector for the passage (float16) and for each sentence (int8), of one model.
+        """CREATE TABLE embeddings (
+            chunk_id INTEGER NOT NULL REFERENCES chunks(id) ON DELETE CASCADE,
+            model TEXT NOT NULL,
+            passage BLOB NOT NULL,
+            sentences BLOB NOT NULL,
+            PRIMARY KEY (chunk_id, model)
+        )""",
+        # Chunks that are gone, so that an index in RAM need not compare all of them.
+        """CREATE TABLE removals (
+            counter INTEGER NOT NULL,
+            first_id INTEGER NOT NULL,
+            last_id INTEGER NOT NULL
+        )""",
+        "CREATE INDEX removals_counter ON removals(counter)",
+        "CREATE TABLE library_settings (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+        "ALTER TABLE chunks ADD COLUMN spans BLOB NOT NULL DEFAULT x''",
+    ):
+        connection.execute(statement)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    connection.execute("INSERT INTO collections VALUES ('default', 0, ?)", (now,))
+    connection.execute(
+        "INSERT OR IGNORE INTO collections SELECT DISTINCT collection, 0, ? FROM documents", (now,)
+    )
+    _pack_sentences(connection)
+    for statement in (
+        "DROP TABLE sentences",
+        "ALTER TABLE chunks DROP COLUMN vector",
+        "DROP INDEX chunks_document",
+        "CREATE INDEX chunks_document ON chunks(document_id, start)",
+    ):
+        connection.execute(statement)
+
+
+def _pack_sentences(connection: Connection) -> None:
+    rows = connection.execute(
+        """SELECT s.chunk_id, s.start, s."end", s.vector, c.start, c.vector, d.embedding_model
+           FROM sentences s JOIN chunks c ON c.id = s.chunk_id
+           JOIN documents d ON d.id = c.document_id ORDER BY s.chunk_id, s.start"""
+    ).fetchall()
+    for chunk_id, group in groupby(rows, key=lambda row: row[0]):
+        mine = list(group)
+        begin, passage, model = mine[0][4:]
+        spans = array("i", [offset - begin for row in mine for offset in row[1:3]]).tobytes()
+        connection.execute("UPDATE chunks SET spans = ? WHERE id = ?", (spans, chunk_id))
+        connection.execute(
+            "INSERT INTO embeddings VALUES (?, ?, ?, ?)",
+            (chunk_id, model, passage, _bytes([row[3] for row in mine], len(passage))),
+        )
+
+
+def _bytes(vectors: Sequence[bytes], size: int) -> bytes:
+    """Float16 vectors, one of ``size`` bytes or none for each sentence, as int8 ones."""
+    import numpy as np
+
+    if not size:
+        return b""
+    matrix = np.zeros((len(vectors), size // 2), dtype=np.float32)
+    for row, vector in enumerate(vectors):
+        if vector:
+            matrix[row] = np.frombuffer(vector, dtype=np.float16)
+    largest = np.abs(matrix).max(axis=1, keepdims=True)
+    whole = np.rint(matrix * (127.0 / np.maximum(largest, 1e-12))).astype(np.int8)
+    return bytes(whole.tobytes())
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_library, _collections)

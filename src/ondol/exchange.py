@@ -98,9 +98,12 @@ def exchange(file: Path, make: Callable[[Connection, Path], None]) -> None:
 
 def put(target: Path, file: Path) -> None:
     """Give the finished ``target`` the name ``file``, for good; what had the name keeps another, so
-    that who comes after a kill can overwrite its bytes."""
+    that who comes after a kill can overwrite its bytes. Call while nobody can write to ``file``."""
     target.chmod(0o600)
     leftovers.sync(target)
+    # A kill long ago may have left one that no longer counts; beside another file it would.
+    for ending in ("-journal", "-wal", "-shm"):
+        Path(f"{file}{ending}").unlink(missing_ok=True)
     try:
         os.link(file, leftovers.old(file))
     except OSError:

@@ -1,7 +1,8 @@
 """Document to chunks: passages of whole sentences that carry their offsets, page and heading.
 
 A chunk never crosses a heading, prefers to end where a paragraph ends, and is about the size that
-the default embedder reads whole (256 word pieces). Chunks do not overlap.
+the default embedder reads whole (256 word pieces). Chunks do not overlap. Code and data are read
+line by line; the headings of code are its definitions, those of tables their sheets.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
-from ondol.retrieval import sentences
+from ondol.retrieval import definitions, sentences
 from ondol.retrieval.sentences import Span
 from ondol.types import Chunk, Document, Page
 
@@ -21,13 +23,15 @@ SOFT_SHARE = 0.6
 
 _FENCE = re.compile(r"[ \t]{0,3}(```|~~~)")
 _HEADING = re.compile(r"[ \t]{0,3}(#{1,6})\s+(.+?)\s*#*\s*$")
-CODE_TYPES = (
-    "text/x-",
+# The loaders write a row of a table as one line, and a sheet's heading after an empty one.
+TABLE_TYPES = (
     "text/csv",
     "text/tab-separated-values",
-    "application/json",
-    "application/x-",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml",
+    "application/vnd.oasis.opendocument.spreadsheet",
 )
+CODE_TYPES = ("text/x-", "application/json")
+_SHEET = re.compile(r"(?:\A|\n\n)# (.+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +44,33 @@ class Passage:
 
 def chunk(document: Document) -> list[Passage]:
     """The passages of ``document``, in order."""
-    by_line = document.media_type.startswith(CODE_TYPES)
-    spans = sentences.split(document.text, by_line=by_line)
+    marks = _marks(document)
+    spans = sentences.split(document.text, by_line=marks is not None)
+    sections = _prose(document, spans) if marks is None else _marked(spans, marks)
     return [
         _passage(document, heading, group)
-        for heading, section in _sections(document, spans, by_line)
+        for heading, section in sections
         for group in _pack(document.text, section)
     ]
+
+
+def _marks(document: Document) -> list[definitions.Section] | None:
+    """Where the sections of code and tables begin, and their headings; ``None`` for prose, whose
+    headings are lines of the text."""
+    if document.media_type.startswith(TABLE_TYPES):
+        return [(match.start(), match.group(1)) for match in _SHEET.finditer(document.text)]
+    if document.media_type.startswith(CODE_TYPES):
+        return definitions.sections(document.text, document.media_type)
+    return None
+
+
+def _marked(
+    spans: list[Span], marks: list[definitions.Section]
+) -> Iterator[tuple[str, list[Span]]]:
+    """Runs of lines between one mark and the next."""
+    starts = [start for start, _ in marks]
+    for index, run in groupby(spans, key=lambda span: bisect_right(starts, span[0])):
+        yield marks[index - 1][1] if index else "", list(run)
 
 
 def _passage(document: Document, heading: str, group: list[Span]) -> Passage:
@@ -66,15 +90,13 @@ def _passage(document: Document, heading: str, group: list[Span]) -> Passage:
     )
 
 
-def _sections(
-    document: Document, spans: list[Span], by_line: bool
-) -> Iterator[tuple[str, list[Span]]]:
+def _prose(document: Document, spans: list[Span]) -> Iterator[tuple[str, list[Span]]]:
     """Runs of sentences under one heading; the heading's own line opens its section."""
     path: list[tuple[int, str]] = []
     section: list[Span] = []
     fence = ""
     for span in spans:
-        text = "" if by_line else document.text[span[0] : span[1]]
+        text = document.text[span[0] : span[1]]
         fence = _fence(fence, text)
         match = None if fence else _HEADING.match(text)
         if match:

@@ -64,8 +64,8 @@ def _library(connection: Connection) -> None:
 
 
 def _collections(connection: Connection) -> None:
-    """Collections with a sensitivity, watched folders, why a file is not in the library, containers
-    and duplicates; a chunk's sentences packed into one row for each embedding model."""
+    """Collections with a sensitivity, the files and folders that are followed, why a file is not in
+    the library, containers and duplicates; a chunk's sentences in one row for each model."""
     for statement in (
         """CREATE TABLE collections (
             name TEXT PRIMARY KEY,
@@ -75,9 +75,14 @@ def _collections(connection: Connection) -> None:
         """CREATE TABLE folders (
             path TEXT PRIMARY KEY,
             collection TEXT NOT NULL REFERENCES collections(name) ON UPDATE CASCADE,
+            sensitivity INTEGER NOT NULL DEFAULT 2 CHECK (sensitivity BETWEEN 0 AND 2),
             watch INTEGER NOT NULL DEFAULT 0,
+            mount TEXT NOT NULL DEFAULT '',
             added_at TEXT NOT NULL
         )""",
+        # SHA-256 of paths inside these folders that were forgotten and must not come back by
+        # themselves; their names are forgotten too.
+        "CREATE TABLE forgotten (path_hash BLOB PRIMARY KEY) WITHOUT ROWID",
         """CREATE TABLE failures (
             source TEXT PRIMARY KEY,
             collection TEXT NOT NULL,

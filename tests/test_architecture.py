@@ -50,7 +50,7 @@ ALLOWED = {
 HEAVY = (
     "docx fastapi gguf httpx2 huggingface_hub lxml numpy onnx onnxruntime peft pydantic pypdfium2 "
     "python_calamine safetensors selectolax sqlcipher3 Stemmer tokenizers torch transformers "
-    "uvicorn xllamacpp"
+    "uvicorn watchfiles xllamacpp"
 ).split()
 
 

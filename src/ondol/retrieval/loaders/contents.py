@@ -21,17 +21,22 @@ MEGABYTE = 1024 * 1024
 
 def read(path: Path, *, max_bytes: int) -> bytes:
     """The whole file; at most ``max_bytes`` are ever held."""
-    with _open(path) as descriptor:
-        size_bytes = os.fstat(descriptor).st_size
-        data = b"" if size_bytes > max_bytes else _read(descriptor, max_bytes + 1)
+    with opened(path) as descriptor:
+        return read_opened(descriptor, printable(path), max_bytes=max_bytes)
+
+
+def read_opened(descriptor: int, name: str, *, max_bytes: int) -> bytes:
+    """What is left to read of an open file, which a sentence would call ``name``."""
+    size_bytes = os.fstat(descriptor).st_size
+    data = b"" if size_bytes > max_bytes else _read(descriptor, max_bytes + 1)
     if max(size_bytes, len(data)) > max_bytes:
-        raise too_large(printable(path), max(size_bytes, len(data)), max_bytes)
+        raise too_large(name, max(size_bytes, len(data)), max_bytes)
     return data
 
 
 def read_head(path: Path, size_bytes: int) -> bytes:
     """The first ``size_bytes`` of the file, or all of a shorter one."""
-    with _open(path) as descriptor:
+    with opened(path) as descriptor:
         return _read(descriptor, size_bytes)
 
 
@@ -41,7 +46,7 @@ def printable(path: Path) -> str:
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[int]:
+def opened(path: Path) -> Iterator[int]:
     """A descriptor of a regular file; opening a pipe must not wait for its other end."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)

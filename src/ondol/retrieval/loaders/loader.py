@@ -68,13 +68,13 @@ def load(path: Path, *, max_bytes: int) -> Document:
     byte order mark; for every other kind ``text`` is the extracted text. No member of a container
     is larger than ``max_bytes`` either.
     """
-    name = contents.printable(path)
-    source = _source(path, name)
+    source = source_of(path)
     data = contents.read(path, max_bytes=max_bytes)
-    return _document(data, path.name, source, Limits(max_bytes))
+    return read_document(data, path.name, source, Limits(max_bytes))
 
 
-def _document(data: bytes, file_name: str, source: str, limits: Limits) -> Document:
+def read_document(data: bytes, file_name: str, source: str, limits: Limits) -> Document:
+    """The bytes of a file or of a member as a document, with the members it has itself."""
     name = contents.printable(Path(file_name))
     kind = media_types.decide(file_name, data[: media_types.HEAD_BYTES])
     if kind is None:
@@ -91,7 +91,7 @@ def _document(data: bytes, file_name: str, source: str, limits: Limits) -> Docum
         skipped=tuple((f"{source}/{part}", reason) for part, reason in extract.unread),
     )
     limits.take_characters(len(extract.text), name)
-    document = read_members(document, extract.members, limits, _document)
+    document = read_members(document, extract.members, limits, read_document)
     if not (document.text or document.members or document.skipped) and data.strip():
         if kind in media_types.CONTAINERS:
             raise DocumentError(t("formats.empty_container", name=name))
@@ -103,17 +103,21 @@ def _parse(parser: Parser, data: bytes, name: str) -> Extract:
         return parser(data, name)
     except DocumentError:
         raise
+    except MemoryError as error:
+        hint = t("isolation.no_memory_hint")
+        raise DocumentError(t("isolation.no_memory", name=name), hint) from error
     except Exception as error:  # a parser may fail in any way on a hostile file
         raise DocumentError(t("documents.broken", name=name)) from error
 
 
-def _source(path: Path, name: str) -> str:
+def source_of(path: Path) -> str:
+    """The path as text; ``DocumentError`` when its name is none."""
     source = str(path)
     try:
         source.encode("utf-8")
     except UnicodeEncodeError as error:
         hint = t("documents.bad_name_hint")
-        raise DocumentError(t("documents.bad_name", name=name), hint) from error
+        raise DocumentError(t("documents.bad_name", name=contents.printable(path)), hint) from error
     return source
 
 

@@ -7,7 +7,7 @@ member that cannot be read is named with its reason and the others are still rea
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from ondol.errors import DocumentError
@@ -27,13 +27,15 @@ class Full(DocumentError):
 
 @dataclass(slots=True)
 class Limits:
-    """What may still be read from one file; ``max_bytes`` is the limit of each member."""
+    """What may still be read from one file; ``max_bytes`` is the limit of each member. ``begin`` is
+    called with the source of each member that is about to be read; what it raises skips it."""
 
     max_bytes: int
     level: int = 0
     members_left: int = MAX_MEMBERS
     bytes_left: int = MAX_UNPACKED_BYTES
     characters_left: int = MAX_CHARACTERS
+    begin: Callable[[str], None] = field(default=lambda source: None)
 
     def take_member(self, size_bytes: int, container: str) -> None:
         if self.members_left <= 0:
@@ -101,6 +103,9 @@ class _Run:
             raise
         except DocumentError as error:
             self.skip(f"{self._source}/{name}", error.message)
+        except MemoryError:
+            message = t("isolation.no_memory", name=PurePosixPath(name).name)
+            self.skip(f"{self._source}/{name}", message)
 
     def _read(self, member: Member, name: str) -> None:
         file_name = PurePosixPath(name).name
@@ -112,6 +117,7 @@ class _Run:
         if member.size_bytes > self._limits.max_bytes:
             raise contents.too_large(file_name, member.size_bytes, self._limits.max_bytes)
         self._limits.take_member(member.size_bytes, self._name)
+        self._limits.begin(f"{self._source}/{name}")
         data = self._bytes(member, file_name)
         kind = media_types.decide(file_name, data[: media_types.HEAD_BYTES])
         is_silent = kind is None and media_types.extension(file_name) not in media_types.NOT_YET
@@ -122,7 +128,7 @@ class _Run:
     def _bytes(self, member: Member, file_name: str) -> bytes:
         try:
             data = member.read()
-        except DocumentError:
+        except (DocumentError, MemoryError):
             raise
         except Exception as error:  # damaged, or packed in a way that zipfile does not know
             raise DocumentError(t("documents.broken", name=file_name)) from error

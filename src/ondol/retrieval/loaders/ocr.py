@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from functools import cache
 
 from ondol.errors import DocumentError
@@ -21,6 +22,9 @@ PICTURE_SECONDS = 60
 MEMORY_KILOBYTES = 3 * 1024 * 1024
 # A line whose words tesseract is less sure of on average (0 to 100) is taken for noise.
 MIN_CONFIDENCE = 40.0
+
+# Called with the name before each picture; who limits the time of a whole file sets its own.
+before_each: Callable[[str], None] = lambda name: None
 
 _LIMITED = f'ulimit -v {MEMORY_KILOBYTES} 2>/dev/null; exec "$0" "$@"'
 _LEVEL, _BLOCK, _PARAGRAPH, _LINE, _CONFIDENCE, _TEXT = 0, 2, 3, 4, 10, 11
@@ -48,6 +52,7 @@ def parse(data: bytes, name: str) -> Extract:
 
 def recognise(picture: bytes, name: str, *, dots_per_inch: int | None = None) -> str:
     """The paragraphs in ``picture``, a file in any format that tesseract knows; "" for none."""
+    before_each(name)
     program = find_program() or ""
     command = ["/bin/sh", "-c", _LIMITED, program, "stdin", "stdout"]
     command += ["-l", "+".join(_languages(program))]

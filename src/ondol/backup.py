@@ -108,15 +108,18 @@ def restore(source: Path, file: Path, config: Path, *, force: bool = False) -> R
         raise DocumentError(t("encryption.no_backup", file=source))
     with closing(_open(source)) as opened:
         facts = _facts(opened, source, source.stat().st_size)
-        present_is_locked = cipher.is_encrypted(file)
-        key = cipher.key_of(source) if facts.was_locked or present_is_locked else None
+
+        def key() -> Key | None:
+            # Of the library that is here now, which the exchange makes where there is none.
+            is_wanted = facts.was_locked or cipher.is_encrypted(file)
+            return cipher.key_of(source) if is_wanted else None
 
         def make(connection: Connection, target: Path) -> None:
             if not force and exchange.num_rows(connection):
                 raise UsageError(
                     t("encryption.not_empty", file=file), t("encryption.not_empty_hint")
                 )
-            _unpack(opened, target, key)
+            _unpack(opened, target, key())
 
         kept: tuple[str, ...] = ()
         try:
@@ -125,9 +128,9 @@ def restore(source: Path, file: Path, config: Path, *, force: bool = False) -> R
             # Of the library that is here, or of the backup: then this says so again.
             if not force or not file.exists():
                 raise
-            kept = _replace_unreadable(file, opened, key)
+            kept = _replace_unreadable(file, opened, key())
         saved = _saved(opened, "config")
-    return Restored(facts, key is not None, _restore_config(saved, config, force), kept)
+    return Restored(facts, cipher.is_encrypted(file), _restore_config(saved, config, force), kept)
 
 
 def _replace_unreadable(file: Path, opened: Connection, key: Key | None) -> tuple[str, ...]:

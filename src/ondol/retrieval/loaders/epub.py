@@ -1,6 +1,6 @@
 """EPUB books: the chapters in reading order, each under "# Title" from the table of contents.
 
-A chapter is a page of HTML and is read as one; its own headings stand one level lower. The archive
+A chapter is a page of HTML and is read as one; its own headings stand below the title. The archive
 is checked first. Raises ``DocumentError`` for books with copy protection.
 """
 
@@ -103,8 +103,9 @@ def _chapter(opened: Package, path: str, title: str) -> str:
     own = _HEADING.match(text)
     if own and (not title or _same(own.group(2), title)):
         title, text = own.group(2), text[own.end() :].lstrip("\n")
-    body = _HEADING.sub(_lowered, text)
-    return "\n\n".join(filter(None, (f"# {title}" if title else "", body)))
+    if title and any(len(marks) == 1 for marks, _ in _HEADING.findall(text)):
+        text = _HEADING.sub(_lowered, text)
+    return "\n\n".join(filter(None, (f"# {title}" if title else "", text)))
 
 
 def _lowered(heading: re.Match[str]) -> str:

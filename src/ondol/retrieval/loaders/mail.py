@@ -185,7 +185,7 @@ def _unnamed(part: Message, number: int) -> str:
 def _file_name(part: Message) -> str:
     """The name, in any of the ways that programs encode it."""
     for header, parameter in (("content-disposition", "filename"), ("content-type", "name")):
-        value = part.get_param(parameter, header=header)
+        value = _raw_header(part, header).get_param(parameter, header=header)
         if isinstance(value, tuple):  # RFC 2231: charset, language, percent-decoded as Latin-1
             charset, _, text = value
             raw = text.encode("latin-1", "replace")
@@ -193,6 +193,17 @@ def _file_name(part: Message) -> str:
         if isinstance(value, str) and value:
             return _decoded(value)
     return ""
+
+
+def _raw_header(part: Message, name: str) -> Message:
+    """That header alone, in letters: the parser of parameters loses bytes that are no ASCII."""
+    alone = Message()
+    for key, value in part.raw_items():
+        if key.lower() == name:
+            raw = str(value).encode("utf-8", "surrogateescape")
+            alone[name] = encoding.decode(raw).replace("\n", " ").replace("\r", " ")
+            break
+    return alone
 
 
 def _read(part: Message, name: str) -> bytes:

@@ -37,14 +37,16 @@ class Limits:
     characters_left: int = MAX_CHARACTERS
     begin: Callable[[str], None] = field(default=lambda source: None)
 
-    def take_member(self, size_bytes: int, container: str) -> None:
+    def take_member(self, container: str) -> None:
         if self.members_left <= 0:
             limit = f"{MAX_MEMBERS:,}"
             raise Full(t("formats.too_many_members", name=container, limit=limit))
+        self.members_left -= 1
+
+    def take_bytes(self, size_bytes: int, container: str) -> None:
         if size_bytes > self.bytes_left:
             limit = f"{MAX_UNPACKED_BYTES // contents.MEGABYTE:,}"
             raise Full(t("formats.members_too_large", name=container, limit=limit))
-        self.members_left -= 1
         self.bytes_left -= size_bytes
 
     def take_characters(self, characters: int, container: str) -> None:
@@ -97,7 +99,7 @@ class _Run:
         if any(names.is_passed_over(step) for step in name.split("/")):
             return
         try:
-            self._limits.take_member(0, self._name)
+            self._limits.take_member(self._name)
             self._read(member, name)
         except Full:
             raise
@@ -116,7 +118,7 @@ class _Run:
             return
         if member.size_bytes > self._limits.max_bytes:
             raise contents.too_large(file_name, member.size_bytes, self._limits.max_bytes)
-        self._limits.take_member(member.size_bytes, self._name)
+        self._limits.take_bytes(member.size_bytes, self._name)
         self._limits.begin(f"{self._source}/{name}")
         data = self._bytes(member, file_name)
         kind = media_types.decide(file_name, data[: media_types.HEAD_BYTES])

@@ -23,8 +23,13 @@ MEMORY_KILOBYTES = 3 * 1024 * 1024
 # A line whose words tesseract is less sure of on average (0 to 100) is taken for noise.
 MIN_CONFIDENCE = 40.0
 
+
+def _unwatched(name: str) -> None:
+    """Nobody limits the time of the whole file."""
+
+
 # Called with the name before each picture; who limits the time of a whole file sets its own.
-before_each: Callable[[str], None] = lambda name: None
+before_each: Callable[[str], None] = _unwatched
 
 _LIMITED = f'ulimit -v {MEMORY_KILOBYTES} 2>/dev/null; exec "$0" "$@"'
 _LEVEL, _BLOCK, _PARAGRAPH, _LINE, _CONFIDENCE, _TEXT = 0, 2, 3, 4, 10, 11

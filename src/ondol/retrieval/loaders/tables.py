@@ -13,7 +13,7 @@ from itertools import chain, islice
 # The names of the columns are looked for in this many rows; above them stand titles.
 HEAD_ROWS = 25
 # A row of names fills at least this share of the widest row near it.
-MIN_FILLED = 0.6
+MIN_FILLED = 0.5
 MAX_NAME_CHARACTERS = 80
 
 _SPACE = re.compile(r"\s+")

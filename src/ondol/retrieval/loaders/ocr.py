@@ -23,13 +23,8 @@ MEMORY_KILOBYTES = 3 * 1024 * 1024
 # A line whose words tesseract is less sure of on average (0 to 100) is taken for noise.
 MIN_CONFIDENCE = 40.0
 
-
-def _unwatched(name: str) -> None:
-    """Nobody limits the time of the whole file."""
-
-
-# Called with the name before each picture; who limits the time of a whole file sets its own.
-before_each: Callable[[str], None] = _unwatched
+# Called with the name before each picture; who limits the time of a whole file adds its own.
+watchers: list[Callable[[str], None]] = []
 
 _LIMITED = f'ulimit -v {MEMORY_KILOBYTES} 2>/dev/null; exec "$0" "$@"'
 _LEVEL, _BLOCK, _PARAGRAPH, _LINE, _CONFIDENCE, _TEXT = 0, 2, 3, 4, 10, 11
@@ -57,7 +52,8 @@ def parse(data: bytes, name: str) -> Extract:
 
 def recognise(picture: bytes, name: str, *, dots_per_inch: int | None = None) -> str:
     """The paragraphs in ``picture``, a file in any format that tesseract knows; "" for none."""
-    before_each(name)
+    for watch in watchers:
+        watch(name)
     program = find_program() or ""
     command = ["/bin/sh", "-c", _LIMITED, program, "stdin", "stdout"]
     command += ["-l", "+".join(_languages(program))]

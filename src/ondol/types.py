@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "cancelled"]
 InputType = Literal["query", "document"]
@@ -90,19 +89,19 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A chunk found by a search; ``rank`` counts from 1, a higher ``score`` is better."""
+    """A chunk found by a search; ``rank`` counts from 1, a higher ``score`` is better. ``also_in``
+    are the sources of its copies, here and in a quote."""
 
     chunk: Chunk
     score: float
     rank: int
+    also_in: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
     """A sentence of a document that supports an answer: ``document.text[start:end] == text``.
-
-    ``number`` is the n of the ``[n]`` that cites it; it counts from 1.
-    """
+    ``number`` is the n of the ``[n]`` that cites it; it counts from 1."""
 
     number: int
     text: str
@@ -112,14 +111,15 @@ class Quote:
     score: float
     page: int | None = None
     sensitivity: Sensitivity = Sensitivity.PRIVATE
+    also_in: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What retrieval found for a question.
+    """What retrieval found for a question. ``hits`` are the passages that the quotes come from.
 
     ``quotes`` are ranked sentences, best first, within the token budget; empty when nothing in the
-    library is relevant. ``hits`` are the passages they come from.
+    library is relevant. Of a listing they are all that match, document by document.
     """
 
     hits: tuple[Hit, ...] = ()
@@ -154,11 +154,9 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One step of a generation.
-
-    The last token of every generation has ``finish_reason`` and ``usage`` set and may have an empty
-    text; no other token has them. ``reasoning`` marks thinking that is not part of the answer.
-    """
+    """One step of a generation. The last one of every generation has ``finish_reason`` and
+    ``usage`` set and may have an empty text; no other token has them. ``reasoning`` marks thinking
+    that is not part of the answer."""
 
     text: str
     logprob: float | None = None
@@ -223,11 +221,9 @@ class Seconds:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the owner gets: the quotes first, then what the model makes of them.
-
-    ``citations`` are the numbers of the quotes that ``text`` cites, in order of first mention.
-    ``model`` is empty when no model spoke (ABSTAIN).
-    """
+    """What the owner gets: the quotes first, then what the model makes of them. ``citations`` are
+    the numbers of the quotes that ``text`` cites, in order of first mention; ``model`` is empty
+    when no model spoke."""
 
     text: str
     quotes: tuple[Quote, ...]
@@ -262,7 +258,7 @@ class Engine(Protocol):
 
 
 class Embedder(Protocol):
-    """Texts to unit vectors of ``dimensions`` float32 values."""
+    """Texts to unit vectors of ``dimensions`` float32 values, shape (len(texts), dimensions)."""
 
     @property
     def model(self) -> str: ...
@@ -270,31 +266,51 @@ class Embedder(Protocol):
     @property
     def dimensions(self) -> int: ...
 
-    def embed(self, texts: Sequence[str], *, input_type: InputType) -> npt.NDArray[np.float32]:
-        """Shape ``(len(texts), dimensions)``; rows have length 1."""
-        ...
+    def embed(self, texts: Sequence[str], *, input_type: InputType) -> npt.NDArray[np.float32]: ...
 
 
 class Retriever(Protocol):
     """Question to passages, and question to evidence."""
 
     def search(self, query: str, *, limit: int = 10) -> list[Hit]: ...
-
     def evidence(self, question: str) -> Evidence: ...
+    def listing(self, question: str) -> Evidence: ...
+
+
+class Reranker(Protocol):
+    """Reads a query with each text: one score a text, a higher one is better."""
+
+    @property
+    def model(self) -> str: ...
+
+    def rerank(self, query: str, texts: Sequence[str]) -> list[float]: ...
 
 
 class VectorIndex(Protocol):
     """Unit vectors by id; a score is a cosine. The seam for a library that outgrows RAM.
 
-    ``add`` takes new ids and vectors of shape (len(ids), dimensions); ``search`` gives (id, score),
-    best first; ``background`` the mean and standard deviation of the scores of all vectors.
+    ``add`` takes new ids and vectors of shape (len(ids), dimensions); ``remove`` ignores unknown
+    ids; ``search`` gives (id, score), best first, with ``among`` only of these ids (sorted int64);
+    ``background`` the mean and standard deviation of the scores of all vectors.
     """
 
     def __len__(self) -> int: ...
-    def add(self, ids: Sequence[int], vectors: npt.NDArray[np.float32]) -> None: ...
-    def remove(self, ids: Sequence[int]) -> None: ...
-    def search(self, vector: npt.NDArray[np.float32], limit: int) -> list[tuple[int, float]]: ...
+    def add(
+        self,
+        ids: Sequence[int] | npt.NDArray[np.int64],
+        vectors: npt.NDArray[np.float32] | npt.NDArray[np.float16],
+    ) -> None: ...
+    def remove(self, ids: Sequence[int] | npt.NDArray[np.int64]) -> None: ...
+    def search(
+        self,
+        vector: npt.NDArray[np.float32],
+        limit: int,
+        *,
+        among: npt.NDArray[np.int64] | None = None,
+    ) -> list[tuple[int, float]]: ...
 
     def scores(self, vector: npt.NDArray[np.float32], ids: Sequence[int]) -> dict[int, float]: ...
 
     def background(self, vector: npt.NDArray[np.float32]) -> tuple[float, float]: ...
+
+    def close(self) -> None: ...

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Protocol
 
 from ondol import database
 from ondol.errors import DocumentNotFoundError
@@ -19,15 +19,12 @@ from ondol.i18n import t
 from ondol.retrieval import evidence as evidences
 from ondol.retrieval import files, ingest
 from ondol.retrieval.embedding import PassageVectors
-from ondol.retrieval.index import ExactIndex
 from ondol.retrieval.rows import bump, delete_document
 from ondol.retrieval.search import Query, prepare, rank, read_hits
 from ondol.retrieval.sentences import Span
-from ondol.types import Document, Embedder, Evidence, Hit, VectorIndex
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+from ondol.retrieval.vectors.exact import ExactIndex
+from ondol.retrieval.vectors.loaded import LoadedVectors
+from ondol.types import Document, Embedder, Evidence, Hit
 
 EVIDENCE_HITS = 6
 
@@ -79,13 +76,12 @@ class Library:
         self._max_file_bytes = max_file_bytes
         self._connection = database.connect(file)
         self._lock = threading.RLock()
-        self._last_id = 0
-        self._seen_counter = -1
 
     @cached_property
-    def _index(self) -> VectorIndex:
+    def _vectors(self) -> LoadedVectors:
         # Made at the first search: forgetting and listing must not need the embedder.
-        return ExactIndex(self._embedder.dimensions)
+        dimensions = self._embedder.dimensions
+        return LoadedVectors(ExactIndex(dimensions), self._embedder.model, dimensions)
 
     def close(self) -> None:
         with self._lock:
@@ -158,11 +154,11 @@ class Library:
         return Evidence(tuple(hits), evidences.quote(ranked, self._evidence_tokens))
 
     def _search(self, query: Query, limit: int) -> list[Hit]:
-        candidates = rank(self._connection, self._index, query)
+        candidates = rank(self._connection, self._vectors.index, query)
         return read_hits(self._connection, candidates[:limit])
 
     def _prepare(self, text: str) -> Query:
-        self._refresh()
+        self._vectors.refresh(self._connection)
         return prepare(text, self._embedder)
 
     def _under(self, path: Path) -> list[int]:
@@ -172,40 +168,3 @@ class Library:
             (source, len(source) + 1, source.rstrip("/") + "/"),
         )
         return [row[0] for row in rows]
-
-    def _refresh(self) -> None:
-        """Bring the vectors in RAM up to what any process has committed."""
-        (counter,) = self._connection.execute("SELECT counter FROM changes").fetchone()
-        if counter == self._seen_counter:
-            return
-        removed = self._connection.execute(
-            "SELECT first_id, last_id FROM removals WHERE counter > ?", (self._seen_counter,)
-        ).fetchall()
-        gone = [i for first, last in removed for i in range(first, min(last, self._last_id) + 1)]
-        if gone:
-            self._index.remove(gone)
-        self._load()
-        self._seen_counter = counter
-
-    def _load(self) -> None:
-        """Put the vectors of chunks that came since the last time into the index."""
-        while True:
-            rows: list[tuple[int, bytes]] = self._connection.execute(
-                "SELECT chunk_id, passage FROM embeddings WHERE chunk_id > ? AND model = ? "
-                "ORDER BY chunk_id LIMIT 5000",
-                (self._last_id, self._embedder.model),
-            ).fetchall()
-            if not rows:
-                return
-            self._last_id = rows[-1][0]
-            readable = [row for row in rows if row[1]]
-            if readable:
-                ids = [row[0] for row in readable]
-                self._index.add(ids, _matrix([row[1] for row in readable]))
-
-
-def _matrix(blobs: Sequence[Any]) -> npt.NDArray[np.float32]:
-    import numpy as np
-
-    matrix = np.frombuffer(b"".join(blobs), dtype=np.float16).reshape(len(blobs), -1)
-    return matrix.astype(np.float32)

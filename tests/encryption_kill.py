@@ -23,7 +23,8 @@ from ondol.errors import LockedError
 
 MARKER = "Zwetschgenknödel-7f3a"
 OLD, NEW = "das alte Losungswort", "새로운 암호 2027"
-TASKS = ("lock", "change", "unlock", "restore")
+TASKS = ("lock", "change", "unlock", "restore", "rescue")
+GARBAGE = b"SQLite format 3\0 and then nothing that makes sense" * 1000
 
 CHILD = f"""
 import os, signal, sys
@@ -83,6 +84,8 @@ class Scene:
         shutil.rmtree(self.file.parent, ignore_errors=True)
         self.file.parent.mkdir()
         shutil.copyfile(self.template, self.file)
+        if self.task == "rescue":
+            self.file.write_bytes(GARBAGE)
 
     def child(self, last_step: int) -> subprocess.Popen[str]:
         places = map(str, (self.file, self.source, self.folder / "config.toml", last_step))
@@ -108,7 +111,7 @@ def prepare(task: str, folder: Path, rows: int = 300) -> Scene:
     scene = Scene(task, folder)
     _forget()
     fill(scene.template, rows)
-    if task == "restore":
+    if task in ("restore", "rescue"):
         # Of another library than the one that is there, so that one can tell which it is.
         other = folder / "other.db"
         fill(other, rows, "a different library")
@@ -149,6 +152,8 @@ def check(scene: Scene) -> str:
     """Raise AssertionError unless the database opens, is whole, is the old or the new one, and
     nothing is left beside it; which of the two."""
     _forget()
+    if scene.task == "rescue":
+        return _check_rescue(scene)
     locked = cipher.is_encrypted(scene.file)
     outcome = _open_with(scene, OLD if scene.task != "lock" or not locked else NEW)
     if outcome is None:
@@ -165,6 +170,16 @@ def check(scene: Scene) -> str:
     if locked:
         assert MARKER.encode() not in left["ondol.db"] + journal
     return outcome
+
+
+def _check_rescue(scene: Scene) -> str:
+    """What cannot be opened is never gone, and what takes its place is whole."""
+    kept = [path for path in scene.file.parent.iterdir() if ".replaced-" in path.name]
+    assert all(path.read_bytes() == GARBAGE for path in kept)
+    if scene.file.read_bytes() == GARBAGE:
+        return "old"
+    assert kept and _contents(scene.file) == scene.after
+    return "new"
 
 
 def _open_with(scene: Scene, passphrase: str) -> str | None:

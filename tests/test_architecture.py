@@ -48,9 +48,9 @@ ALLOWED = {
     "__init__": {"errors"},
 }
 HEAVY = (
-    "docx fastapi gguf httpx2 huggingface_hub lxml numpy onnx onnxruntime peft pydantic pypdfium2 "
-    "python_calamine safetensors selectolax sqlcipher3 Stemmer tokenizers torch transformers "
-    "uvicorn watchfiles xllamacpp"
+    "argon2 docx fastapi gguf httpx2 huggingface_hub keyring lxml numpy onnx onnxruntime peft "
+    "pydantic pypdfium2 python_calamine safetensors selectolax sqlcipher3 Stemmer tokenizers "
+    "torch transformers uvicorn watchfiles xllamacpp"
 ).split()
 
 

@@ -1,6 +1,6 @@
-"""Does anything get lost when a process is killed? Engine, pull and ingest, many points each.
+"""Does anything get lost when a process is killed? Engine, pull, ingest and encryption.
 
-Runs the three scripts beside it; --write keeps what they print as results.json. See README.md.
+Runs the scripts beside it; --write keeps what they print as results.json. See README.md.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ def main() -> None:
         "engine": ["engine.py", model, "--points", points],
         "pull": ["pull.py", points],
         "ingest": ["ingest.py", "--points", points],
+        "encryption": ["encryption.py", "--points", points],
     }
     results: dict[str, object] = {"date": date.today().isoformat(), "ondol": __version__}
     for name, (script, *rest) in commands.items():

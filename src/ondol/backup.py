@@ -142,23 +142,22 @@ def _replace_unreadable(file: Path, opened: Connection, key: Key | None) -> tupl
         with exchange.alone_with_unreadable(file):
             stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
             aside = file.with_name(f"{file.name}{ASIDE}-{stamp}")
-            os.link(file, aside)
+            try:
+                os.link(file, aside)
+            except OSError:
+                # No second names on this file system: for a moment there is no library at all.
+                file.rename(aside)
             kept = [str(aside)]
             # With a WAL of another database beside it SQLite would take the new one for that.
             wal, beside = Path(f"{file}-wal"), Path(f"{aside}-wal")
             if wal.exists():
                 wal.replace(beside)
                 kept.append(str(beside))
-            Path(f"{file}-shm").unlink(missing_ok=True)
-            Path(f"{file}-journal").unlink(missing_ok=True)
-            target.chmod(0o600)
-            leftovers.sync(target)
-            target.replace(file)
-            leftovers.sync(file.parent)
+            exchange.put(target, file, keep_name=False)
     except OSError as error:
         raise paths.storage_error(error, file) from error
     finally:
-        target.unlink(missing_ok=True)
+        leftovers.erase(target)
     return tuple(kept)
 
 

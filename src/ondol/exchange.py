@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from ondol import cipher, database, keys, leftovers, paths
@@ -96,18 +96,18 @@ def exchange(file: Path, make: Callable[[Connection, Path], None]) -> None:
     leftovers.sync(file.parent)
 
 
-def put(target: Path, file: Path) -> None:
-    """Give the finished ``target`` the name ``file``, for good; what had the name keeps another, so
+def put(target: Path, file: Path, *, keep_name: bool = True) -> None:
+    """Give the finished ``target`` the name ``file``, for good. What had the name keeps another, so
     that who comes after a kill can overwrite its bytes. Call while nobody can write to ``file``."""
     target.chmod(0o600)
     leftovers.sync(target)
     # A kill long ago may have left one that no longer counts; beside another file it would.
     for ending in ("-journal", "-wal", "-shm"):
         Path(f"{file}{ending}").unlink(missing_ok=True)
-    try:
-        os.link(file, leftovers.old(file))
-    except OSError:
-        pass  # a file system without a second name: a kill leaves nothing to find then
+    if keep_name:
+        # On a file system without second names a kill leaves nothing to find.
+        with suppress(OSError):
+            os.link(file, leftovers.old(file))
     target.replace(file)
     leftovers.sync(file.parent)
 

@@ -269,18 +269,17 @@ def _spawn(command: Sequence[str]) -> tuple[subprocess.Popen[bytes], int]:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     except OSError as error:
         raise paths.storage_error(error, path) from error
-    with os.fdopen(descriptor, "ab") as log:
+    with os.fdopen(descriptor, "ab") as log, keys.hand_over() as (environ, descriptors):
         start_bytes = log.seek(0, os.SEEK_END)
-        with keys.hand_over() as (environ, descriptors):
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                env=os.environ | environ,
-                pass_fds=descriptors,
-            )
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env=os.environ | environ,
+            pass_fds=descriptors,
+        )
     return process, start_bytes
 
 

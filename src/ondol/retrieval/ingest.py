@@ -17,7 +17,7 @@ from ondol.database import Connection
 from ondol.errors import DocumentError
 from ondol.retrieval import chunking, files, rows
 from ondol.retrieval.chunking import Passage
-from ondol.retrieval.loaders import load
+from ondol.retrieval.loaders.isolation import Reader
 from ondol.types import Document
 
 if TYPE_CHECKING:
@@ -79,12 +79,14 @@ class Ingest:
         embedder: PassageEmbedder,
         max_file_bytes: int,
         collection: str,
+        reader: Reader | None = None,
     ) -> None:
         self._connection = connection
         self._lock = lock
         self._embedder = embedder
         self._max_file_bytes = max_file_bytes
         self._collection = collection
+        self._reader = reader or Reader()
         self._batch: list[_Pending] = []
         self._counts: dict[str, int] = {"added": 0, "updated": 0, "unchanged": 0, "failed": 0}
         self._failures: list[Failure] = []
@@ -114,13 +116,14 @@ class Ingest:
         self._total = len(found) + len(skipped)
         for skip in skipped:
             self._done(skip.source, "failed", skip.reason)
-        for path in found:
-            try:
-                self._take(path)
-            except DocumentError as error:
-                self._done(str(path), "failed", error.message)
-            if sum(len(p.passages) for p in self._batch) >= BATCH_CHUNKS:
-                self._commit()
+        with self._reader:
+            for path in found:
+                try:
+                    self._take(path)
+                except DocumentError as error:
+                    self._done(str(path), "failed", error.message)
+                if sum(len(p.passages) for p in self._batch) >= BATCH_CHUNKS:
+                    self._commit()
         self._commit()
         return self._report()
 
@@ -141,7 +144,7 @@ class Ingest:
         size_bytes, modified_ns, content_hash = self._known(str(path))
         if (size_bytes, modified_ns) == (status.st_size, status.st_mtime_ns):
             return self._done(str(path), "unchanged")
-        document = load(path, max_bytes=self._max_file_bytes)
+        document = self._reader.load(path, max_bytes=self._max_file_bytes)
         if document.content_hash == content_hash:
             self._touch(str(path), status.st_size, status.st_mtime_ns)
             return self._done(str(path), "unchanged")

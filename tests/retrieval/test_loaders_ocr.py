@@ -17,15 +17,23 @@ from ondol.retrieval.loaders import load, media_type, ocr, scans
 from ondol.types import Document
 
 MAX_BYTES = 50_000_000
-HEADER = "level\tpage\tblock\tpar\tline\tword\tleft\ttop\twidth\theight\tconf\ttext"
-TABLE = [
-    "5\t1\t1\t1\t1\t1\t0\t0\t9\t9\t96.1\t온돌은",
-    "5\t1\t1\t1\t1\t2\t0\t0\t9\t9\t91.0\t구들을",
-    "5\t1\t1\t1\t2\t1\t0\t0\t9\t9\t88.0\t데운다.",
-    "5\t1\t1\t2\t1\t1\t0\t0\t9\t9\t12.0\t~~|",
-    "5\t1\t2\t1\t1\t1\t0\t0\t9\t9\t95.0\tWarm",
-    "5\t1\t2\t1\t1\t2\t0\t0\t9\t9\t95.0\tfloor.",
-]
+# What tesseract says for "tsv txt": how sure it is of every word, then the text.
+OUTPUT = """level\tpage\tblock\tpar\tline\tword\tleft\ttop\twidth\theight\tconf\ttext
+4\t1\t1\t1\t1\t0\t0\t0\t9\t9\t-1\t
+5\t1\t1\t1\t1\t1\t0\t0\t9\t9\t96.1\t온
+5\t1\t1\t1\t1\t2\t0\t0\t9\t9\t95.1\t돌은
+5\t1\t1\t1\t1\t3\t0\t0\t9\t9\t91.0\t구들을
+5\t1\t1\t1\t2\t1\t0\t0\t9\t9\t88.0\t데운다.
+5\t1\t1\t2\t1\t1\t0\t0\t9\t9\t12.0\t~~|
+5\t1\t2\t1\t1\t1\t0\t0\t9\t9\t95.0\tWarm
+5\t1\t2\t1\t1\t2\t0\t0\t9\t9\t95.0\tfloor.
+온돌은 구들을
+데운다.
+
+~~|
+
+Warm floor.
+\f"""
 
 
 @pytest.fixture
@@ -33,10 +41,9 @@ def tesseract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A program in the place of tesseract that finds the same words in every picture."""
     program = tmp_path / "bin" / "tesseract"
     program.parent.mkdir()
-    table = "\n".join([HEADER, *TABLE])
     program.write_text(
         f"#!/bin/sh\nif [ \"$1\" = --list-langs ]; then printf 'eng\\nkor\\nosd\\n'; exit; fi\n"
-        f'echo "$@" >> {program}.calls\ncat > /dev/null\ncat <<"END"\n{table}\nEND\n'
+        f'echo "$@" >> {program}.calls\ncat > /dev/null\ncat <<"END"\n{OUTPUT}\nEND\n'
     )
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setattr(ocr, "find_program", lambda: str(program))

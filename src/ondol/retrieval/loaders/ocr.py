@@ -1,6 +1,6 @@
 """Pictures of text to text: the local program tesseract, where it is installed with kor or eng.
 
-Korean and English are read together. Words that tesseract is not sure of are left out, so that a
+Korean and English are read together. Lines that tesseract is not sure of are left out, so that a
 photograph gives no crumbs. Nothing leaves the machine; a picture never runs longer than
 ``PICTURE_SECONDS`` nor takes more than ``MEMORY_KILOBYTES``.
 """
@@ -27,7 +27,8 @@ MIN_CONFIDENCE = 40.0
 watchers: list[Callable[[str], None]] = []
 
 _LIMITED = f'ulimit -v {MEMORY_KILOBYTES} 2>/dev/null; exec "$0" "$@"'
-_LEVEL, _BLOCK, _PARAGRAPH, _LINE, _CONFIDENCE, _TEXT = 0, 2, 3, 4, 10, 11
+# The columns of tesseract's table of words.
+_LEVEL, _PLACE, _CONFIDENCE, _WORD, _COLUMNS = 0, slice(1, 5), 10, 11, 12
 _WORD_LEVEL = "5"
 
 
@@ -60,7 +61,7 @@ def recognise(picture: bytes, name: str, *, dots_per_inch: int | None = None) ->
     command += ["--dpi", str(dots_per_inch)] if dots_per_inch else []
     try:
         done = subprocess.run(
-            [*command, "tsv"],
+            [*command, "tsv", "txt"],
             input=picture,
             capture_output=True,
             timeout=PICTURE_SECONDS,
@@ -75,20 +76,34 @@ def recognise(picture: bytes, name: str, *, dots_per_inch: int | None = None) ->
     return _paragraphs(done.stdout.decode("utf-8", "replace"))
 
 
-def _paragraphs(table: str) -> str:
-    """Tesseract's table of words, as paragraphs."""
-    lines: dict[tuple[str, str, str], list[tuple[float, str]]] = {}
-    for row in table.splitlines()[1:]:
+def _paragraphs(output: str) -> str:
+    """The plain text, without the lines of which tesseract is not sure. Its table of words, which
+    says how sure it is, comes first, but only the text has Korean spaces where they belong."""
+    words: dict[tuple[str, ...], list[tuple[float, str]]] = {}
+    paragraphs: list[list[str]] = [[]]
+    for row in output.replace("\f", "").split("\n"):
         cells = row.split("\t")
-        if len(cells) > _TEXT and cells[_LEVEL] == _WORD_LEVEL and cells[_TEXT].strip():
-            place = (cells[_BLOCK], cells[_PARAGRAPH], cells[_LINE])
-            lines.setdefault(place, []).append((float(cells[_CONFIDENCE]), cells[_TEXT].strip()))
-    paragraphs: dict[tuple[str, str], list[str]] = {}
-    for (block, paragraph, _), words in lines.items():
-        if sum(confidence for confidence, _ in words) >= MIN_CONFIDENCE * len(words):
-            text = " ".join(word for _, word in words)
-            paragraphs.setdefault((block, paragraph), []).append(text)
-    return "\n\n".join(" ".join(rows) for rows in paragraphs.values())
+        if len(cells) == _COLUMNS:
+            if cells[_LEVEL] == _WORD_LEVEL:
+                word = (float(cells[_CONFIDENCE]), cells[_WORD].strip())
+                words.setdefault(tuple(cells[_PLACE]), []).append(word)
+        elif row.strip():
+            paragraphs[-1].append(" ".join(row.split()))
+        else:
+            paragraphs.append([])
+    doubtful = {_letters(line) for line in words.values() if _confidence(line) < MIN_CONFIDENCE}
+    kept = (
+        [line for line in lines if line.replace(" ", "") not in doubtful] for lines in paragraphs
+    )
+    return "\n\n".join(" ".join(lines) for lines in kept if lines)
+
+
+def _letters(line: list[tuple[float, str]]) -> str:
+    return "".join(word for _, word in line).replace(" ", "")
+
+
+def _confidence(line: list[tuple[float, str]]) -> float:
+    return sum(confidence for confidence, _ in line) / len(line)
 
 
 def find_program() -> str | None:

@@ -17,6 +17,7 @@ OndolError                      unexpected            500   exit 1
 │   └── ContextLengthError      prompt too long       400
 ├── DocumentError               the library           422   exit 5
 │   ├── DocumentNotFoundError                         404
+│   ├── CollectionNotFoundError                       404
 │   └── LockedError             no, or a wrong, passphrase 423
 ├── EgressError                 the door is shut      403   exit 6
 └── TrainingError               an adapter            422   exit 8
@@ -159,6 +160,13 @@ class DocumentNotFoundError(DocumentError):
     """No such file, or the library does not know it."""
 
     code = "document_not_found"
+    status = 404
+
+
+class CollectionNotFoundError(DocumentError):
+    """The library has no collection of that name."""
+
+    code = "collection_not_found"
     status = 404
 
 

@@ -63,6 +63,13 @@ def _library(connection: Connection) -> None:
         connection.execute(statement)
 
 
+_UNDER_LIMITS = """
+    UPDATE documents SET sensitivity = min(sensitivity, coalesce((
+        SELECT min(l.sensitivity) FROM limits l WHERE l.path = NEW.source
+            OR rtrim(l.path, '/') || '/' = substr(NEW.source, 1, length(rtrim(l.path, '/')) + 1)
+    ), 2)) WHERE id = NEW.id;"""
+
+
 def _collections(connection: Connection) -> None:
     """Collections with a sensitivity, the files and folders that are followed, why a file is not in
     the library, containers and duplicates; a chunk's sentences in one row for each model."""
@@ -119,6 +126,28 @@ def _collections(connection: Connection) -> None:
         "CREATE INDEX removals_counter ON removals(counter)",
         "CREATE TABLE library_settings (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
         "ALTER TABLE chunks ADD COLUMN spans BLOB NOT NULL DEFAULT x''",
+        # The owner's limits on files and folders; they outlive the documents' rows.
+        """CREATE TABLE limits (
+            path TEXT PRIMARY KEY,
+            sensitivity INTEGER NOT NULL CHECK (sensitivity BETWEEN 0 AND 2)
+        )""",
+        # Triggers, so that no way into the library goes round a limit: not a file that is written
+        # anew, nor one that comes back after it was gone.
+        f"""CREATE TRIGGER documents_added AFTER INSERT ON documents BEGIN {_UNDER_LIMITS} END""",
+        f"""CREATE TRIGGER documents_relabelled AFTER UPDATE OF sensitivity ON documents
+            BEGIN {_UNDER_LIMITS} END""",
+        # A file that moves takes its limit along, for good.
+        f"""CREATE TRIGGER documents_moved AFTER UPDATE OF source ON documents
+            WHEN NEW.source <> OLD.source BEGIN
+            INSERT INTO limits SELECT NEW.source, OLD.sensitivity WHERE OLD.sensitivity < 2
+                ON CONFLICT DO UPDATE SET sensitivity = min(sensitivity, excluded.sensitivity);
+            {_UNDER_LIMITS} END""",
+        # How far each document may travel: no further than anything else with the same content.
+        """CREATE VIEW labels AS SELECT d.id AS document_id, (
+               SELECT min(min(same.sensitivity, coalesce(l.sensitivity, 0)))
+               FROM documents same LEFT JOIN collections l ON l.name = same.collection
+               WHERE same.content_hash = d.content_hash AND (d.content_hash <> '' OR same.id = d.id)
+           ) AS sensitivity FROM documents d""",
     ):
         connection.execute(statement)
     now = datetime.now(UTC).isoformat(timespec="seconds")

@@ -58,7 +58,8 @@ class Page:
 class Document:
     """One source, read: ``text`` is what chunks, quotes and offsets point into (the file's own
     decoded text for plain-text formats, else the extracted text). ``members`` are the documents in
-    a container, all levels in one row; ``skipped`` the sources that could not be read, and why."""
+    a container, all levels in one row; ``skipped`` the sources that could not be read, and why.
+    ``sensitivity`` is its own limit, under that of its collection."""
 
     source: str
     text: str
@@ -67,7 +68,7 @@ class Document:
     pages: tuple[Page, ...] = ()
     content_hash: str = ""
     collection: str = "default"
-    sensitivity: Sensitivity = Sensitivity.PRIVATE
+    sensitivity: Sensitivity = Sensitivity.PUBLIC
     members: tuple[Document, ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()
 

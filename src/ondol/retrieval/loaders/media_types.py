@@ -92,6 +92,7 @@ _CODE = {
     "text/x-protobuf": "proto graphql thrift",
     "text/x-terraform": "tf hcl nix",
 }
+CODE = tuple(_CODE)
 _BY_EXTENSION = (
     _PROSE | _DATA | PICTURES | {e: kind for kind, names in _CODE.items() for e in names.split()}
 )
@@ -165,6 +166,11 @@ def is_picture(kind: str | None) -> bool:
 def extension(name: str) -> str:
     """Lower case, without the dot: "pdf" for "Report.PDF"; empty where there is none."""
     return Path(name).suffix[1:].lower()
+
+
+def of_extension(extension: str) -> str | None:
+    """The kind that an ending ("pdf") promises."""
+    return _BY_EXTENSION.get(extension)
 
 
 def _by_name(name: str) -> str | None:

@@ -1,0 +1,264 @@
+"""Collections of documents, and how far what is in them may travel.
+
+A document's label is the strictest of: its collection's sensitivity, the limits on its file and on
+the folders above it, and the labels of all other documents with the same content. So a copy, an
+attachment or a file that is written anew is never freer than the strictest place the text is in;
+the view ``labels`` says so for every reader. Knows rows, not who may be sent what.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ondol import database
+from ondol.database import Connection
+from ondol.errors import CollectionNotFoundError, DocumentNotFoundError, UsageError
+from ondol.i18n import t
+from ondol.retrieval import files
+from ondol.retrieval.filters import Filter
+from ondol.retrieval.rows import bump, now
+from ondol.types import Sensitivity
+
+DEFAULT = "default"
+MAX_NAME_LETTERS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A collection with how much is in it; ``limited`` of its documents are stricter than it."""
+
+    name: str
+    sensitivity: Sensitivity
+    documents: int
+    chunks: int
+    size_bytes: int
+    limited: int
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The most that the documents in ``path``, a file or a folder, may travel."""
+
+    path: str
+    sensitivity: Sensitivity
+
+
+@dataclass(frozen=True, slots=True)
+class Relabelling:
+    """How many of the library's documents may travel further than before, and less far."""
+
+    loosened: int = 0
+    tightened: int = 0
+
+
+class Collections:
+    """The collections and limits of one library; ``lock`` guards its connection."""
+
+    def __init__(self, connection: Connection, lock: AbstractContextManager[object]) -> None:
+        self._connection = connection
+        self._lock = lock
+
+    def list(self) -> list[Collection]:
+        """Every collection, by name."""
+        with self._lock:
+            rows = self._connection.execute(
+                """SELECT l.name, l.sensitivity, count(d.id), coalesce(sum(d.num_chunks), 0),
+                       coalesce(sum(d.size_bytes), 0),
+                       coalesce(sum((SELECT sensitivity FROM labels WHERE document_id = d.id)
+                                    < l.sensitivity), 0),
+                       l.created_at
+                   FROM collections l LEFT JOIN documents d ON d.collection = l.name
+                   GROUP BY l.name ORDER BY l.name"""
+            ).fetchall()
+        return [Collection(row[0], Sensitivity(row[1]), *row[2:]) for row in rows]
+
+    def get(self, name: str) -> Collection:
+        """The collection of that name; ``CollectionNotFoundError`` when there is none."""
+        with self._lock:
+            self.check([name])
+            wanted = _normal(name)
+            return next(one for one in self.list() if one.name == wanted)
+
+    def check(self, names: Iterable[str]) -> None:
+        """Raises ``CollectionNotFoundError`` for the first of ``names`` that is no collection."""
+        for name in names:
+            with self._lock:
+                found = self._connection.execute(
+                    "SELECT 1 FROM collections WHERE name = ?", (_normal(name),)
+                ).fetchone()
+            if not found:
+                raise CollectionNotFoundError(
+                    t("filters.no_collection", name=name), t("filters.no_collection_hint")
+                )
+
+    def create(self, name: str, sensitivity: Sensitivity = Sensitivity.PRIVATE) -> Collection:
+        """Make an empty collection. ``UsageError`` when there is one of that name."""
+        name = valid_name(name)
+        with self._lock:
+            with database.transaction(self._connection) as connection:
+                self._refuse_taken(name)
+                connection.execute(
+                    "INSERT INTO collections (name, sensitivity, created_at) VALUES (?, ?, ?)",
+                    (name, int(sensitivity), now()),
+                )
+            return self.get(name)
+
+    def set_sensitivity(self, name: str, sensitivity: Sensitivity) -> Relabelling:
+        """Label a whole collection. A document's own limit stays as it is."""
+        name = _normal(name)
+
+        def change(connection: Connection) -> None:
+            self.check([name])
+            connection.execute(
+                "UPDATE collections SET sensitivity = ? WHERE name = ?", (int(sensitivity), name)
+            )
+
+        return self._relabel(change)
+
+    def rename(self, name: str, new_name: str) -> Collection:
+        """Call a collection otherwise, with everything in it. ``UsageError`` when the new name is
+        taken: two labels are never merged by accident."""
+        name, new_name = _normal(name), valid_name(new_name)
+        with self._lock:
+            with database.transaction(self._connection) as connection:
+                self._refuse_default(name)
+                self.check([name])
+                if new_name != name:
+                    self._refuse_taken(new_name)
+                # The folders follow by their foreign key.
+                connection.execute(
+                    "UPDATE collections SET name = ? WHERE name = ?", (new_name, name)
+                )
+                for table in ("documents", "failures"):
+                    connection.execute(
+                        f"UPDATE {table} SET collection = ? WHERE collection = ?", (new_name, name)
+                    )
+                bump(connection)
+            return self.get(new_name)
+
+    def remove(self, name: str) -> None:
+        """Remove a collection that has nothing in it and no folder that is followed into it."""
+        name = _normal(name)
+        with self._lock, database.transaction(self._connection) as connection:
+            self._refuse_default(name)
+            self.check([name])
+            (used,) = connection.execute(
+                "SELECT (SELECT count(*) FROM documents WHERE collection = ?1) + "
+                "(SELECT count(*) FROM folders WHERE collection = ?1)",
+                (name,),
+            ).fetchone()
+            if used:
+                raise UsageError(
+                    t("filters.not_empty", name=name), t("filters.not_empty_hint"), param="name"
+                )
+            connection.execute("DELETE FROM failures WHERE collection = ?", (name,))
+            connection.execute("DELETE FROM collections WHERE name = ?", (name,))
+
+    def limits(self) -> list[Limit]:
+        """Every limit, by path."""
+        with self._lock:
+            rows = self._connection.execute("SELECT path, sensitivity FROM limits ORDER BY path")
+            return [Limit(path, Sensitivity(level)) for path, level in rows.fetchall()]
+
+    def set_limit(self, path: Path, sensitivity: Sensitivity) -> Relabelling:
+        """Limit how far a file, or everything in a folder, may travel, now and when it is added
+        later; ``PUBLIC`` takes the limit away. Limits further down stay.
+
+        Raises ``DocumentNotFoundError`` when the path is neither on disk nor in the library.
+        """
+        source = str(files.absolute(path))
+        with self._lock:
+            known = self._connection.execute(
+                f"SELECT 1 FROM documents d WHERE {_UNDER} LIMIT 1", {"path": source}
+            ).fetchone()
+        if not known and not Path(source).exists():
+            raise DocumentNotFoundError(
+                t("library.not_in_library", path=path), t("library.not_in_library_hint")
+            )
+
+        def change(connection: Connection) -> None:
+            connection.execute("DELETE FROM limits WHERE path = ?", (source,))
+            if sensitivity < Sensitivity.PUBLIC:
+                connection.execute("INSERT INTO limits VALUES (?, ?)", (source, int(sensitivity)))
+            connection.execute(
+                f"UPDATE documents AS d SET sensitivity = {_LIMIT} WHERE {_UNDER}",
+                {"path": source},
+            )
+
+        return self._relabel(change)
+
+    def _relabel(self, change: Callable[[Connection], None]) -> Relabelling:
+        with self._lock, database.transaction(self._connection) as connection:
+            before = _labels(connection)
+            change(connection)
+            after = _labels(connection)
+            bump(connection)
+        return Relabelling(
+            loosened=sum(after[document] > label for document, label in before.items()),
+            tightened=sum(after[document] < label for document, label in before.items()),
+        )
+
+    def _refuse_taken(self, name: str) -> None:
+        taken = self._connection.execute("SELECT 1 FROM collections WHERE name = ?", (name,))
+        if taken.fetchone():
+            raise UsageError(
+                t("filters.name_taken", name=name), t("filters.name_taken_hint"), param="name"
+            )
+
+    def _refuse_default(self, name: str) -> None:
+        if name == DEFAULT:
+            raise UsageError(
+                t("filters.default_stays", name=name), t("filters.default_stays_hint"), param="name"
+            )
+
+
+# Whether document d is :path or inside it, and the strictest limit over it. A file that is followed
+# by itself stands among the folders.
+_INSIDE = "({0} = {1} OR rtrim({1}, '/') || '/' = substr({0}, 1, length(rtrim({1}, '/')) + 1))"
+_UNDER = _INSIDE.format("d.source", ":path")
+_OVER = _INSIDE.format("d.source", "o.path")
+_LIMIT = (
+    "coalesce((SELECT min(o.sensitivity) FROM (SELECT path, sensitivity FROM limits UNION ALL "
+    f"SELECT path, sensitivity FROM folders) o WHERE {_OVER}), {int(Sensitivity.PUBLIC)})"
+)
+
+
+def valid_name(name: str) -> str:
+    """The one spelling of a collection's name; ``UsageError`` when it cannot be one."""
+    plain = _normal(name)
+    is_plain = plain.isprintable() and not set(plain) & set('"“”\\')
+    if not plain or len(plain) > MAX_NAME_LETTERS or not is_plain:
+        shown = plain[:MAX_NAME_LETTERS]
+        raise UsageError(
+            t("filters.bad_name", name=shown),
+            t("filters.bad_name_hint", limit=MAX_NAME_LETTERS),
+            param="collection",
+        )
+    return plain
+
+
+def check_filter(collections: Collections, where: Filter) -> None:
+    """Raises ``CollectionNotFoundError`` when ``where`` names a collection that is not there:
+    nothing found would be the wrong answer to a slip."""
+    collections.check(where.named_collections)
+
+
+def forget_limits(connection: Connection, source: str) -> None:
+    """Drop the limits of ``source`` and of everything in it: its name is forgotten too."""
+    connection.execute(
+        "DELETE FROM limits WHERE path = ? OR substr(path, 1, ?) = ?",
+        (source, len(source.rstrip("/")) + 1, source.rstrip("/") + "/"),
+    )
+
+
+def _normal(name: str) -> str:
+    return unicodedata.normalize("NFC", name.strip())
+
+
+def _labels(connection: Connection) -> dict[int, int]:
+    return dict(connection.execute("SELECT document_id, sensitivity FROM labels").fetchall())

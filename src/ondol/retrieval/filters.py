@@ -1,0 +1,164 @@
+"""Which documents a search may look at: by collection, place, kind, date and language.
+
+A ``Filter`` becomes a condition in SQL over the rows of ``documents``, so that a search looks only
+inside it and its results are the best of what is there. A document whose chunks another one holds
+(a duplicate) counts with its own path, kind and date. Knows no syntax: that is ``query``.
+"""
+
+from __future__ import annotations
+
+import time
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import TYPE_CHECKING
+
+from ondol.database import Connection
+from ondol.retrieval import kinds
+from ondol.types import Hit
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+Condition = tuple[str, list[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a document must be. Within one field any value will do, all fields must hold.
+
+    ``paths`` are files or folders from the root on (``/home/me/notes``), or parts of a path that
+    may stand anywhere (``notes/2025``, ``*.md``); ``*`` is any letters and ``?`` is one.
+    ``types`` are words that ``kinds`` knows. ``after`` is the first day on which a file may have
+    been changed last, ``before`` the first day that is too late. ``languages`` are ISO 639 codes.
+    ``excluded`` are what a document must not be, ``also`` further filters it must pass.
+    """
+
+    collections: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    after: date | None = None
+    before: date | None = None
+    languages: tuple[str, ...] = ()
+    excluded: Filter | None = None
+    also: tuple[Filter, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether it asks for anything."""
+        return bool(self._conditions())
+
+    def __and__(self, other: Filter | None) -> Filter:
+        """What passes both: a request can narrow what it is given, and never widen it."""
+        if not other:
+            return self
+        return replace(self, also=(*self.also, other)) if self else other
+
+    def where(self) -> Condition:
+        """The condition, with its parameters, over the table ``documents`` called ``d``."""
+        conditions = self._conditions() or [("1", [])]
+        sql = " AND ".join(f"({text})" for text, _ in conditions)
+        return sql, [value for _, values in conditions for value in values]
+
+    def _conditions(self) -> list[Condition]:
+        found = [
+            *_any_of([("d.collection = ?", [name]) for name in self.collections]),
+            *_any_of([_path_condition(path) for path in self.paths]),
+            *_any_of([kinds.condition(kind) for kind in self.types]),
+            *_any_of([("d.language = ?", [code]) for code in self.languages]),
+        ]
+        if self.after:
+            found.append(("d.modified_ns >= ?", [midnight_ns(self.after)]))
+        if self.before:
+            found.append(("d.modified_ns < ?", [midnight_ns(self.before)]))
+        if self.excluded:
+            # Each of them is out, not only what is all of them.
+            for text, values in self.excluded._conditions():
+                found.append((f"NOT ({text})", values))
+        return [*found, *(one.where() for one in self.also if one)]
+
+    @property
+    def named_collections(self) -> tuple[str, ...]:
+        """Every collection that is named anywhere in it."""
+        inner = (*self.also, *([self.excluded] if self.excluded else []))
+        return self.collections + tuple(name for one in inner for name in one.named_collections)
+
+    @property
+    def asks_for_language(self) -> bool:
+        """Whether the language of documents matters."""
+        inner = (*self.also, *([self.excluded] if self.excluded else []))
+        return bool(self.languages) or any(one.asks_for_language for one in inner)
+
+
+def chunks_within(where: Filter) -> Condition:
+    """A query for the ids of all chunks that ``where`` lets through."""
+    text, values = where.where()
+    return (
+        "SELECT id FROM chunks WHERE document_id IN "
+        f"(SELECT coalesce(d.duplicate_of, d.id) FROM documents d WHERE {text})",
+        values,
+    )
+
+
+def chunk_ids(connection: Connection, where: Filter) -> npt.NDArray[np.int64]:
+    """The ids of all chunks that ``where`` lets through, sorted."""
+    import numpy as np
+
+    text, values = chunks_within(where)
+    rows = connection.execute(text, values).fetchall()
+    return np.sort(np.fromiter((row[0] for row in rows), dtype=np.int64, count=len(rows)))
+
+
+def under_matching_names(connection: Connection, where: Filter, hits: Sequence[Hit]) -> list[Hit]:
+    """``hits`` under the name of a document that passes: where only a duplicate of the one that
+    holds the chunk does, that is the duplicate's."""
+    text, values = where.where()
+    marks = ",".join("?" * len(hits))
+    rows = connection.execute(
+        f"""SELECT c.id, d.source FROM chunks c
+            JOIN documents d ON d.id = c.document_id OR d.duplicate_of = c.document_id
+            WHERE c.id IN ({marks}) AND {text} ORDER BY d.duplicate_of IS NULL, d.id DESC""",
+        [*(hit.chunk.id for hit in hits), *values],
+    )
+    # The last one wins: the holder itself where it passes, else the oldest of its duplicates.
+    names: dict[int, str] = dict(rows.fetchall())
+    return [
+        replace(hit, chunk=replace(hit.chunk, source=names.get(hit.chunk.id, hit.chunk.source)))
+        for hit in hits
+    ]
+
+
+def midnight_ns(day: date) -> int:
+    """The beginning of ``day`` where this machine is, in nanoseconds since 1970."""
+    return int(time.mktime(day.timetuple())) * 10**9
+
+
+def _any_of(conditions: Sequence[Condition]) -> list[Condition]:
+    """One condition, or none where nothing was asked."""
+    if not conditions:
+        return []
+    text = " OR ".join(f"({text})" for text, _ in conditions)
+    return [(text, [value for _, values in conditions for value in values])]
+
+
+def _path_condition(path: str) -> Condition:
+    """macOS writes Hangul decomposed, keyboards do not: both spellings are one path."""
+    spellings = dict.fromkeys(
+        [path, unicodedata.normalize("NFC", path), unicodedata.normalize("NFD", path)]
+    )
+    return _any_of([_spelled(one) for one in spellings])[0]
+
+
+def _spelled(path: str) -> Condition:
+    if "*" in path or "?" in path or not path.startswith("/"):
+        pattern = path.replace("[", "[[]")
+        beginnings = [""] if path.startswith("/") else ["", "*/"]
+        patterns = [begin + pattern + end for begin in beginnings for end in ("", "/*")]
+        return " OR ".join(["d.source GLOB ?"] * len(patterns)), list(patterns)
+    # Everything under a folder is one range of the index on the names: "0" comes after "/".
+    folder = path.rstrip("/")
+    return (
+        "d.source = ? OR (d.source > ? AND d.source < ?)",
+        [path, f"{folder}/", f"{folder}0"],
+    )

@@ -44,6 +44,7 @@ def quote_json(quote: Quote) -> dict[str, Any]:
         "end": quote.end,
         "page": quote.page,
         "score": round(quote.score, 4),
+        "also_in": list(quote.also_in),
     }
 
 
@@ -58,6 +59,7 @@ def hit_json(hit: Hit) -> dict[str, Any]:
         "score": round(hit.score, 4),
         "text": chunk.text,
         "heading": chunk.heading,
+        "also_in": list(hit.also_in),
     }
 
 

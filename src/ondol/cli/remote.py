@@ -59,7 +59,7 @@ class Server:
         with self._stream("/ondol/v1/ask", body) as events:
             for name, data in events:
                 if name == "evidence":
-                    yield Evidence(quotes=tuple(Quote(**quote) for quote in data["quotes"]))
+                    yield Evidence(quotes=tuple(map(quote_of, data["quotes"])))
                 elif name == "token":
                     yield Token(data["text"], reasoning=data["reasoning"])
                 elif name == "answer":
@@ -138,12 +138,17 @@ class Server:
             raise EngineCrashedError(t("cli.server_gone"), t("cli.server_gone_hint")) from error
 
 
+def quote_of(data: Mapping[str, Any]) -> Quote:
+    """The quote that ``ondol.json.quote_json`` wrote."""
+    return Quote(**{**data, "also_in": tuple(data.get("also_in", ()))})
+
+
 def answer_of(data: Mapping[str, Any]) -> Answer:
     """The answer that ``ondol.json.answer_json`` wrote."""
     confidence = data["confidence"]
     return Answer(
         text=data["answer"],
-        quotes=tuple(Quote(**quote) for quote in data["quotes"]),
+        quotes=tuple(map(quote_of, data["quotes"])),
         citations=tuple(data["citations"]),
         confidence=Confidence(**confidence) if confidence else None,
         route=Route(data["route"]),

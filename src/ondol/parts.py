@@ -150,12 +150,17 @@ class Parts:
     def open_library(self, file: Path) -> Library:
         """A library in ``file``, or in memory with ``database.IN_MEMORY``."""
         from ondol.retrieval.library import Library
+        from ondol.retrieval.loaders.isolation import Reader
 
         return Library(
             file,
             cast("PassageEmbedder", _OnDemand(lambda: self.embedder)),
             evidence_tokens=self.config["retrieval.evidence_tokens"],
             max_file_bytes=self.config["retrieval.max_file_mb"] << 20,
+            make_reader=lambda: Reader(
+                seconds=self.config["retrieval.parse_seconds"],
+                memory_mb=self.config["retrieval.parse_memory_mb"],
+            ),
         )
 
     def use_library(self, library: Library) -> None:

@@ -10,7 +10,7 @@ import click
 from ondol.cli.command import command, pass_output
 from ondol.cli.house import house
 from ondol.cli.output import Output
-from ondol.errors import ModelError, UsageError
+from ondol.errors import DocumentError, ModelError, UsageError
 from ondol.i18n import t
 
 if TYPE_CHECKING:
@@ -56,10 +56,21 @@ def _diagnose(parts: Parts) -> list[Check]:
         port=parts.config["server.port"],
         ondol_answers=lambda: running() is not None,
     )
+    checks.append(_check_reading())
     library = paths.database_file()
     if library.exists():
         checks.append(check_library(encryption.is_locked(library)))
     return checks
+
+
+def _check_reading() -> Check:
+    from ondol.models.doctor import Check, check_reading
+    from ondol.retrieval.loaders.isolation import PROTECTIONS, protections
+
+    try:
+        return check_reading(protections(), PROTECTIONS)
+    except DocumentError as error:
+        return Check("reading", False, error.message, error.hint)
 
 
 def _is_here(parts: Parts, name: str) -> bool:

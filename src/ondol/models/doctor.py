@@ -119,6 +119,15 @@ def check_library(is_locked: bool) -> Check:
     return Check("library", None, t("encryption.library_plain"), hint)
 
 
+def check_reading(held: Sequence[str], wanted: Sequence[str]) -> Check:
+    """``held`` are the protections, of those ``wanted``, that files are read under."""
+    protections = ", ".join(t(f"isolation.{name}") for name in held) or "–"
+    if set(wanted) <= set(held):
+        return Check("reading", True, t("isolation.confined", protections=protections))
+    sentence = t("isolation.confined_partly", protections=protections)
+    return Check("reading", None, sentence)
+
+
 def check_bundled_engine(program: str = "import xllamacpp") -> Check:
     """Imports the engine in a child: on an unsuitable processor that ends the process."""
     command = [sys.executable, "-c", program]

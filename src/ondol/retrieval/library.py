@@ -18,13 +18,17 @@ from ondol.errors import DocumentNotFoundError
 from ondol.i18n import t
 from ondol.retrieval import evidence as evidences
 from ondol.retrieval import files, ingest
+from ondol.retrieval import query as syntax
+from ondol.retrieval.collections import Collections, forget_limits, valid_name
 from ondol.retrieval.embedding import PassageVectors
+from ondol.retrieval.filters import Filter, fill_languages, under_matching_names
+from ondol.retrieval.loaders.isolation import Reader
 from ondol.retrieval.rows import bump, delete_document
 from ondol.retrieval.search import Query, prepare, rank, read_hits
 from ondol.retrieval.sentences import Span
 from ondol.retrieval.vectors.exact import ExactIndex
 from ondol.retrieval.vectors.loaded import LoadedVectors
-from ondol.types import Document, Embedder, Evidence, Hit
+from ondol.types import Document, Embedder, Evidence, Hit, Sensitivity
 
 EVIDENCE_HITS = 6
 
@@ -41,7 +45,8 @@ class PassageEmbedder(Embedder, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LibraryDocument:
-    """A document as the library lists it."""
+    """A document as the library lists it. ``limit`` is its own, ``sensitivity`` how far it may
+    really travel (see ``collections``)."""
 
     source: str
     title: str
@@ -50,6 +55,9 @@ class LibraryDocument:
     num_chunks: int
     collection: str
     added_at: str
+    language: str
+    limit: Sensitivity
+    sensitivity: Sensitivity
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +78,15 @@ class Library:
         *,
         evidence_tokens: int = 200,
         max_file_bytes: int = 64 << 20,
+        make_reader: Callable[[], Reader] = Reader,
     ) -> None:
         self._embedder = embedder
         self._evidence_tokens = evidence_tokens
         self._max_file_bytes = max_file_bytes
+        self._make_reader = make_reader
         self._connection = database.connect(file)
         self._lock = threading.RLock()
+        self.collections = Collections(self._connection, self._lock)
 
     @cached_property
     def _vectors(self) -> LoadedVectors:
@@ -96,8 +107,14 @@ class Library:
     ) -> ingest.AddReport:
         """Add or update files and folders. What is unchanged costs nothing; what is broken is
         reported and skipped. A file counts as added once it is committed."""
+        collection = valid_name(collection)
         adding = ingest.Ingest(
-            self._connection, self._lock, self._embedder, self._max_file_bytes, collection
+            self._connection,
+            self._lock,
+            self._embedder,
+            self._max_file_bytes,
+            collection,
+            self._make_reader(),
         )
         return adding.run(paths, on_progress)
 
@@ -122,29 +139,37 @@ class Library:
                 ids.update(found)
             with database.transaction(self._connection) as connection:
                 chunks = sum(delete_document(connection, i) for i in ids)
+                for path in paths:
+                    forget_limits(connection, str(files.absolute(path)))
                 bump(connection)
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return Receipt(len(ids), chunks)
 
-    def documents(self) -> list[LibraryDocument]:
-        """Everything in the library, by source."""
+    def documents(self, *, where: Filter | None = None) -> list[LibraryDocument]:
+        """Everything in the library, or what ``where`` lets through, by source."""
         with self._lock:
+            text, values = self._checked(where or Filter()).where()
             rows = self._connection.execute(
-                "SELECT source, title, media_type, size_bytes, num_chunks, collection, added_at "
-                "FROM documents ORDER BY source"
+                "SELECT d.source, d.title, d.media_type, d.size_bytes, d.num_chunks, d.collection, "
+                "d.added_at, d.language, d.sensitivity, l.sensitivity FROM documents d "
+                f"JOIN labels l ON l.document_id = d.id WHERE {text} ORDER BY d.source",
+                values,
             ).fetchall()
-        return [LibraryDocument(*row) for row in rows]
+        return [LibraryDocument(*row[:-2], *map(Sensitivity, row[-2:])) for row in rows]
 
-    def search(self, query: str, *, limit: int = 10) -> list[Hit]:
-        """The ``limit`` best passages for ``query``; empty when nothing matches at all."""
+    def search(self, query: str, *, limit: int = 10, where: Filter | None = None) -> list[Hit]:
+        """The ``limit`` best passages for ``query``, which may hold filters of its own (``in:notes
+        after:2025``, see ``query``); empty when nothing matches at all."""
         with self._lock:
-            return self._search(self._prepare(query), limit)
+            prepared, where = self._prepare(query, where)
+            return self._search(prepared, limit, where)
 
-    def evidence(self, question: str) -> Evidence:
-        """The sentences that answer ``question``; no quotes when the library does not say."""
+    def evidence(self, question: str, *, where: Filter | None = None) -> Evidence:
+        """The sentences that answer ``question``, which may hold filters of its own; no quotes when
+        the library does not say."""
         with self._lock:
-            query = self._prepare(question)
-            hits = self._search(query, EVIDENCE_HITS)
+            query, where = self._prepare(question, where)
+            hits = self._search(query, EVIDENCE_HITS, where)
             if not hits:
                 return Evidence()
             weights = evidences.term_weights(self._connection, query)
@@ -153,13 +178,22 @@ class Library:
             return Evidence(tuple(hits))
         return Evidence(tuple(hits), evidences.quote(ranked, self._evidence_tokens))
 
-    def _search(self, query: Query, limit: int) -> list[Hit]:
-        candidates = rank(self._connection, self._vectors.index, query)
-        return read_hits(self._connection, candidates[:limit])
+    def _search(self, query: Query, limit: int, where: Filter) -> list[Hit]:
+        candidates = rank(self._connection, self._vectors.index, query, where)
+        hits = read_hits(self._connection, candidates[:limit])
+        return under_matching_names(self._connection, where, hits) if where else hits
 
-    def _prepare(self, text: str) -> Query:
+    def _prepare(self, text: str, where: Filter | None) -> tuple[Query, Filter]:
+        text, said = syntax.parse(text)
+        where = self._checked(said & where)
         self._vectors.refresh(self._connection)
-        return prepare(text, self._embedder)
+        return prepare(text, self._embedder), where
+
+    def _checked(self, where: Filter) -> Filter:
+        self.collections.check(where.named_collections)
+        if where.asks_for_language:
+            fill_languages(self._connection)
+        return where
 
     def _under(self, path: Path) -> list[int]:
         source = str(files.absolute(path))

@@ -4,6 +4,6 @@ A loop, a bomb or a crash in a parser costs one file, in one sentence; a parser 
 finds no other file, no network and no key.
 """
 
-from ondol.retrieval.loaders.isolation.reader import Reader, protections
+from ondol.retrieval.loaders.isolation.reader import PROTECTIONS, Reader, protections
 
-__all__ = ["Reader", "protections"]
+__all__ = ["PROTECTIONS", "Reader", "protections"]

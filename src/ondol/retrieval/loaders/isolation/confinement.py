@@ -20,7 +20,6 @@ from pathlib import Path
 from ondol.retrieval.loaders import ocr
 from ondol.retrieval.loaders.isolation import landlock, seccomp
 
-PROTECTIONS = ("limits", "privileges", "files", "network")
 MAX_DESCRIPTORS = 64
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
@@ -31,8 +30,8 @@ _DEVICES = ("/dev/null", "/dev/urandom")
 
 
 def confine(parent_pid: int, memory_bytes: int, home: str) -> tuple[str, ...]:
-    """Give up what parsing does not need; returns those of ``PROTECTIONS`` that hold now. ``home``
-    is the folder that is never readable, whatever Python's path says."""
+    """Give up what parsing does not need; returns those of ``reader.PROTECTIONS`` that hold now.
+    ``home`` is the folder that is never readable, whatever Python's path says."""
     readable = _readable(home)
     steps: dict[str, Callable[[], None]] = {"limits": lambda: _limit(memory_bytes)}
     if sys.platform == "linux":

@@ -24,6 +24,8 @@ from ondol.retrieval.loaders.isolation.child import COMMAND, Child, ChildGoneErr
 from ondol.retrieval.loaders.members import Limits
 from ondol.types import Document
 
+# What a child may be kept from: wasting time and memory, rights, other files, the network.
+PROTECTIONS = ("limits", "privileges", "files", "network")
 PARSE_SECONDS = 60
 PARSE_MEMORY_MB = 1024
 # A container or a scan of many pages may take this many times as long in all.
@@ -89,7 +91,7 @@ class Reader:
 
     @property
     def protections(self) -> tuple[str, ...]:
-        """What the child cannot do, see ``confinement.PROTECTIONS``; starts it."""
+        """What the child cannot do, see ``PROTECTIONS``; starts it."""
         if not CAN_ISOLATE:
             return ()
         with self._lock:
@@ -194,7 +196,7 @@ class Reader:
 
 def protections() -> tuple[str, ...]:
     """What a child that reads documents cannot do on this machine, tried out; see
-    ``confinement.PROTECTIONS``. Raises ``DocumentError`` when it cannot be started at all."""
+    ``PROTECTIONS``. Raises ``DocumentError`` when it cannot be started at all."""
     with Reader() as reader:
         return reader.protections
 

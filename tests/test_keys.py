@@ -161,6 +161,19 @@ def test_broken_keychain_has_nothing_and_takes_nothing(keyring: FakeKeyring) -> 
     assert "mine" not in caught.value.message + caught.value.hint
 
 
+@pytest.mark.parametrize("before", [None, "the old one"])
+def test_keychain_goes_back_when_the_work_fails(before: str | None, keyring: FakeKeyring) -> None:
+    if before is not None:
+        keychain.keep(before)
+    with pytest.raises(ZeroDivisionError), keychain.keeping("the new one", before):
+        assert keychain.read() == "the new one"
+        raise ZeroDivisionError
+    assert keychain.read() == before
+    with keychain.keeping("the new one", before):
+        pass
+    assert keychain.read() == "the new one"
+
+
 def test_keychain_without_its_library_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "keyring", None)
     assert keychain.read() is None

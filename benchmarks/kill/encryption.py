@@ -1,8 +1,8 @@
-"""kill -9 while the library is locked, changed, unlocked and restored: is it the old one or the new?
+"""kill -9 while the library is locked, changed, unlocked and restored: the old one or the new?
 
-Half of the points are steps of the code, spread evenly over all of them and denser over the last
-quarter, where files are exchanged; half are random moments, which hit SQLite at work. After each the
-library must open with the old or the new passphrase, hold every row, and have nothing beside it.
+Half of the points are steps of the code, spread over all of them and denser over the last quarter,
+where files are exchanged; half are random moments, which hit SQLite at work. After each the library
+must open with the old or the new passphrase, hold every row, and have nothing beside it.
 
     python benchmarks/kill/encryption.py [--points 60] [--seed 0] [--rows 300]
 """

@@ -6,6 +6,8 @@ nothing is found. One entry for each data directory. Raises ``ConfigError`` wher
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ondol import paths
@@ -37,6 +39,21 @@ def keep(passphrase: str) -> None:
             t("encryption.keychain_failed", kind=type(error).__name__),
             t("encryption.keychain_failed_hint"),
         ) from None
+
+
+@contextmanager
+def keeping(passphrase: str, before: str | None) -> Iterator[None]:
+    """Keep ``passphrase`` for what the block does; where that fails, what was kept ``before``. So a
+    keychain that takes nothing is known before anything else is changed."""
+    keep(passphrase)
+    try:
+        yield
+    except BaseException:
+        if before is None:
+            forget()
+        else:
+            keep(before)
+        raise
 
 
 def check() -> None:

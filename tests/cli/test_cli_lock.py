@@ -156,6 +156,19 @@ def test_keychain_opens_the_library_and_follows_a_change(
     assert ondol("list", "--documents").code == 0
 
 
+def test_keychain_that_takes_nothing_leaves_the_library_plain(
+    ondol, secret: Path, home: Path, tmp_path: Path
+) -> None:
+    fake = tmp_path / "fake"
+    fake.mkdir()
+    (fake / "keyring.py").write_text("def set_password(*given): raise RuntimeError('no daemon')")
+    arguments = ("lock", "--keychain", "--passphrase-file", secret)
+    result = ondol(*arguments, PYTHONPATH=str(fake))
+    assert result.code == 2 and "did not take" in result.stderr
+    assert WORD not in result.stderr
+    assert not cipher.is_encrypted(paths.database_file())
+
+
 def test_keychain_takes_no_wrong_passphrase_of_a_locked_library(
     ondol, secret: Path, home: Path, tmp_path: Path
 ) -> None:

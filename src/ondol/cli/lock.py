@@ -72,11 +72,13 @@ def _lock(output: Output, change: bool, use_keychain: bool, passphrase_file: Pat
     # The one in the environment opens a locked library: it is the old one then.
     given = None if was_locked or passphrase_file else keys.given()
     passphrase = given or new_passphrase(passphrase_file)
-    # The one in the keychain opens nothing from now on.
-    use_keychain = use_keychain or keychain.read() is not None
-    encryption.lock(file, passphrase)
-    if use_keychain:
-        keychain.keep(passphrase)
+    kept = keychain.read()
+    # One that is kept already opens nothing from now on.
+    if use_keychain or kept is not None:
+        with keychain.keeping(passphrase, kept):
+            encryption.lock(file, passphrase)
+    else:
+        encryption.lock(file, passphrase)
     _report(output, file, is_locked=True, has_changed=True)
     if len(passphrase) < HARD_TO_GUESS:
         output.note(t("encryption.short"))

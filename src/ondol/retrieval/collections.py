@@ -19,7 +19,6 @@ from ondol.database import Connection
 from ondol.errors import CollectionNotFoundError, DocumentNotFoundError, UsageError
 from ondol.i18n import t
 from ondol.retrieval import files
-from ondol.retrieval.filters import Filter
 from ondol.retrieval.rows import bump, now
 from ondol.types import Sensitivity
 
@@ -63,7 +62,7 @@ class Collections:
         self._connection = connection
         self._lock = lock
 
-    def list(self) -> list[Collection]:
+    def all(self) -> list[Collection]:
         """Every collection, by name."""
         with self._lock:
             rows = self._connection.execute(
@@ -82,7 +81,7 @@ class Collections:
         with self._lock:
             self.check([name])
             wanted = _normal(name)
-            return next(one for one in self.list() if one.name == wanted)
+            return next(one for one in self.all() if one.name == wanted)
 
     def check(self, names: Iterable[str]) -> None:
         """Raises ``CollectionNotFoundError`` for the first of ``names`` that is no collection."""
@@ -240,12 +239,6 @@ def valid_name(name: str) -> str:
             param="collection",
         )
     return plain
-
-
-def check_filter(collections: Collections, where: Filter) -> None:
-    """Raises ``CollectionNotFoundError`` when ``where`` names a collection that is not there:
-    nothing found would be the wrong answer to a slip."""
-    collections.check(where.named_collections)
 
 
 def forget_limits(connection: Connection, source: str) -> None:

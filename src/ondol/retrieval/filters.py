@@ -14,8 +14,10 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
+from ondol import database
 from ondol.database import Connection
 from ondol.retrieval import kinds
+from ondol.retrieval.language_codes import language_code
 from ondol.types import Hit
 
 if TYPE_CHECKING:
@@ -127,6 +129,19 @@ def under_matching_names(connection: Connection, where: Filter, hits: Sequence[H
         replace(hit, chunk=replace(hit.chunk, source=names.get(hit.chunk.id, hit.chunk.source)))
         for hit in hits
     ]
+
+
+def fill_languages(connection: Connection) -> None:
+    """Tell the language of the documents that came before languages were told, by their chunks."""
+    rows = connection.execute(
+        "SELECT d.id, (SELECT text FROM chunks c WHERE c.document_id = coalesce(d.duplicate_of, "
+        "d.id) ORDER BY start LIMIT 1) FROM documents d WHERE d.language = ''"
+    ).fetchall()
+    if not rows:
+        return
+    found = [(language_code(text or ""), document_id) for document_id, text in rows]
+    with database.transaction(connection):
+        connection.executemany("UPDATE documents SET language = ? WHERE id = ?", found)
 
 
 def midnight_ns(day: date) -> int:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ondol.database import Connection
+from ondol.retrieval.filters import Filter, chunk_ids, chunks_within
 from ondol.retrieval.packed import cosines
 from ondol.retrieval.terms import query_terms
 from ondol.types import Chunk, Hit, Sensitivity, VectorIndex
@@ -62,10 +63,15 @@ def prepare(text: str, embedder: Any) -> Query:
     return Query(text, terms, vector, embedder.model if readable else "")
 
 
-def rank(connection: Connection, index: VectorIndex, query: Query) -> list[Candidate]:
-    """Every candidate chunk, best first."""
-    lexical = match_terms(connection, query.terms)
-    dense = {} if query.vector is None else dict(index.search(query.vector, DENSE_CANDIDATES))
+def rank(
+    connection: Connection, index: VectorIndex, query: Query, where: Filter | None = None
+) -> list[Candidate]:
+    """Every candidate chunk, best first; with ``where`` all of them are inside it."""
+    lexical = match_terms(connection, query.terms, where)
+    among = chunk_ids(connection, where) if where else None
+    dense: dict[int, float] = {}
+    if query.vector is not None:
+        dense = dict(index.search(query.vector, DENSE_CANDIDATES, among=among))
     found = list(dict.fromkeys([*dense, *lexical]))[:RESCORED_CANDIDATES]
     weight = 0.0
     if query.vector is not None and dense:
@@ -97,15 +103,20 @@ def fuse(
     return sorted(candidates, key=lambda c: (-c.score, c.chunk_id))
 
 
-def match_terms(connection: Connection, terms: Sequence[str]) -> dict[int, float]:
-    """Chunk id to BM25 for the best matches of any of ``terms``."""
+def match_terms(
+    connection: Connection, terms: Sequence[str], where: Filter | None = None
+) -> dict[int, float]:
+    """Chunk id to BM25 for the best matches of any of ``terms``, among those inside ``where``."""
     if not terms:
         return {}
     expression = " OR ".join('"' + term.replace('"', '""') + '"' for term in terms)
+    inside, values = chunks_within(where) if where else ("", [])
+    # The plus sign: each match is looked up in the filter, not the match made for each in it.
+    restriction = f"AND +rowid IN ({inside}) " if inside else ""
     rows = connection.execute(
         "SELECT rowid, bm25(chunk_terms) FROM chunk_terms WHERE chunk_terms MATCH ? "
-        "ORDER BY rank LIMIT ?",
-        (expression, LEXICAL_CANDIDATES),
+        f"{restriction}ORDER BY rank LIMIT ?",
+        (expression, *values, LEXICAL_CANDIDATES),
     )
     # SQLite's BM25 is negative, better is smaller.
     return {chunk_id: -score for chunk_id, score in rows}
@@ -116,9 +127,9 @@ def read_hits(connection: Connection, candidates: Sequence[Candidate]) -> list[H
     marks = ",".join("?" * len(candidates))
     rows = connection.execute(
         f"""SELECT c.id, c.text, c.start, c."end", c.page, c.heading,
-                   d.source, d.collection, MIN(d.sensitivity, l.sensitivity)
-            FROM chunks c JOIN documents d ON d.id = c.document_id
-            JOIN collections l ON l.name = d.collection WHERE c.id IN ({marks})""",
+                   d.source, d.collection,
+                   (SELECT sensitivity FROM labels WHERE document_id = d.id)
+            FROM chunks c JOIN documents d ON d.id = c.document_id WHERE c.id IN ({marks})""",
         [c.chunk_id for c in candidates],
     )
     chunks = {

@@ -111,6 +111,8 @@ def test_python_that_cannot_be_parsed_is_still_cut() -> None:
             "CREATE TABLE IF NOT EXISTS 방 (\n  id INT\n);\ncreate view v as select 1;\n",
             ["TABLE 방", "view v"],
         ),
+        ("text/x-ini", "; 주석\n[Unit]\n[Service]\nA=b\n", ["Unit", "Service"]),
+        ("text/x-python", '"""말"""\ndef f():\n    pass\n', ["", "def f"]),
         ("text/x-toml", "a = 1\n[tool.ruff]\nb = 2\n[[x]]\n", ["", "tool.ruff", "x"]),
         ("text/x-haskell", "go :: Int -> Int\ngo x = x\n", ["go"]),
         ("text/x-clojure", "(ns a)\n(defn start [x]\n  x)\n", ["", "defn start"]),

@@ -20,6 +20,7 @@ Section = tuple[int, str]
 SEPARATOR = " › "
 MAX_PYTHON_CHARACTERS = 2_000_000
 
+_COMMENT = re.compile(r"[ \t]*#")
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
 
 
@@ -54,7 +55,7 @@ def _nested(body: list[ast.stmt], lines: list[str]) -> Iterator[Definition]:
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             is_class = isinstance(node, ast.ClassDef)
             first = min(d.lineno for d in (node, *node.decorator_list)) - 1
-            start = outline.with_comments(lines, first)
+            start = outline.with_comments(lines, first, comment=_COMMENT)
             name = f"{'class' if is_class else 'def'} {node.name}"
             yield Definition(start, node.end_lineno or node.lineno, name)
             if is_class:

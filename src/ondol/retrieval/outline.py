@@ -108,9 +108,12 @@ def definitions(lines: list[str], language: str) -> list[Definition]:
     return run.found
 
 
-def with_comments(lines: list[str], first: int) -> int:
-    """The first line of the comments and annotations that stand right above line ``first``."""
-    while first and lines[first - 1].strip() and _COMMENT.match(lines[first - 1]):
+def with_comments(
+    lines: list[str], first: int, *, floor: int = 0, comment: re.Pattern[str] = _COMMENT
+) -> int:
+    """The first line of the comments and annotations that stand right above line ``first``, not
+    above line ``floor``."""
+    while first > floor and lines[first - 1].strip() and comment.match(lines[first - 1]):
         first -= 1
     return first
 
@@ -124,6 +127,7 @@ class _Outline:
         self._language = language
         self._patterns = _PATTERNS.get(language, (_BY_KEYWORD,))
         self._open: list[tuple[int, int, str]] = []
+        self._after = 0  # the line after the last one that defined something
 
     def read(self, index: int, line: str) -> None:
         text = line.strip()
@@ -132,12 +136,13 @@ class _Outline:
         indent = len(line.expandtabs(TAB_WIDTH)) - len(line.expandtabs(TAB_WIDTH).lstrip())
         name = self._name(text, indent)
         if name:
-            start = with_comments(self._lines, index)
+            start = with_comments(self._lines, index, floor=self._after)
             self.close(indent, start)
             self._open.append((indent, start, name))
+            self._after = index + 1
         elif self._language not in _UNTIL_NEXT and not _GOES_ON.match(text):
             if not _COMMENT.match(text):
-                self.close(indent, with_comments(self._lines, index))
+                self.close(indent, with_comments(self._lines, index, floor=self._after))
 
     def close(self, indent: int, end: int) -> None:
         """Definitions that stand as far right as ``indent`` end before the line ``end``."""

@@ -16,7 +16,6 @@ HEAD_ROWS = 25
 MIN_FILLED = 0.5
 MAX_NAME_CHARACTERS = 80
 
-_SPACE = re.compile(r"\s+")
 _NUMBER = re.compile(r"[-+(]?[₩$€£¥]?\s?\d[\d,. ]*\s?(?:%|원|\))?")
 _DATE = re.compile(r"\d{2,4}\s?[-./년]\s?\d{1,2}\s?[-./월]\s?\d{1,4}.*")
 
@@ -57,7 +56,7 @@ def cell(value: object) -> str:
         return value.isoformat(" ", "seconds").removesuffix(" 00:00:00").removesuffix(":00")
     if isinstance(value, datetime.time):
         return value.isoformat("seconds").removesuffix(":00")
-    return _SPACE.sub(" ", str(value)).strip()
+    return " ".join(str(value).split())
 
 
 def _line(row: Row, names: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from file_makers import rewrite_member
+from file_makers import make_docx, rewrite_member
 from office_makers import make_hwpx, make_odf, make_pptx, make_zip
 
 from ondol.errors import DocumentError
@@ -122,5 +122,6 @@ def test_xml_with_entities_is_refused(tmp_path: Path) -> None:
 def test_the_content_decides_what_an_office_file_is(tmp_path: Path) -> None:
     assert read(tmp_path, make_pptx(), "a.docx").media_type.endswith("presentation")
     assert read(tmp_path, make_odf("<text:p>글</text:p>"), "a.bin2").text == "글"
+    refuse(tmp_path, make_docx("글"), "a.docm", r"\.docm file, which Ondol cannot read yet")
     page = "<html><body><table><tr><td>가격</td><td>10원</td></tr></table></body></html>"
     assert read(tmp_path, page.encode(), "export.xls").text == "| 가격 | 10원 |"

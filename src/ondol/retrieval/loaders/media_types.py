@@ -151,7 +151,8 @@ def decide(name: str, head: bytes) -> str | None:
         return None
     kind = _by_content(head, _by_name(name))
     # What web programs call .xls or .doc is often a page, or an office file of the new kind.
-    return None if extension(name) in NOT_YET and kind not in _UNDER_OLD_NAMES else kind
+    is_readable = kind in _UNDER_OLD_NAMES and extension(name) != "docm"  # not by python-docx
+    return None if extension(name) in NOT_YET and not is_readable else kind
 
 
 def is_never_opened(name: str) -> bool:

@@ -63,6 +63,7 @@ class ExactIndex:
         moved, places = self._blocks.drop(rows)
         self._places.put(gone, np.full(len(gone), NOWHERE))
         self._places.put(moved, places)
+        self._changed(places)
 
     def search(
         self, vector: Matrix, limit: int, *, among: Numbers | None = None
@@ -99,6 +100,9 @@ class ExactIndex:
 
     def close(self) -> None:
         """Nothing is held but memory."""
+
+    def _changed(self, rows: Numbers) -> None:
+        """Hook: a removal moved other vectors into ``rows``, and dropped the last rows."""
 
     def _shortlist(self, vector: Matrix, limit: int, rows: Numbers | None) -> Numbers:
         """Every row, of the sorted ``rows`` or of all, that may be among the ``limit`` best."""

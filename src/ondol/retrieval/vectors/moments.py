@@ -51,6 +51,12 @@ class Moments:
         self._sum += sign * weighted.sum(axis=0)
         self._outer += sign * (weighted.T @ rows)
 
+    def centre(self) -> Matrix:
+        """The mean of the rows."""
+        import numpy as np
+
+        return (self._sum / max(self._weight, 1)).astype(np.float32)
+
     def score(self, vector: Matrix) -> tuple[float, float]:
         """Mean and standard deviation of the rows' products with ``vector``."""
         count = max(self._weight, 1)

@@ -131,7 +131,8 @@ def text(content: object, limit: int) -> str:
 def inside(name: object, source: str) -> str:
     """The name of something in the file ``source``, or of the file itself."""
     checked = text(name, MAX_SOURCE_CHARACTERS)
-    if checked != source and not checked.startswith(f"{source}/"):
+    member = checked.removeprefix(f"{source}/")
+    if checked != source and (member == checked or ".." in member.split("/")):
         raise ValueError("not inside")
     return checked
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,10 +42,10 @@ QUOTES = tuple(
 class FixedRetriever:
     quotes: tuple[Quote, ...]
 
-    def search(self, query: str, *, limit: int = 10) -> list[Hit]:
+    def search(self, query: str, *, limit: int = 10, where: Any = None) -> list[Hit]:
         return []
 
-    def evidence(self, question: str) -> Evidence:
+    def evidence(self, question: str, *, where: Any = None) -> Evidence:
         return Evidence((), self.quotes)
 
 

@@ -113,10 +113,10 @@ class Varied:
     def retriever(self) -> Varied:
         return self
 
-    def search(self, query: str, *, limit: int = 10) -> list[Hit]:
+    def search(self, query: str, *, limit: int = 10, where: object = None) -> list[Hit]:
         return self.library.search(query, limit=limit)
 
-    def evidence(self, question: str) -> Evidence:
+    def evidence(self, question: str, *, where: object = None) -> Evidence:
         found = self.library.evidence(question)
         return replace(found, quotes=self.choice.quotes(found.quotes))
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from ondol.i18n import t
 from ondol.prompt import MARKS, PLAIN, Template, abstains, build_prompt, citations
@@ -91,13 +91,15 @@ def ask(
     model: str | None = None,
     history: Sequence[Message] = (),
     options: GenerateOptions | None = None,
+    where: Any = None,
 ) -> Iterator[Event]:
     """Answer from the owner's documents: one ``Evidence``, then ``Token``s, then one ``Answer``.
 
-    Closing the iterator stops the engine. Raises what retrieval and the engine raise.
+    ``where`` is the retriever's filter: only documents that pass it are looked at. Closing the
+    iterator stops the engine. Raises what retrieval and the engine raise.
     """
     clock = _Clock(time.perf_counter())
-    evidence = parts.retriever.evidence(question)
+    evidence = parts.retriever.evidence(question, where=where)
     clock.retrieve = clock.elapsed()
     yield evidence
     if not evidence.quotes:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ondol.types import Answer, Confidence, Evidence, Hit, Quote, Usage
+from ondol.types import Answer, Confidence, Evidence, Hit, Quote, Sensitivity, Usage
 
 if TYPE_CHECKING:
     from ondol.models.adapters import Adapter
@@ -32,7 +33,10 @@ def answer_json(answer: Answer) -> dict[str, Any]:
 
 def evidence_json(evidence: Evidence) -> dict[str, Any]:
     """What is known before a model has said anything."""
-    return {"quotes": [quote_json(quote) for quote in evidence.quotes]}
+    return {
+        "quotes": [quote_json(quote) for quote in evidence.quotes],
+        "sensitivity": sensitivity_word(evidence.sensitivity),
+    }
 
 
 def quote_json(quote: Quote) -> dict[str, Any]:
@@ -45,6 +49,7 @@ def quote_json(quote: Quote) -> dict[str, Any]:
         "page": quote.page,
         "score": round(quote.score, 4),
         "also_in": list(quote.also_in),
+        "sensitivity": sensitivity_word(quote.sensitivity),
     }
 
 
@@ -60,7 +65,27 @@ def hit_json(hit: Hit) -> dict[str, Any]:
         "text": chunk.text,
         "heading": chunk.heading,
         "also_in": list(hit.also_in),
+        "collection": chunk.collection,
+        "sensitivity": sensitivity_word(chunk.sensitivity),
     }
+
+
+def labelled_json(record: Any) -> dict[str, Any]:
+    """A document, a collection or a limit: its fields, with sensitivities in words."""
+    return {
+        name: sensitivity_word(value) if isinstance(value, Sensitivity) else value
+        for name, value in asdict(record).items()
+    }
+
+
+def sensitivity_word(sensitivity: Sensitivity) -> str:
+    """``private``, ``trusted`` or ``public``."""
+    return sensitivity.name.lower()
+
+
+def sensitivity_of(word: str) -> Sensitivity:
+    """What ``sensitivity_word`` wrote; what it never wrote is private."""
+    return Sensitivity.__members__.get(word.upper(), Sensitivity.PRIVATE)
 
 
 def model_json(model: Model) -> dict[str, Any]:

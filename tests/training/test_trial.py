@@ -29,10 +29,10 @@ class Shelf:
     def add_text(self, source: str, text: str) -> None:
         pass
 
-    def search(self, query: str, *, limit: int = 10) -> list[Hit]:
+    def search(self, query: str, *, limit: int = 10, where: object = None) -> list[Hit]:
         return []
 
-    def evidence(self, question: str) -> Evidence:
+    def evidence(self, question: str, *, where: object = None) -> Evidence:
         return Evidence((), QUOTES)
 
     def close(self) -> None:

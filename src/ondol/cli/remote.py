@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ondol.errors import EngineCrashedError, OndolError
 from ondol.i18n import language, t
+from ondol.json import sensitivity_of
 from ondol.types import (
     Answer,
     Confidence,
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 5.0
 
+Words = Mapping[str, Sequence[str]]
+
 
 def find(config: Config) -> Server | None:
     """The running server of this user, if there is one."""
@@ -53,9 +56,12 @@ class Server:
     url: str
     api_key: str = ""
 
-    def ask(self, question: str, model: str, options: GenerateOptions) -> Iterator[Event]:
+    def ask(
+        self, question: str, model: str, options: GenerateOptions, where: Words | None = None
+    ) -> Iterator[Event]:
         """What ``ondol.ask.ask`` yields. Closing the iterator stops the engine."""
         body = {"question": question, "model": model, "options": _given(options)}
+        body |= {"filter": where} if where else {}
         with self._stream("/ondol/v1/ask", body) as events:
             for name, data in events:
                 if name == "evidence":
@@ -92,9 +98,10 @@ class Server:
                         last = replace(last, finish_reason=reason)
         yield last
 
-    def search(self, query: str, limit: int) -> list[dict[str, Any]]:
-        """Hits in the form of ``ondol.json.hit_json``."""
-        body = {"query": query, "limit": limit}
+    def search(self, query: str, limit: int, where: Words | None = None) -> list[dict[str, Any]]:
+        """Hits in the form of ``ondol.json.hit_json``; ``where`` is a filter that is written down
+        (``retrieval.query.written``)."""
+        body = {"query": query, "limit": limit} | ({"filter": where} if where else {})
         return list(self._request("POST", "/ondol/v1/search", body)["hits"])
 
     def loaded(self) -> list[dict[str, Any]]:
@@ -140,7 +147,13 @@ class Server:
 
 def quote_of(data: Mapping[str, Any]) -> Quote:
     """The quote that ``ondol.json.quote_json`` wrote."""
-    return Quote(**{**data, "also_in": tuple(data.get("also_in", ()))})
+    return Quote(
+        **{
+            **data,
+            "also_in": tuple(data.get("also_in", ())),
+            "sensitivity": sensitivity_of(data.get("sensitivity", "")),
+        }
+    )
 
 
 def answer_of(data: Mapping[str, Any]) -> Answer:

@@ -209,3 +209,12 @@ def test_descriptor_of_another_process_is_no_reason_to_fail(
 ) -> None:
     monkeypatch.setenv(keys.KEYS_DESCRIPTOR, "987")
     assert keys.known(bytes(16)) is None
+
+
+def test_environment_of_other_children_has_no_passphrase(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(keys.PASSPHRASE, "secret words")
+    monkeypatch.setenv(keys.PASSPHRASE_FILE, "/where/it/is")
+    monkeypatch.setenv("ONDOL_LANGUAGE", "ko")
+    environ = keys.public_environ()
+    assert environ["ONDOL_LANGUAGE"] == "ko" and environ["PATH"] == os.environ["PATH"]
+    assert not {"secret words", "/where/it/is"} & set(environ.values())

@@ -25,7 +25,6 @@ PASSPHRASE = "ONDOL_PASSPHRASE"
 PASSPHRASE_FILE = "ONDOL_PASSPHRASE_FILE"
 # Keys that the process which started this one had at hand; for ``hand_over`` only.
 KEYS_DESCRIPTOR = "ONDOL_KEYS_DESCRIPTOR"
-# What no child that reads other people's data should inherit.
 SECRET_VARIABLES = (PASSPHRASE, PASSPHRASE_FILE, KEYS_DESCRIPTOR)
 
 KEY_BYTES = 32
@@ -144,6 +143,11 @@ def given() -> str | None:
         return os.environ[PASSPHRASE]
     name = os.environ.get(PASSPHRASE_FILE)
     return read_file(Path(name)) if name else None
+
+
+def public_environ() -> dict[str, str]:
+    """The environment without passphrases: for children that never open the library."""
+    return {name: value for name, value in os.environ.items() if name not in SECRET_VARIABLES}
 
 
 def read_file(file: Path) -> str:

@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from functools import cache
 from queue import SimpleQueue
 
+from ondol import keys
 from ondol.errors import EngineError
 from ondol.i18n import t
 
@@ -44,7 +45,7 @@ def _popen() -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=os.environ | WAITING,
+        env=keys.public_environ() | WAITING,
         start_new_session=True,
     )
 

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from ondol import errors, paths
+from ondol import errors, keys, paths
 from ondol.errors import OndolError, TrainingError
 from ondol.i18n import t
 from ondol.training import extra
@@ -103,7 +103,7 @@ def run(folder: Path, on_progress: Callable[[Progress], None] = lambda p: None) 
             stdout=subprocess.PIPE,
             stderr=log,
             # Threads that spin while they wait make a busy machine ten times slower.
-            env=os.environ | {"OMP_WAIT_POLICY": "passive", "HF_HUB_OFFLINE": "1"},
+            env=keys.public_environ() | {"OMP_WAIT_POLICY": "passive", "HF_HUB_OFFLINE": "1"},
             start_new_session=True,
         )
         try:

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs
 
-from ondol import paths
+from ondol import keys, paths
 from ondol.egress import Egress
 from ondol.errors import DownloadError, InvalidModelError, UsageError
 from ondol.i18n import t
@@ -103,7 +103,7 @@ class PypiSource:
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, "TMPDIR": str(temporary)},
+                env={**keys.public_environ(), "TMPDIR": str(temporary)},
             ) as pip,
         ):
             try:

@@ -1,233 +1,208 @@
-"""Files into the library: read, chunk, embed in batches, commit.
+"""Files into the library: read ahead, embed in batches sorted by length, commit.
 
 A batch of files is one transaction: after a crash a document is wholly in the library or not at
-all, and what was reported as added stays. A file that cannot be read is reported and skipped.
+all, and what was reported as added stays. Chunks whose text was there before keep their vectors. A
+file that cannot be read is reported, remembered with its reason, and skipped.
 """
 
 from __future__ import annotations
 
+import hashlib
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ondol import database
 from ondol.database import Connection
-from ondol.errors import DocumentError
-from ondol.retrieval import chunking, files, rows
-from ondol.retrieval.chunking import Passage
-from ondol.retrieval.loaders.isolation import Reader
-from ondol.types import Document
+from ondol.retrieval import rows
+from ondol.retrieval.files import Found
+from ondol.retrieval.folders import Folder
+from ondol.retrieval.packed import unpack_spans
+from ondol.retrieval.reading import Desk, FileReader, Job, Reading, Twin, read_ahead
+from ondol.retrieval.reports import AddReport, Failure, Progress, Tally
+from ondol.retrieval.rows import Packed
+from ondol.retrieval.storing import (
+    ChunkKey,
+    Gone,
+    StaleError,
+    Store,
+    Stored,
+    Vectors,
+    chunk_keys,
+    printable,
+)
+from ondol.types import Document, Sensitivity
 
 if TYPE_CHECKING:
-    from ondol.retrieval.embedding import PassageVectors
     from ondol.retrieval.library import PassageEmbedder
 
-BATCH_CHUNKS = 64
+__all__ = ["AddReport", "Failure", "Ingest", "Progress"]
 
-Outcome = Literal["added", "updated", "unchanged", "failed"]
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """One file is done: ``completed`` of ``total`` files; ``reason`` says why it failed."""
-
-    source: str
-    outcome: Outcome
-    completed: int
-    total: int
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A file that was skipped, and why."""
-
-    source: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class AddReport:
-    """What became of every file."""
-
-    added: int
-    updated: int
-    unchanged: int
-    failed: tuple[Failure, ...]
-    chunks: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Pending:
-    """A file that has been read and waits for its batch."""
-
-    document: Document
-    size_bytes: int
-    modified_ns: int
-    passages: tuple[Passage, ...]
+# A batch is embedded and committed when it has this many chunks, or files.
+BATCH_CHUNKS = 128
+BATCH_FILES = 256
+# What is embedded at once; between two of them somebody else may be let in first.
+EMBED_CHUNKS = 32
+# How many values one question to the database may have.
+MAX_VALUES = 500
 
 
 class Ingest:
-    """One run of ``add``."""
+    """Brings files into the library of ``connection``, which ``lock`` guards. ``wait`` is called
+    before every piece of hard work, and may take its time."""
 
     def __init__(
         self,
         connection: Connection,
         lock: threading.RLock,
         embedder: PassageEmbedder,
+        reader: FileReader,
         max_file_bytes: int,
-        collection: str,
-        reader: Reader | None = None,
+        *,
+        on_progress: Callable[[Progress], None] | None = None,
+        wait: Callable[[], None] = lambda: None,
     ) -> None:
+        self.tally = Tally(on_progress)
+        self.model = embedder.model
         self._connection = connection
         self._lock = lock
         self._embedder = embedder
-        self._max_file_bytes = max_file_bytes
-        self._collection = collection
-        self._reader = reader or Reader()
-        self._batch: list[_Pending] = []
-        self._counts: dict[str, int] = {"added": 0, "updated": 0, "unchanged": 0, "failed": 0}
-        self._failures: list[Failure] = []
-        self._chunks = 0
-        self._total = 0
-        self._on_progress: Callable[[Progress], None] = lambda progress: None
+        self._wait = wait
+        self._desk = Desk(reader, max_file_bytes, self._find_twin)
+        self._batch: list[Reading] = []
+        self._gone = Gone()
 
     def add_text(self, document: Document) -> AddReport:
         """Bring one document that is not a file into the library."""
-        self._total = 1
-        self._queue(document, document.source, len(document.text), 0)
+        content_hash = hashlib.sha256(document.text.encode("utf-8", "replace")).hexdigest()
+        document = replace(document, content_hash=content_hash, sensitivity=Sensitivity.PUBLIC)
+        found = Found(document.source, len(document.text), 0)
+        job = Job(found, Folder(document.source, document.collection))
+        self.tally.total = 1
+        self._batch.append(self._desk.reading(job, document))
         self._commit()
-        return self._report()
+        return self.tally.report()
 
-    def run(
-        self, roots: Sequence[Path], on_progress: Callable[[Progress], None] | None
-    ) -> AddReport:
-        """Walk ``roots`` and bring every file in them into the library."""
-        self._on_progress = on_progress or self._on_progress
-        skipped: list[Failure] = []
-        found = list(
-            files.walk(
-                [files.absolute(root) for root in roots],
-                on_skip=lambda path, reason: skipped.append(Failure(str(path), reason)),
-            )
-        )
-        self._total = len(found) + len(skipped)
-        for skip in skipped:
-            self._done(skip.source, "failed", skip.reason)
-        with self._reader:
-            for path in found:
-                try:
-                    self._take(path)
-                except DocumentError as error:
-                    self._done(str(path), "failed", error.message)
-                if sum(len(p.passages) for p in self._batch) >= BATCH_CHUNKS:
+    def run(self, jobs: Iterable[Job], gone: Gone) -> None:
+        """Read, embed and store the files of ``jobs``; those of ``gone`` may come back among them
+        under another name."""
+        self._gone = gone
+        with closing(read_ahead(jobs, self._desk.read)) as readings:
+            for reading in readings:
+                self._batch.append(reading)
+                chunks = sum(reading.num_chunks for reading in self._batch)
+                if chunks >= BATCH_CHUNKS or len(self._batch) >= BATCH_FILES:
                     self._commit()
-        self._commit()
-        return self._report()
+            self._commit()
 
-    def _report(self) -> AddReport:
-        return AddReport(
-            self._counts["added"],
-            self._counts["updated"],
-            self._counts["unchanged"],
-            tuple(self._failures),
-            self._chunks,
-        )
-
-    def _take(self, path: Path) -> None:
-        try:
-            status = path.stat()
-        except OSError as error:
-            raise DocumentError(str(error.strerror or error)) from error
-        size_bytes, modified_ns, content_hash = self._known(str(path))
-        if (size_bytes, modified_ns) == (status.st_size, status.st_mtime_ns):
-            return self._done(str(path), "unchanged")
-        document = self._reader.load(path, max_bytes=self._max_file_bytes)
-        if document.content_hash == content_hash:
-            self._touch(str(path), status.st_size, status.st_mtime_ns)
-            return self._done(str(path), "unchanged")
-        return self._queue(document, str(path), status.st_size, status.st_mtime_ns)
-
-    def _queue(self, document: Document, source: str, size_bytes: int, modified_ns: int) -> None:
-        """Chunk a document and put it into the batch."""
-        labelled = replace(document, source=source, collection=self._collection)
-        self._batch.append(
-            _Pending(labelled, size_bytes, modified_ns, tuple(chunking.chunk(labelled)))
-        )
-
-    def _known(self, source: str) -> tuple[int, int, str]:
-        """Size, time and hash of a document that is up to date unless its file changed."""
+    def _find_twin(self, content_hash: str, media_type: str, collection: str) -> Twin | None:
         with self._lock:
             row = self._connection.execute(
-                "SELECT size_bytes, modified_ns, content_hash FROM documents "
-                "WHERE source = ? AND embedding_model = ? AND collection = ?",
-                (source, self._embedder.model, self._collection),
+                "SELECT source, title, language FROM documents d WHERE content_hash = ? "
+                "AND media_type = ? AND collection = ? AND embedding_model = ? "
+                "AND (num_chunks > 0 OR duplicate_of IS NOT NULL) AND NOT EXISTS (SELECT 1 FROM "
+                "failures WHERE source > d.source || '/' AND source < d.source || '0')",
+                (content_hash, media_type, collection, self.model),
             ).fetchone()
-        return tuple(row) if row else (-1, -1, "")
-
-    def _touch(self, source: str, size_bytes: int, modified_ns: int) -> None:
-        """The file was written again with the same content: remember its new time only."""
-        with self._lock, database.transaction(self._connection) as connection:
-            connection.execute(
-                "UPDATE documents SET size_bytes = ?, modified_ns = ? WHERE source = ?",
-                (size_bytes, modified_ns, source),
-            )
+        return Twin(*row) if row else None
 
     def _commit(self) -> None:
         batch, self._batch = self._batch, []
-        if not batch:
-            return
-        vectors = iter(self._embed([p for pending in batch for p in pending.passages]))
-        outcomes: list[tuple[str, Outcome]] = []
-        with self._lock, database.transaction(self._connection) as connection:
-            for pending in batch:
-                mine = [next(vectors) for _ in pending.passages]
-                outcomes.append((pending.document.source, self._store(connection, pending, mine)))
-            rows.bump(connection)
-        for source, outcome in outcomes:
-            self._done(source, outcome)
+        while batch:
+            vectors = self._vectors(batch)
+            with self._lock, database.transaction(self._connection) as connection:
+                store = Store(connection, self.model, self._gone)
+                stored = [(reading, self._store(store, reading, vectors)) for reading in batch]
+                rows.bump(connection)
+            batch = []
+            for reading, result in stored:
+                if result is None:
+                    batch.append(self._desk.read(replace(reading.job, is_anew=True)))
+                else:
+                    self._done(reading, result)
 
-    def _embed(self, passages: Sequence[Passage]) -> list[PassageVectors]:
+    def _store(self, store: Store, reading: Reading, vectors: Vectors) -> Stored | None:
+        """What became of a file; ``None`` when it has to be read again."""
+        if reading.reason:
+            store.fail(reading)
+            return Stored("failed", 0, False)
+        if reading.is_same:
+            store.touch(reading)
+            return Stored("unchanged", 0, False)
+        self._connection.execute("SAVEPOINT file")
+        try:
+            stored = store.store(reading, vectors)
+        except StaleError:
+            self._connection.execute("ROLLBACK TO file")
+            stored = None
+        self._connection.execute("RELEASE file")
+        return stored
+
+    def _done(self, reading: Reading, stored: Stored) -> None:
+        self.tally.chunks += stored.chunks
+        self.tally.duplicates += stored.is_duplicate and stored.outcome != "unchanged"
+        for source, reason in reading.unread:
+            self.tally.part_failed(source, reason)
+        self.tally.done(printable(reading.job.found.path), stored.outcome, reading.reason)
+
+    def _vectors(self, batch: Sequence[Reading]) -> dict[ChunkKey, Packed]:
+        """The vectors of every chunk in ``batch``: what the library has of the same text, and what
+        the embedder says of the rest."""
+        parts = [part for reading in batch for part in reading.parts]
+        wanted = dict.fromkeys(key for part in parts for key in chunk_keys(part))
+        if not wanted:
+            return {}
+        known = self._reusable(
+            [part.document.source for part in parts], [part.document.content_hash for part in parts]
+        )
+        vectors = {key: known[key] for key in wanted if key in known}
+        # Of one length, so that none is padded to that of another.
+        missing = sorted((key for key in wanted if key not in known), key=lambda k: len(k.text))
+        for begin in range(0, len(missing), EMBED_CHUNKS):
+            self._wait()
+            some = missing[begin : begin + EMBED_CHUNKS]
+            vectors.update(zip(some, self._embed(some), strict=True))
+        return vectors
+
+    def _embed(self, keys: Sequence[ChunkKey]) -> list[Packed]:
         """Passages are embedded under their heading, which the offsets step over."""
         texts, spans = [], []
-        for passage in passages:
-            prefix = f"{passage.chunk.heading}\n" if passage.chunk.heading else ""
-            shift = len(prefix) - passage.chunk.start
-            texts.append(prefix + passage.chunk.text)
-            spans.append([(start + shift, end + shift) for start, end in passage.sentences])
-        return self._embedder.embed_passages(texts, spans) if texts else []
+        for key in keys:
+            prefix = f"{key.heading}\n" if key.heading else ""
+            texts.append(prefix + key.text)
+            spans.append(unpack_spans(key.spans, len(prefix)))
+        found = self._embedder.embed_passages(texts, spans)
+        return [{self.model: rows.pack(one)} for one in found]
 
-    def _store(
-        self, connection: Connection, pending: _Pending, vectors: Sequence[PassageVectors]
-    ) -> Outcome:
-        document = pending.document
-        row = connection.execute(
-            "SELECT id FROM documents WHERE source = ?",
-            (document.source,),
-        ).fetchone()
-        if row:
-            rows.delete_document(connection, row[0])
-        rows.ensure_collection(connection, document.collection)
-        document_id = rows.insert_document(
-            connection,
-            document,
-            size_bytes=pending.size_bytes,
-            modified_ns=pending.modified_ns,
-            num_chunks=len(pending.passages),
-            embedding_model=self._embedder.model,
-        )
-        for passage, vector in zip(pending.passages, vectors, strict=True):
-            rows.insert_passage(
-                connection, document_id, document, passage, vector, self._embedder.model
+    def _reusable(self, sources: Sequence[str], hashes: Sequence[str]) -> dict[ChunkKey, Packed]:
+        """The vectors of what the library has under ``sources``, or with the content ``hashes``."""
+        found: dict[ChunkKey, Packed] = {}
+        with self._lock:
+            ids = self._select("source", sources) | self._select("content_hash", hashes)
+            for document_id in ids:
+                for heading, text, spans, *packed in self._connection.execute(
+                    "SELECT c.heading, c.text, c.spans, e.model, e.passage, e.sentences "
+                    "FROM chunks c JOIN embeddings e ON e.chunk_id = c.id WHERE c.document_id = ?",
+                    (document_id,),
+                ):
+                    model, passage, sentences = packed
+                    key = ChunkKey(heading, text, spans)
+                    found.setdefault(key, {})[model] = (passage, sentences)
+        return {key: packed for key, packed in found.items() if self.model in packed}
+
+    def _select(self, column: str, values: Sequence[str]) -> set[int]:
+        """The documents that hold the chunks of those with ``values`` in ``column``."""
+        ids: set[int] = set()
+        for begin in range(0, len(values), MAX_VALUES):
+            some = values[begin : begin + MAX_VALUES]
+            marks = ",".join("?" * len(some))
+            ids.update(
+                row[0]
+                for row in self._connection.execute(
+                    f"SELECT coalesce(duplicate_of, id) FROM documents WHERE {column} IN ({marks})",
+                    some,
+                )
             )
-        self._chunks += len(vectors)
-        return "updated" if row else "added"
-
-    def _done(self, source: str, outcome: Outcome, reason: str = "") -> None:
-        self._counts[outcome] += 1
-        if outcome == "failed":
-            self._failures.append(Failure(source, reason))
-        completed = sum(self._counts.values())
-        self._on_progress(Progress(source, outcome, completed, self._total, reason))
+        return ids

@@ -17,15 +17,17 @@ from ondol import database
 from ondol.errors import DocumentNotFoundError
 from ondol.i18n import t
 from ondol.retrieval import evidence as evidences
-from ondol.retrieval import files, ingest
+from ondol.retrieval import files, folders, ingest
 from ondol.retrieval import query as syntax
 from ondol.retrieval.collections import Collections, forget_limits, valid_name
 from ondol.retrieval.embedding import PassageVectors
 from ondol.retrieval.filters import Filter, fill_languages, under_matching_names
+from ondol.retrieval.folders import FailedFile, Folder
 from ondol.retrieval.loaders.isolation import Reader
 from ondol.retrieval.rows import bump, delete_document
 from ondol.retrieval.search import Query, prepare, rank, read_hits
 from ondol.retrieval.sentences import Span
+from ondol.retrieval.sync import Sync
 from ondol.retrieval.vectors.exact import ExactIndex
 from ondol.retrieval.vectors.loaded import LoadedVectors
 from ondol.types import Document, Embedder, Evidence, Hit, Sensitivity
@@ -58,6 +60,8 @@ class LibraryDocument:
     language: str
     limit: Sensitivity
     sensitivity: Sensitivity
+    duplicate_of: str | None = None
+    container: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,28 +106,99 @@ class Library:
         self,
         paths: Sequence[Path],
         *,
-        collection: str = "default",
+        collection: str | None = None,
+        sensitivity: Sensitivity | None = None,
+        watch: bool = False,
         on_progress: Callable[[ingest.Progress], None] | None = None,
     ) -> ingest.AddReport:
-        """Add or update files and folders. What is unchanged costs nothing; what is broken is
-        reported and skipped. A file counts as added once it is committed."""
-        collection = valid_name(collection)
-        adding = ingest.Ingest(
-            self._connection,
-            self._lock,
-            self._embedder,
-            self._max_file_bytes,
-            collection,
-            self._make_reader(),
-        )
-        return adding.run(paths, on_progress)
+        """Add or update files and folders, and remember them for ``sync``. What is unchanged costs
+        nothing; what is broken is reported and skipped. A file counts as added once it is
+        committed.
+
+        ``collection`` and ``sensitivity`` (the limit of the files in ``paths``) stay as they were
+        remembered when they are not given; ``watch`` asks servers to follow ``paths``.
+        """
+        collection = None if collection is None else valid_name(collection)
+        wanted = [files.absolute(path) for path in paths]
+
+        def remember(connection: database.Connection) -> None:
+            folders.remember(
+                connection,
+                [str(path) for path in wanted],
+                collection=collection,
+                sensitivity=sensitivity,
+                watch=watch,
+            )
+
+        with self._make_reader() as reader:
+            return self._run(reader, on_progress).add(wanted, remember)
+
+    def sync(
+        self,
+        paths: Sequence[Path] = (),
+        *,
+        retry: bool = False,
+        on_progress: Callable[[ingest.Progress], None] | None = None,
+        wait: Callable[[], None] = lambda: None,
+    ) -> ingest.AddReport:
+        """Follow what happened to everything that was added, or to the remembered folders that hold
+        ``paths`` or lie in them: new, edited, renamed, moved and deleted files. ``retry`` reads
+        again what failed; ``wait`` is called before every piece of hard work.
+
+        Raises ``DocumentNotFoundError`` for a path in no remembered folder.
+        """
+        wanted = [str(files.absolute(path)) for path in paths]
+        with self._lock:
+            remembered = folders.chosen(self._connection, wanted)
+        with self._make_reader() as reader:
+            return self._run(reader, on_progress, wait).sync(remembered, retry=retry)
+
+    def folders(self) -> list[Folder]:
+        """The files and folders that were added, by path."""
+        with self._lock:
+            return folders.all_folders(self._connection)
+
+    def watch(self, paths: Sequence[Path]) -> list[Folder]:
+        """Ask servers to follow the remembered folders that hold ``paths`` or lie in them, or all
+        of them; returns them. Raises ``DocumentNotFoundError`` as ``sync`` does."""
+        wanted = [str(files.absolute(path)) for path in paths]
+        with self._lock, database.transaction(self._connection) as connection:
+            return folders.watch(connection, wanted)
+
+    def failures(self) -> list[FailedFile]:
+        """What is not in the library, and why, by source."""
+        with self._lock:
+            return folders.failures(self._connection)
 
     def add_text(self, source: str, text: str, *, media_type: str = "text/plain") -> None:
         """Add a text that is not a file, under the name ``source``."""
-        adding = ingest.Ingest(
-            self._connection, self._lock, self._embedder, self._max_file_bytes, "default"
+        with self._make_reader() as reader:
+            document = Document(source=source, text=text, media_type=media_type)
+            self._ingest(reader).add_text(document)
+
+    def _run(
+        self,
+        reader: Reader,
+        on_progress: Callable[[ingest.Progress], None] | None,
+        wait: Callable[[], None] = lambda: None,
+    ) -> Sync:
+        return Sync(self._connection, self._lock, self._ingest(reader, on_progress, wait))
+
+    def _ingest(
+        self,
+        reader: Reader,
+        on_progress: Callable[[ingest.Progress], None] | None = None,
+        wait: Callable[[], None] = lambda: None,
+    ) -> ingest.Ingest:
+        return ingest.Ingest(
+            self._connection,
+            self._lock,
+            self._embedder,
+            reader,
+            self._max_file_bytes,
+            on_progress=on_progress,
+            wait=wait,
         )
-        adding.add_text(Document(source=source, text=text, media_type=media_type))
 
     def forget(self, paths: Sequence[Path]) -> Receipt:
         """Remove documents, by file or by folder. Raises ``DocumentNotFoundError`` before anything
@@ -132,7 +207,8 @@ class Library:
             ids: set[int] = set()
             for path in paths:
                 found = self._under(path)
-                if not found:
+                known = folders.is_known(self._connection, str(files.absolute(path)))
+                if not found and not known:
                     raise DocumentNotFoundError(
                         t("library.not_in_library", path=path), t("library.not_in_library_hint")
                     )
@@ -141,6 +217,7 @@ class Library:
                 chunks = sum(delete_document(connection, i) for i in ids)
                 for path in paths:
                     forget_limits(connection, str(files.absolute(path)))
+                    folders.forget(connection, str(files.absolute(path)))
                 bump(connection)
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return Receipt(len(ids), chunks)
@@ -151,11 +228,14 @@ class Library:
             text, values = self._checked(where or Filter()).where()
             rows = self._connection.execute(
                 "SELECT d.source, d.title, d.media_type, d.size_bytes, d.num_chunks, d.collection, "
-                "d.added_at, d.language, d.sensitivity, l.sensitivity FROM documents d "
+                "d.added_at, d.language, h.source, d.container, d.sensitivity, l.sensitivity "
+                "FROM documents d LEFT JOIN documents h ON h.id = d.duplicate_of "
                 f"JOIN labels l ON l.document_id = d.id WHERE {text} ORDER BY d.source",
                 values,
             ).fetchall()
-        return [LibraryDocument(*row[:-2], *map(Sensitivity, row[-2:])) for row in rows]
+        return [
+            LibraryDocument(*row[:-4], *map(Sensitivity, row[-2:]), *row[-4:-2]) for row in rows
+        ]
 
     def search(self, query: str, *, limit: int = 10, where: Filter | None = None) -> list[Hit]:
         """The ``limit`` best passages for ``query``, which may hold filters of its own (``in:notes

@@ -1,10 +1,12 @@
-"""The library's rows: documents, chunks, terms, sentences. The only writer of these tables.
+"""The library's rows: documents, chunks, terms, vectors, failures. The only writer of these tables,
+with ``holders``, which knows the documents that share their chunks.
 
 Every function runs inside the caller's transaction.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +20,40 @@ from ondol.types import Document, Sensitivity
 if TYPE_CHECKING:
     from ondol.retrieval.embedding import PassageVectors
 
+# From the model's name to the packed vectors of a passage and of its sentences.
+Packed = dict[str, tuple[bytes, bytes]]
+
 
 def delete_document(connection: Connection, document_id: int) -> int:
-    """Remove a document with its chunks, terms and vectors; returns the number of chunks."""
+    """Remove a document with all that it holds; what shares its chunks keeps them. Returns the
+    number of chunks that are gone, 0 when there is no such document."""
+    members = connection.execute(
+        "SELECT m.id FROM documents m JOIN documents d ON m.container = d.source WHERE d.id = ?",
+        (document_id,),
+    ).fetchall()
+    return delete_documents(connection, [document_id, *(row[0] for row in members)])
+
+
+def delete_documents(connection: Connection, ids: Iterable[int]) -> int:
+    """Remove documents, but not what they hold. Those that share chunks go first, so that none is
+    given chunks that go too. Returns the number of chunks that are gone."""
+    from ondol.retrieval import holders
+
+    def is_holder(document_id: int) -> bool:
+        row = connection.execute(
+            "SELECT duplicate_of FROM documents WHERE id = ?", (document_id,)
+        ).fetchone()
+        return row is not None and row[0] is None
+
+    chunks = 0
+    for document_id in sorted(ids, key=is_holder):
+        chunks += holders.release(connection, document_id)
+        connection.execute("DELETE FROM documents WHERE id = ?", (document_id,))
+    return chunks
+
+
+def delete_chunks(connection: Connection, document_id: int) -> int:
+    """Remove a document's chunks with their terms and vectors; returns their number."""
     ids = connection.execute(
         "SELECT id FROM chunks WHERE document_id = ? ORDER BY id", (document_id,)
     ).fetchall()
@@ -29,8 +62,8 @@ def delete_document(connection: Connection, document_id: int) -> int:
         connection.execute(
             "INSERT INTO removals SELECT counter + 1, ?, ? FROM changes", (ids[0][0], ids[-1][0])
         )
-    connection.executemany("DELETE FROM chunk_terms WHERE rowid = ?", ids)
-    connection.execute("DELETE FROM documents WHERE id = ?", (document_id,))
+        connection.executemany("DELETE FROM chunk_terms WHERE rowid = ?", ids)
+        connection.execute("DELETE FROM chunks WHERE document_id = ?", (document_id,))
     return len(ids)
 
 
@@ -60,12 +93,16 @@ def insert_document(
     modified_ns: int,
     num_chunks: int,
     embedding_model: str,
+    container: str | None = None,
+    duplicate_of: int | None = None,
+    language: str = "",
 ) -> int:
     """Add a document's row; returns its id."""
     cursor = connection.execute(
         """INSERT INTO documents (source, content_hash, size_bytes, modified_ns, media_type, title,
-               collection, sensitivity, num_chunks, embedding_model, added_at)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+               collection, sensitivity, num_chunks, embedding_model, added_at, container,
+               duplicate_of, language)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         (
             document.source,
             document.content_hash,
@@ -78,20 +115,24 @@ def insert_document(
             num_chunks,
             embedding_model,
             now(),
+            container,
+            duplicate_of,
+            language,
         ),
     )
     return int(cursor.lastrowid)
 
 
-def insert_passage(
-    connection: Connection,
-    document_id: int,
-    document: Document,
-    passage: Passage,
-    vectors: PassageVectors,
-    model: str,
-) -> None:
-    """Add a chunk with its terms, its sentences and the vectors that ``model`` gave them."""
+def chunk_terms(source: str, heading: str, text: str) -> str:
+    """What the keyword index has of a chunk. The file's name and the headings above are how people
+    remember where something stands."""
+    return " ".join([*terms(f"{Path(source).stem} {heading}"), *terms(text)])
+
+
+def insert_chunk(
+    connection: Connection, document_id: int, passage: Passage, terms: str, packed: Packed
+) -> int:
+    """Add a chunk with its ``chunk_terms``, its sentences and its vectors; returns its id."""
     chunk = passage.chunk
     cursor = connection.execute(
         'INSERT INTO chunks (document_id, start, "end", page, heading, text, spans) '
@@ -106,14 +147,13 @@ def insert_passage(
             pack_spans(passage.sentences, chunk.start),
         ),
     )
-    chunk_id = cursor.lastrowid
-    # The file's name and the headings above are how people remember where something stands.
-    context = f"{Path(document.source).stem} {chunk.heading}"
-    connection.execute(
-        "INSERT INTO chunk_terms (rowid, terms) VALUES (?, ?)",
-        (chunk_id, " ".join([*terms(context), *terms(chunk.text)])),
+    chunk_id = int(cursor.lastrowid)
+    connection.execute("INSERT INTO chunk_terms (rowid, terms) VALUES (?, ?)", (chunk_id, terms))
+    connection.executemany(
+        "INSERT INTO embeddings (chunk_id, model, passage, sentences) VALUES (?, ?, ?, ?)",
+        [(chunk_id, model, passage, sentences) for model, (passage, sentences) in packed.items()],
     )
-    insert_embedding(connection, chunk_id, model, vectors)
+    return chunk_id
 
 
 def insert_embedding(
@@ -123,8 +163,44 @@ def insert_embedding(
     connection.execute(
         "INSERT OR REPLACE INTO embeddings (chunk_id, model, passage, sentences) "
         "VALUES (?, ?, ?, ?)",
-        (chunk_id, model, _blob(vectors.passage), pack_vectors(vectors.sentences)),
+        (chunk_id, model, *pack(vectors)),
     )
+
+
+def pack(vectors: PassageVectors) -> tuple[bytes, bytes]:
+    """The vectors of a passage and of its sentences, as they are stored."""
+    return _blob(vectors.passage), pack_vectors(vectors.sentences)
+
+
+def insert_failure(
+    connection: Connection,
+    source: str,
+    collection: str,
+    reason: str,
+    *,
+    size_bytes: int,
+    modified_ns: int,
+) -> None:
+    """Remember why a file, or a part of it, is not in the library."""
+    connection.execute(
+        "INSERT OR REPLACE INTO failures (source, collection, reason, size_bytes, modified_ns, "
+        "failed_at) VALUES (?, ?, ?, ?, ?, ?)",
+        (source, collection, reason, size_bytes, modified_ns, now()),
+    )
+
+
+def delete_failures(connection: Connection, source: str) -> None:
+    """Forget what failed at ``source`` and in it."""
+    connection.execute(
+        "DELETE FROM failures WHERE source = ? OR (source > ? AND source < ?)",
+        (source, *inside(source)),
+    )
+
+
+def inside(folder: str) -> tuple[str, str]:
+    """The bounds, both exclusive, of the sources that lie in ``folder``, in the order of bytes."""
+    folder = folder.rstrip("/")
+    return f"{folder}/", f"{folder}0"  # "0" comes next after "/"
 
 
 def _blob(vector: Any) -> bytes:

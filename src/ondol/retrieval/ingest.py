@@ -110,8 +110,9 @@ class Ingest:
 
     def _commit(self) -> None:
         batch, self._batch = self._batch, []
+        vectors: dict[ChunkKey, Packed] = {}
         while batch:
-            vectors = self._vectors(batch)
+            vectors = self._vectors(batch, vectors)
             with self._lock, database.transaction(self._connection) as connection:
                 store = Store(connection, self.model, self._gone)
                 stored = [(reading, self._store(store, reading, vectors)) for reading in batch]
@@ -147,19 +148,16 @@ class Ingest:
             self.tally.part_failed(source, reason)
         self.tally.done(printable(reading.job.found.path), stored.outcome, reading.reason)
 
-    def _vectors(self, batch: Sequence[Reading]) -> dict[ChunkKey, Packed]:
-        """The vectors of every chunk in ``batch``: what the library has of the same text, and what
-        the embedder says of the rest."""
-        parts = [part for reading in batch for part in reading.parts]
-        wanted = dict.fromkeys(key for part in parts for key in chunk_keys(part))
-        if not wanted:
-            return {}
-        known = self._reusable(
-            [part.document.source for part in parts], [part.document.content_hash for part in parts]
-        )
-        vectors = {key: known[key] for key in wanted if key in known}
+    def _vectors(self, batch: Sequence[Reading], known: Vectors) -> dict[ChunkKey, Packed]:
+        """``known`` and the vectors of every chunk in ``batch``: what the library has of the same
+        text, and what the embedder says of the rest."""
+        documents = [part.document for reading in batch for part in reading.parts]
+        sources = [document.source for document in documents]
+        hashes = [document.content_hash for document in documents]
+        vectors = {**known, **self._reusable(sources, hashes)}
+        wanted = {key for reading in batch for part in reading.parts for key in chunk_keys(part)}
         # Of one length, so that none is padded to that of another.
-        missing = sorted((key for key in wanted if key not in known), key=lambda k: len(k.text))
+        missing = sorted(wanted - vectors.keys(), key=lambda key: (len(key.text), key))
         for begin in range(0, len(missing), EMBED_CHUNKS):
             self._wait()
             some = missing[begin : begin + EMBED_CHUNKS]

@@ -13,7 +13,7 @@ from ondol.server.app import create_app
 from ondol.server.ollama_models import OLLAMA_VERSION
 
 DOCS = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
-DOCUMENTED = set(re.findall(r"`((?:GET|POST|DELETE) /[^`\s]*)`", DOCS))
+DOCUMENTED = set(re.findall(r"`((?:GET|POST|PATCH|DELETE) /[^`\s]*)`", DOCS))
 
 
 def routes_of(app: FastAPI) -> set[str]:

@@ -1,4 +1,5 @@
-"""Ondol's own endpoints, ``/ondol/v1``: ask, search, documents (and ``native_models``).
+"""Ondol's own endpoints, ``/ondol/v1``: ask, search, documents (and ``native_collections``,
+``native_models``).
 
 Streams are server-sent events with names; ``stream: false`` gives one JSON object. A wrong field
 is a 422 that names it. The web UI and the CLI use these and nothing else.
@@ -12,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import Field
 
@@ -20,11 +21,13 @@ from ondol import __version__
 from ondol.ask import Event, Manner, ask
 from ondol.errors import UsageError
 from ondol.i18n import t
-from ondol.json import answer_json, evidence_json, hit_json
+from ondol.json import answer_json, evidence_json, hit_json, labelled_json
 from ondol.parts import Parts
-from ondol.server import native_models
+from ondol.retrieval.filters import Filter
+from ondol.server import native_collections, native_models
 from ondol.server.body import JsonRoute, Lenient, json_response
 from ondol.server.generation import Count, Real, role_of, seed_of
+from ondol.server.native_collections import FilterFields, Wanted, read_question
 from ondol.server.native_models import Text, error_event, event
 from ondol.server.streaming import SSE, Source, Work, in_thread, stream, whole
 from ondol.types import Answer, Engine, Evidence, GenerateOptions, Message, Retriever, Token
@@ -53,12 +56,14 @@ class AskRequest(Lenient):
     model: Text | None = None
     history: list[Turn] = Field(default_factory=list)
     options: AskOptions | None = None
+    filter: FilterFields | None = None
     stream: bool = True
 
 
 class SearchRequest(Lenient):
     query: Text
     limit: Annotated[int, Field(ge=1, le=1000)] | None = None
+    filter: FilterFields | None = None
 
 
 class AddRequest(Lenient):
@@ -76,6 +81,7 @@ def router(parts: Parts) -> APIRouter:
     routes = APIRouter(prefix="/ondol/v1", tags=["ondol"], route_class=JsonRoute)
     _add_answers(routes, parts)
     _add_documents(routes, parts)
+    native_collections.add_routes(routes, parts)
     native_models.add_routes(routes, parts)
     return routes
 
@@ -93,7 +99,8 @@ def _add_answers(routes: APIRouter, parts: Parts) -> None:
             name = body.model
             await in_thread(lambda: parts.adapters.resolve(name))
         history = [Message(role_of(turn.role, "history"), turn.content) for turn in body.history]
-        source = Source(lambda: Asking(parts, body, history))
+        question, where = read_question(body.question, body.filter)
+        source = Source(lambda: Asking(parts, body, question, history, where))
         if not body.stream:
             return await whole(request, source, _last_answer)
         events = (event(*_named(item)) for item in source)
@@ -101,19 +108,21 @@ def _add_answers(routes: APIRouter, parts: Parts) -> None:
 
     @routes.post("/search")
     async def search(body: SearchRequest) -> Response:
-        """The best passages."""
+        """The best passages, of the documents that pass the filter."""
         limit = body.limit or parts.config["retrieval.limit"]
-        hits = await in_thread(lambda: parts.library.search(body.query, limit=limit))
+        text, where = read_question(body.query, body.filter)
+        hits = await in_thread(lambda: parts.library.search(text, limit=limit, where=where))
         return json_response({"hits": [hit_json(hit) for hit in hits]})
 
 
 def _add_documents(routes: APIRouter, parts: Parts) -> None:
     @routes.get("/documents")
-    async def documents() -> Response:
-        """Everything in the library."""
+    async def documents(given: Annotated[Wanted, Query()]) -> Response:
+        """Everything in the library, or what passes the filter."""
+        where = given.read()
 
         def work() -> list[dict[str, Any]]:
-            return [asdict(document) for document in parts.library.documents()]
+            return [labelled_json(one) for one in parts.library.documents(where=where)]
 
         return json_response({"documents": await in_thread(work)})
 
@@ -137,12 +146,21 @@ def _add_documents(routes: APIRouter, parts: Parts) -> None:
 class Asking:
     """One run of ``ask`` that any thread may close, even while the engine reads the prompt."""
 
-    def __init__(self, parts: Parts, body: AskRequest, history: Sequence[Message]) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        body: AskRequest,
+        question: str,
+        history: Sequence[Message],
+        where: Filter,
+    ) -> None:
         self._parts = parts
         self._tokens: Source[Token] | None = None
         self._closed = False
         options = GenerateOptions(**_given(body.options)) if body.options else None
-        self._events = ask(body.question, self, model=body.model, history=history, options=options)
+        self._events = ask(
+            question, self, model=body.model, history=history, options=options, where=where
+        )
 
     def __iter__(self) -> Iterator[Event]:
         return self

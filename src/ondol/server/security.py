@@ -216,7 +216,7 @@ def _is_visit(scope: Scope, headers: Headers) -> bool:
 def _preflight(headers: Headers) -> Response:
     asked = headers.get("access-control-request-headers", "")
     answer = {
-        "Access-Control-Allow-Methods": "GET, HEAD, POST, DELETE",
+        "Access-Control-Allow-Methods": "GET, HEAD, POST, PATCH, DELETE",
         "Access-Control-Allow-Headers": asked if _FIELD_NAMES.fullmatch(asked) else "",
         "Access-Control-Max-Age": "600",
     }

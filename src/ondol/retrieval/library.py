@@ -7,9 +7,9 @@ database's change counter. Raises ``DocumentError`` families; never touches the 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -20,17 +20,19 @@ from ondol.retrieval import evidence as evidences
 from ondol.retrieval import files, folders, ingest
 from ondol.retrieval import query as syntax
 from ondol.retrieval.collections import Collections, forget_limits, valid_name
+from ondol.retrieval.embedders import Embedders
 from ondol.retrieval.embedding import PassageVectors
 from ondol.retrieval.filters import Filter, fill_languages, under_matching_names
 from ondol.retrieval.folders import FailedFile, Folder
 from ondol.retrieval.loaders.isolation import Reader
+from ondol.retrieval.reembedding import Reembedding, ReembedReport
 from ondol.retrieval.rows import bump, delete_document
 from ondol.retrieval.search import Query, prepare, rank, read_hits
 from ondol.retrieval.sentences import Span
 from ondol.retrieval.sync import Sync
-from ondol.retrieval.vectors.exact import ExactIndex
-from ondol.retrieval.vectors.loaded import LoadedVectors
-from ondol.types import Document, Embedder, Evidence, Hit, Sensitivity
+from ondol.retrieval.vectors.ann import ApproximateIndex
+from ondol.retrieval.vectors.current import CurrentVectors, OpenIndex
+from ondol.types import Document, Embedder, Evidence, Hit, Sensitivity, VectorIndex
 
 EVIDENCE_HITS = 6
 
@@ -78,13 +80,16 @@ class Library:
     def __init__(
         self,
         file: Path,
-        embedder: PassageEmbedder,
+        embedder: PassageEmbedder | Embedders,
         *,
         evidence_tokens: int = 200,
         max_file_bytes: int = 64 << 20,
         make_reader: Callable[[], Reader] = Reader,
+        open_index: OpenIndex = lambda model, dimensions: ApproximateIndex(dimensions),
     ) -> None:
-        self._embedder = embedder
+        if not isinstance(embedder, Embedders):
+            embedder = Embedders.only(embedder)
+        self._vectors = CurrentVectors(embedder, open_index)
         self._evidence_tokens = evidence_tokens
         self._max_file_bytes = max_file_bytes
         self._make_reader = make_reader
@@ -92,14 +97,9 @@ class Library:
         self._lock = threading.RLock()
         self.collections = Collections(self._connection, self._lock)
 
-    @cached_property
-    def _vectors(self) -> LoadedVectors:
-        # Made at the first search: forgetting and listing must not need the embedder.
-        dimensions = self._embedder.dimensions
-        return LoadedVectors(ExactIndex(dimensions), self._embedder.model, dimensions)
-
     def close(self) -> None:
         with self._lock:
+            self._vectors.close()
             self._connection.close()
 
     def add(
@@ -130,8 +130,8 @@ class Library:
                 watch=watch,
             )
 
-        with self._make_reader() as reader:
-            return self._run(reader, on_progress).add(wanted, remember)
+        with self._adding(on_progress) as adding:
+            return Sync(self._connection, self._lock, adding).add(wanted, remember)
 
     def sync(
         self,
@@ -150,8 +150,8 @@ class Library:
         wanted = [str(files.absolute(path)) for path in paths]
         with self._lock:
             remembered = folders.chosen(self._connection, wanted)
-        with self._make_reader() as reader:
-            return self._run(reader, on_progress, wait).sync(remembered, retry=retry)
+        with self._adding(on_progress, wait) as adding:
+            return Sync(self._connection, self._lock, adding).sync(remembered, retry=retry)
 
     def folders(self) -> list[Folder]:
         """The files and folders that were added, by path."""
@@ -172,33 +172,47 @@ class Library:
 
     def add_text(self, source: str, text: str, *, media_type: str = "text/plain") -> None:
         """Add a text that is not a file, under the name ``source``."""
-        with self._make_reader() as reader:
-            document = Document(source=source, text=text, media_type=media_type)
-            self._ingest(reader).add_text(document)
+        with self._adding() as adding:
+            adding.add_text(Document(source=source, text=text, media_type=media_type))
 
-    def _run(
+    def reembed(
         self,
-        reader: Reader,
-        on_progress: Callable[[ingest.Progress], None] | None,
+        model: str = "",
+        *,
+        on_progress: Callable[[int, int], None] = lambda completed, total: None,
         wait: Callable[[], None] = lambda: None,
-    ) -> Sync:
-        return Sync(self._connection, self._lock, self._ingest(reader, on_progress, wait))
+    ) -> ReembedReport:
+        """Take another embedding ``model``, that of the settings by default, into use. Searches go
+        on with the old one until all is embedded; a run that was killed goes on where it was."""
+        embedder = self._vectors.embedders.get(model or self._vectors.embedders.wanted)
+        again = Reembedding(
+            self._connection, self._lock, embedder, on_progress=on_progress, wait=wait
+        )
+        return again.run()
 
-    def _ingest(
+    @contextmanager
+    def _adding(
         self,
-        reader: Reader,
         on_progress: Callable[[ingest.Progress], None] | None = None,
         wait: Callable[[], None] = lambda: None,
-    ) -> ingest.Ingest:
-        return ingest.Ingest(
-            self._connection,
-            self._lock,
-            self._embedder,
-            reader,
-            self._max_file_bytes,
-            on_progress=on_progress,
-            wait=wait,
-        )
+    ) -> Iterator[ingest.Ingest]:
+        with self._lock:
+            embedder = self._vectors.embedder_for_adding(self._connection)
+        with self._make_reader() as reader:
+            yield ingest.Ingest(
+                self._connection,
+                self._lock,
+                embedder,
+                reader,
+                self._max_file_bytes,
+                on_progress=on_progress,
+                wait=wait,
+            )
+        with self._lock:
+            now = self._vectors.embedder(self._connection)
+        if now.model != embedder.model:
+            # The model was switched in the meantime: what came last has the vectors of the old one.
+            self.reembed(now.model, wait=wait)
 
     def forget(self, paths: Sequence[Path]) -> Receipt:
         """Remove documents, by file or by folder. Raises ``DocumentNotFoundError`` before anything
@@ -241,15 +255,15 @@ class Library:
         """The ``limit`` best passages for ``query``, which may hold filters of its own (``in:notes
         after:2025``, see ``query``); empty when nothing matches at all."""
         with self._lock:
-            prepared, where = self._prepare(query, where)
-            return self._search(prepared, limit, where)
+            prepared, index, where = self._prepare(query, where)
+            return self._search(prepared, index, limit, where)
 
     def evidence(self, question: str, *, where: Filter | None = None) -> Evidence:
         """The sentences that answer ``question``, which may hold filters of its own; no quotes when
         the library does not say."""
         with self._lock:
-            query, where = self._prepare(question, where)
-            hits = self._search(query, EVIDENCE_HITS, where)
+            query, index, where = self._prepare(question, where)
+            hits = self._search(query, index, EVIDENCE_HITS, where)
             if not hits:
                 return Evidence()
             weights = evidences.term_weights(self._connection, query)
@@ -258,16 +272,16 @@ class Library:
             return Evidence(tuple(hits))
         return Evidence(tuple(hits), evidences.quote(ranked, self._evidence_tokens))
 
-    def _search(self, query: Query, limit: int, where: Filter) -> list[Hit]:
-        candidates = rank(self._connection, self._vectors.index, query, where)
+    def _search(self, query: Query, index: VectorIndex, limit: int, where: Filter) -> list[Hit]:
+        candidates = rank(self._connection, index, query, where)
         hits = read_hits(self._connection, candidates[:limit])
         return under_matching_names(self._connection, where, hits) if where else hits
 
-    def _prepare(self, text: str, where: Filter | None) -> tuple[Query, Filter]:
+    def _prepare(self, text: str, where: Filter | None) -> tuple[Query, VectorIndex, Filter]:
         text, said = syntax.parse(text)
         where = self._checked(said & where)
-        self._vectors.refresh(self._connection)
-        return prepare(text, self._embedder), where
+        embedder, index = self._vectors.refresh(self._connection)
+        return prepare(text, embedder), index, where
 
     def _checked(self, where: Filter) -> Filter:
         self.collections.check(where.named_collections)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 Condition = tuple[str, list[object]]
 
+_LATEST_NS = 2**63 - 1
+
 
 @dataclass(frozen=True, slots=True)
 class Filter:
@@ -145,8 +147,9 @@ def fill_languages(connection: Connection) -> None:
 
 
 def midnight_ns(day: date) -> int:
-    """The beginning of ``day`` where this machine is, in nanoseconds since 1970."""
-    return int(time.mktime(day.timetuple())) * 10**9
+    """The beginning of ``day`` where this machine is, in nanoseconds since 1970, as far as the
+    database can count them (1678 to 2262)."""
+    return max(-_LATEST_NS, min(int(time.mktime(day.timetuple())) * 10**9, _LATEST_NS))
 
 
 def _any_of(conditions: Sequence[Condition]) -> list[Condition]:

@@ -39,7 +39,7 @@ Texts = Annotated[list[Text], Field(max_length=100), BeforeValidator(_listed)]
 class Excluded(BaseModel):
     """What documents must not be."""
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(extra="forbid")
 
     collections: Texts = Field(default_factory=list, alias="in")
     path: Texts = Field(default_factory=list)

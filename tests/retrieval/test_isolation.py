@@ -411,6 +411,27 @@ def test_threads_take_turns(tmp_path: Path, shared: Reader) -> None:
     assert sorted(found) == sorted(f"text {a}-{b}" for a in range(4) for b in range(5))
 
 
+def test_closing_does_not_wait_for_the_file_that_is_being_read(tmp_path: Path) -> None:
+    failed: list[DocumentError] = []
+
+    def read() -> None:
+        with pytest.raises(DocumentError) as caught:
+            give(opened, tmp_path, "sleep")
+        failed.append(caught.value)
+
+    opened = Reader(seconds=600, command=HOSTILE)
+    give(opened, tmp_path, "one")
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    time.sleep(0.3)
+    opened.close()
+    thread.join(timeout=60)
+    assert failed and opened.pid is None
+    with pytest.raises(DocumentError, match="reading has ended"):
+        give(opened, tmp_path, "two")
+    assert opened.pid is None
+
+
 def test_an_interrupted_answer_does_not_reach_the_next_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

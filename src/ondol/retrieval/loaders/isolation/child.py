@@ -103,10 +103,14 @@ class Child:
 
     def kill(self) -> int:
         """End it and all it started; returns how it had ended, as ``subprocess`` says it."""
-        with suppress(ProcessLookupError, PermissionError):  # macOS says the latter for a zombie
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self.signal_end()
         self._socket.close()
         return self._process.wait()
+
+    def signal_end(self) -> None:
+        """Have it ended, from any thread: whoever listens to it hears that it is gone."""
+        with suppress(ProcessLookupError, PermissionError):  # macOS says the latter for a zombie
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def _send(self, content: Mapping[str, object]) -> None:
         try:

@@ -67,6 +67,7 @@ class Reader:
         self._lock = threading.Lock()
         self._child: Child | None = None
         self._files = 0
+        self._is_closed = False
 
     def __enter__(self) -> Self:
         return self
@@ -80,7 +81,10 @@ class Reader:
         self.close()
 
     def close(self) -> None:
-        """End the child; the next file would start another."""
+        """End the child at once; a file that it is reading fails, and no other is begun."""
+        self._is_closed = True
+        if child := self._child:
+            child.signal_end()
         with self._lock:
             self._end_child()
 
@@ -130,11 +134,11 @@ class Reader:
                 return self._read(request, descriptor, source)
             except _Lost as lost:
                 self._end_child()
-                if lost.cause.is_killed and not was_killed:
+                if lost.cause.is_killed and not was_killed and not self._is_closed:
                     was_killed = True  # somebody's kill is not the file's fault; twice, it may be
                     continue
                 error = self._error(lost, PurePosixPath(lost.member).name or file_name)
-                if not lost.member or lost.member in avoid or stop_at:
+                if not lost.member or lost.member in avoid or stop_at or self._is_closed:
                     raise error from lost.cause
                 if len(avoid) + 1 >= MAX_DEATHS:
                     stop_at = lost.member
@@ -180,6 +184,9 @@ class Reader:
             except (ChildGoneError, OSError) as error:
                 message = t("isolation.not_started", reason=error)
                 raise DocumentError(message, t("isolation.not_started_hint")) from error
+        if self._is_closed:  # perhaps while the child was starting
+            self._end_child()
+            raise DocumentError(t("isolation.not_started", reason=t("isolation.closed")))
         return self._child
 
     def _end_child(self) -> None:

@@ -62,6 +62,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("retrieval.limit", "ONDOL_SEARCH_LIMIT", 10, 1, 1000),
     Setting("retrieval.quotes", "ONDOL_QUOTES", 2, 1, 10),
     Setting("retrieval.evidence_tokens", "ONDOL_EVIDENCE_TOKENS", 160, 50, 100_000),
+    Setting("retrieval.exact_chunks", "ONDOL_EXACT_CHUNKS", 200_000, 0, 100_000_000),
     Setting("retrieval.max_file_mb", "ONDOL_MAX_FILE_MB", 64, 1, 4096),
     Setting("retrieval.parse_seconds", "ONDOL_PARSE_SECONDS", 60, 1, 86_400),
     Setting("retrieval.parse_memory_mb", "ONDOL_PARSE_MEMORY_MB", 1024, 256, 1_048_576),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from ondol import paths
 from ondol.ask import Manner
@@ -28,20 +28,11 @@ if TYPE_CHECKING:
     from ondol.models.store import Model, ModelStore
     from ondol.retrieval.embedding import OnnxEmbedder
     from ondol.retrieval.library import Library, PassageEmbedder
+    from ondol.types import VectorIndex
 
 T = TypeVar("T")
 
 TINY_PARAMETERS = 500_000_000
-
-
-class _OnDemand:
-    """Stands for a part that is built when something is first asked of it."""
-
-    def __init__(self, build: Callable[[], object]) -> None:
-        self._build = build
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._build(), name)
 
 
 class Parts:
@@ -149,18 +140,20 @@ class Parts:
 
     def open_library(self, file: Path) -> Library:
         """A library in ``file``, or in memory with ``database.IN_MEMORY``."""
+        from ondol.retrieval.embedders import Embedders
         from ondol.retrieval.library import Library
         from ondol.retrieval.loaders.isolation import Reader
 
         return Library(
             file,
-            cast("PassageEmbedder", _OnDemand(lambda: self.embedder)),
+            Embedders(self._wanted_embedder, self._embedder_of),
             evidence_tokens=self.config["retrieval.evidence_tokens"],
             max_file_bytes=self.config["retrieval.max_file_mb"] << 20,
             make_reader=lambda: Reader(
                 seconds=self.config["retrieval.parse_seconds"],
                 memory_mb=self.config["retrieval.parse_memory_mb"],
             ),
+            open_index=self._open_index,
         )
 
     def use_library(self, library: Library) -> None:
@@ -234,8 +227,24 @@ class Parts:
         header = self._header(self.store.path(model))
         return adapter.template == GROUNDING.digest(header.chat_template or "")
 
-    def _build_embedder(self) -> PassageEmbedder:
-        model = self.store.get(self.config["models.embedding"])
+    def _open_index(self, model: str, dimensions: int) -> VectorIndex:
+        from ondol.retrieval.vectors.ann import ApproximateIndex
+
+        return ApproximateIndex(dimensions, exact_chunks=self.config["retrieval.exact_chunks"])
+
+    def _wanted_embedder(self) -> str:
+        if "embedder" in self._built:
+            return self.embedder.model
+        return self.store.get(self.config["models.embedding"]).name
+
+    def _embedder_of(self, name: str) -> PassageEmbedder:
+        """The embedder of the installed model ``name``, which may not be that of the settings."""
+        if name == self._wanted_embedder():
+            return self.embedder
+        return self._build_embedder(name)
+
+    def _build_embedder(self, name: str = "") -> PassageEmbedder:
+        model = self.store.get(name or self.config["models.embedding"])
         if model.format == "onnx":
             return self.onnx_embedder(model)
         from ondol.retrieval.embedding import EngineEmbedder

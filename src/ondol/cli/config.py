@@ -96,11 +96,15 @@ def unset(output: Output, name: str) -> None:
 
 def _report(output: Output, changed: Setting, value: Value) -> None:
     """What is so from now on, and whether something else still wins."""
+    from ondol import paths
+
     shown = "…" if _is_secret(changed, value) else value
     if output.json:
         output.emit({"name": changed.name, "value": shown})
     else:
         output.line(f"{changed.name} = {_text(shown)}")
+    if changed.name == "models.embedding" and paths.database_file().exists():
+        output.note(t("vectors.reembed_first"))
     if os.environ.get(changed.env):
         output.note(t("cli.environment_wins", env=changed.env))
 

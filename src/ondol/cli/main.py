@@ -29,8 +29,11 @@ SECTIONS = {
     "section_documents": {
         "add": "ondol.cli.documents:add",
         "forget": "ondol.cli.documents:forget",
+        "collection": "ondol.cli.collections:collection",
+        "sensitivity": "ondol.cli.collections:limit",
         "lock": "ondol.cli.lock:lock",
         "unlock": "ondol.cli.lock:unlock",
+        "library": "ondol.cli.library:library",
         "backup": "ondol.cli.backup:backup",
         "restore": "ondol.cli.backup:restore",
     },

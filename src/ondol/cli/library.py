@@ -1,0 +1,36 @@
+"""``ondol library``: which embedder reads the library, and where its vectors are."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from ondol.cli.command import Group, command, model_argument, pass_output
+from ondol.cli.house import house
+from ondol.cli.output import Output
+from ondol.i18n import t
+
+library = Group("library", help=t("cli.library_help"), subcommand_metavar="COMMAND …")
+
+
+@command("reembed", library)
+@model_argument(name="model", required=False)
+@pass_output
+def reembed(output: Output, model: str | None) -> None:
+    with house(output) as parts:
+        name = parts.store.get(model or parts.config["models.embedding"]).name
+        with output.bar(None, unit="chunk", desc=t("vectors.embedding")) as bar:
+
+            def show(completed: int, total: int) -> None:
+                bar.total = total
+                bar.update(completed - bar.n)
+
+            report = parts.library.reembed(name, on_progress=show)
+        configured = parts.store.get(parts.config["models.embedding"]).name
+    if output.json:
+        output.emit(asdict(report))
+        return
+    same = report.previous in (None, report.model) and not report.chunks
+    key = "vectors.same_model" if same else "vectors.reembedded"
+    output.line(t(key, model=report.model, chunks=report.chunks))
+    if configured != report.model:
+        output.note(t("vectors.settings_differ", configured=configured, model=report.model))

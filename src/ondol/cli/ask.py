@@ -13,6 +13,7 @@ import click
 from ondol.cli import stdin
 from ondol.cli.answers import show_answer
 from ondol.cli.command import command, model_option, option, pass_output, words
+from ondol.cli.filtering import Wanted, filter_options
 from ondol.cli.house import house
 from ondol.cli.output import Output, clean
 from ondol.errors import UsageError
@@ -33,6 +34,7 @@ class Question:
     options: GenerateOptions
     paths: tuple[Path, ...]
     piped: str
+    where: Wanted
 
 
 @command("ask")
@@ -43,6 +45,7 @@ class Question:
 @option("--temperature", key="temperature", type=click.FloatRange(0, 2), metavar="X")
 @option("--seed", key="seed", type=click.IntRange(0), metavar="N")
 @option("--verbose", key="verbose", is_flag=True)
+@filter_options
 @pass_output
 def ask(
     output: Output,
@@ -53,6 +56,7 @@ def ask(
     temperature: float | None,
     seed: int | None,
     verbose: bool,
+    where: Wanted,
 ) -> None:
     with house(output, models_chat=model) as parts:
         piped = stdin.read_piped(parts.config["retrieval.max_file_mb"] << 20)
@@ -62,8 +66,9 @@ def ask(
             options=GenerateOptions(max_tokens=max_tokens, temperature=temperature, seed=seed),
             paths=paths,
             piped=piped if question else "",
+            where=where,
         )
-        if not asked.text.strip():
+        if not where.read(asked.text)[0].strip():
             raise UsageError(t("cli.no_question"), t("cli.no_question_hint"))
         with closing(_events(asked, parts, output)) as events:
             show_answer(events, output, parts.num_quotes, verbose=verbose)
@@ -78,11 +83,13 @@ def _events(asked: Question, parts: Parts, output: Output) -> Generator[Event, N
     if asked.paths or asked.piped:
         _open_folder(asked, parts, output)
     elif server := remote.find(parts.config):
-        yield from server.ask(asked.text, asked.model, asked.options)
+        text, fields = asked.where.for_server(asked.text)
+        yield from server.ask(text, asked.model, asked.options, fields)
         return
     # An unknown name is said now, and not after the documents have been searched.
     parts.adapters.resolve(asked.model)
-    yield from answer(asked.text, parts, model=asked.model, options=asked.options)
+    text, where = asked.where.read(asked.text)
+    yield from answer(text, parts, model=asked.model, options=asked.options, where=where)
 
 
 def _open_folder(asked: Question, parts: Parts, output: Output) -> None:

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ondol.cli.command import command, option, pass_output, words
+from ondol.cli.filtering import Wanted, filter_options
 from ondol.cli.house import house
 from ondol.cli.output import Output, clean, one_line, place
 from ondol.errors import DocumentError
 from ondol.i18n import t
-from ondol.json import hit_json
+from ondol.json import hit_json, labelled_json, sensitivity_word
 
 if TYPE_CHECKING:
     from ondol.parts import Parts
     from ondol.retrieval.ingest import AddReport
+    from ondol.retrieval.library import LibraryDocument
 
 EXCERPT_LETTERS = 240
 
@@ -47,10 +49,11 @@ def add(output: Output, paths: tuple[Path, ...], collection: str) -> None:
 @command("search")
 @click.argument("query", type=words)
 @option("--limit", key="limit", type=click.IntRange(1, 1000), metavar="N")
+@filter_options
 @pass_output
-def search(output: Output, query: str, limit: int | None) -> None:
+def search(output: Output, query: str, limit: int | None, where: Wanted) -> None:
     with house(output, retrieval_limit=limit) as parts:
-        hits = _search(parts, query)
+        hits = _search(parts, query, where)
     if output.json:
         output.emit({"hits": hits})
         return
@@ -84,14 +87,22 @@ def nothing_read(paths: Sequence[Path]) -> DocumentError:
     return DocumentError(t("cli.nothing_read", paths=names), t("cli.nothing_read_hint"))
 
 
-def list_documents(output: Output) -> None:
+def list_documents(output: Output, where: Wanted) -> None:
     """The table of ``ondol list --documents``."""
+    with house(output) as parts:
+        _, passing = where.read()
+        documents = parts.library.documents(where=passing)
+    show_documents(documents, output)
+    if not documents:
+        output.note(t("cli.none_passes" if where else "cli.no_documents"))
+
+
+def show_documents(documents: Sequence[LibraryDocument], output: Output) -> None:
+    """Documents as a table, or as JSON."""
     from ondol.models.blobs import readable_size
 
-    with house(output) as parts:
-        documents = parts.library.documents()
     if output.json:
-        output.emit({"documents": [asdict(document) for document in documents]})
+        output.emit({"documents": [labelled_json(document) for document in documents]})
         return
     rows = [
         (
@@ -99,24 +110,25 @@ def list_documents(output: Output) -> None:
             str(d.num_chunks),
             readable_size(d.size_bytes),
             d.collection,
+            sensitivity_word(d.sensitivity),
             d.added_at[:10],
         )
         for d in documents
     ]
-    columns = ("source", "chunks", "size", "collection", "added")
+    columns = ("source", "chunks", "size", "collection", "sensitivity", "added")
     output.table([t(f"cli.column_{name}") for name in columns], rows)
-    if not rows:
-        output.note(t("cli.no_documents"))
 
 
-def _search(parts: Parts, query: str) -> list[dict[str, Any]]:
+def _search(parts: Parts, query: str, where: Wanted) -> list[dict[str, Any]]:
     from ondol.cli import remote
 
     limit = parts.config["retrieval.limit"]
     server = remote.find(parts.config)
     if server is not None:
-        return server.search(query, limit)
-    return [hit_json(hit) for hit in parts.library.search(query, limit=limit)]
+        text, fields = where.for_server(query)
+        return server.search(text, limit, fields)
+    text, passing = where.read(query)
+    return [hit_json(hit) for hit in parts.library.search(text, limit=limit, where=passing)]
 
 
 def _show_hit(hit: dict[str, Any], output: Output) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ondol.cli.command import command, model_argument, option, pass_output
+from ondol.cli.filtering import Wanted, filter_options
 from ondol.cli.house import house
 from ondol.cli.output import Output
 from ondol.errors import AdapterNotFoundError, ModelError, UsageError
@@ -44,13 +45,14 @@ def pull(output: Output, name: str) -> None:
 
 @command("list")
 @option("--documents", key="documents", is_flag=True)
+@filter_options
 @pass_output
-def list_models(output: Output, documents: bool) -> None:
+def list_models(output: Output, documents: bool, where: Wanted) -> None:
     from ondol.cli.documents import list_documents
     from ondol.models.blobs import readable_size
 
-    if documents:
-        list_documents(output)
+    if documents or where:
+        list_documents(output, where)
         return
     with house(output) as parts:
         models = parts.store.list()

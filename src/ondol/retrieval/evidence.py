@@ -141,6 +141,7 @@ def quote(sentences: Sequence[Sentence], budget_tokens: int) -> tuple[Quote, ...
                 score=sentence.score,
                 page=chunk.page,
                 sensitivity=chunk.sensitivity,
+                also_in=sentence.hit.also_in,
             )
         )
     return tuple(quotes)

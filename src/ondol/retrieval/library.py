@@ -1,7 +1,7 @@
-"""The owner's library: what is in it, and what it knows about a question.
+"""The owner's library: what comes into it, what is in it, and what leaves it.
 
-Reads are safe from several threads and while another process writes: the vectors in RAM follow the
-database's change counter. Raises ``DocumentError`` families; never touches the source files.
+What it knows about a question is ``searcher``'s. Safe to use from several threads and while another
+process writes. Raises ``DocumentError`` families; never touches the source files.
 """
 
 from __future__ import annotations
@@ -16,25 +16,29 @@ from typing import Protocol
 from ondol import database
 from ondol.errors import DocumentNotFoundError
 from ondol.i18n import t
-from ondol.retrieval import evidence as evidences
 from ondol.retrieval import files, folders, ingest
-from ondol.retrieval import query as syntax
 from ondol.retrieval.collections import Collections, forget_limits, valid_name
 from ondol.retrieval.embedders import Embedders
 from ondol.retrieval.embedding import PassageVectors
-from ondol.retrieval.filters import Filter, fill_languages, under_matching_names
+from ondol.retrieval.filters import Filter
 from ondol.retrieval.folders import FailedFile, Folder
 from ondol.retrieval.loaders.isolation import Reader
 from ondol.retrieval.reembedding import Reembedding, ReembedReport
 from ondol.retrieval.rows import bump, delete_document
-from ondol.retrieval.search import Query, prepare, rank, read_hits
+from ondol.retrieval.searcher import Searcher
 from ondol.retrieval.sentences import Span
 from ondol.retrieval.sync import Sync
 from ondol.retrieval.vectors.ann import ApproximateIndex
 from ondol.retrieval.vectors.current import CurrentVectors, OpenIndex
-from ondol.types import Document, Embedder, Evidence, Hit, Sensitivity, VectorIndex
-
-EVIDENCE_HITS = 6
+from ondol.types import (
+    Document,
+    Embedder,
+    Evidence,
+    Hit,
+    Message,
+    Reranker,
+    Sensitivity,
+)
 
 
 class PassageEmbedder(Embedder, Protocol):
@@ -86,16 +90,24 @@ class Library:
         max_file_bytes: int = 64 << 20,
         make_reader: Callable[[], Reader] = Reader,
         open_index: OpenIndex = lambda model, dimensions: ApproximateIndex(dimensions),
+        reranker: Reranker | None = None,
     ) -> None:
         if not isinstance(embedder, Embedders):
             embedder = Embedders.only(embedder)
         self._vectors = CurrentVectors(embedder, open_index)
-        self._evidence_tokens = evidence_tokens
         self._max_file_bytes = max_file_bytes
         self._make_reader = make_reader
         self._connection = database.connect(file)
         self._lock = threading.RLock()
         self.collections = Collections(self._connection, self._lock)
+        self._searcher = Searcher(
+            self._connection,
+            self._lock,
+            self._vectors,
+            self.collections,
+            evidence_tokens=evidence_tokens,
+            reranker=reranker,
+        )
 
     def close(self) -> None:
         with self._lock:
@@ -151,7 +163,9 @@ class Library:
         with self._lock:
             remembered = folders.chosen(self._connection, wanted)
         with self._adding(on_progress, wait) as adding:
-            return Sync(self._connection, self._lock, adding).sync(remembered, retry=retry)
+            return Sync(self._connection, self._lock, adding).sync(
+                remembered, retry=retry
+            )
 
     def folders(self) -> list[Folder]:
         """The files and folders that were added, by path."""
@@ -170,7 +184,9 @@ class Library:
         with self._lock:
             return folders.failures(self._connection)
 
-    def add_text(self, source: str, text: str, *, media_type: str = "text/plain") -> None:
+    def add_text(
+        self, source: str, text: str, *, media_type: str = "text/plain"
+    ) -> None:
         """Add a text that is not a file, under the name ``source``."""
         with self._adding() as adding:
             adding.add_text(Document(source=source, text=text, media_type=media_type))
@@ -224,7 +240,8 @@ class Library:
                 known = folders.is_known(self._connection, str(files.absolute(path)))
                 if not found and not known:
                     raise DocumentNotFoundError(
-                        t("library.not_in_library", path=path), t("library.not_in_library_hint")
+                        t("library.not_in_library", path=path),
+                        t("library.not_in_library_hint"),
                     )
                 ids.update(found)
             with database.transaction(self._connection) as connection:
@@ -239,7 +256,7 @@ class Library:
     def documents(self, *, where: Filter | None = None) -> list[LibraryDocument]:
         """Everything in the library, or what ``where`` lets through, by source."""
         with self._lock:
-            text, values = self._checked(where or Filter()).where()
+            text, values = self._searcher.check(where or Filter()).where()
             rows = self._connection.execute(
                 "SELECT d.source, d.title, d.media_type, d.size_bytes, d.num_chunks, d.collection, "
                 "d.added_at, d.language, h.source, d.container, d.sensitivity, l.sensitivity "
@@ -248,46 +265,43 @@ class Library:
                 values,
             ).fetchall()
         return [
-            LibraryDocument(*row[:-4], *map(Sensitivity, row[-2:]), *row[-4:-2]) for row in rows
+            LibraryDocument(*row[:-4], *map(Sensitivity, row[-2:]), *row[-4:-2])
+            for row in rows
         ]
 
-    def search(self, query: str, *, limit: int = 10, where: Filter | None = None) -> list[Hit]:
+    def search(
+        self, query: str, *, limit: int = 10, where: Filter | None = None
+    ) -> list[Hit]:
         """The ``limit`` best passages for ``query``, which may hold filters of its own (``in:notes
         after:2025``, see ``query``); empty when nothing matches at all."""
-        with self._lock:
-            prepared, index, where = self._prepare(query, where)
-            return self._search(prepared, index, limit, where)
+        return self._searcher.search(query, limit=limit, where=where)
 
-    def evidence(self, question: str, *, where: Filter | None = None) -> Evidence:
-        """The sentences that answer ``question``, which may hold filters of its own; no quotes when
-        the library does not say."""
-        with self._lock:
-            query, index, where = self._prepare(question, where)
-            hits = self._search(query, index, EVIDENCE_HITS, where)
-            if not hits:
-                return Evidence()
-            weights = evidences.term_weights(self._connection, query)
-            ranked = evidences.rank_sentences(self._connection, query, weights, hits)
-        if not evidences.is_relevant(query, ranked):
-            return Evidence(tuple(hits))
-        return Evidence(tuple(hits), evidences.quote(ranked, self._evidence_tokens))
+    def search_all(self, query: str, *, where: Filter | None = None) -> list[Hit]:
+        """Every passage that matches ``query``, however many, best first."""
+        return self._searcher.search_all(query, where=where)
 
-    def _search(self, query: Query, index: VectorIndex, limit: int, where: Filter) -> list[Hit]:
-        candidates = rank(self._connection, index, query, where)
-        hits = read_hits(self._connection, candidates[:limit])
-        return under_matching_names(self._connection, where, hits) if where else hits
+    def evidence(
+        self,
+        question: str,
+        *,
+        where: Filter | None = None,
+        history: Sequence[Message] = (),
+    ) -> Evidence:
+        """The sentences that answer ``question``, which may hold filters of its own and point back
+        at ``history``; no quotes when the library does not say."""
+        return self._searcher.evidence(question, where=where, history=history)
 
-    def _prepare(self, text: str, where: Filter | None) -> tuple[Query, VectorIndex, Filter]:
-        text, said = syntax.parse(text)
-        where = self._checked(said & where)
-        embedder, index = self._vectors.refresh(self._connection)
-        return prepare(text, embedder), index, where
+    def listing(self, question: str, *, where: Filter | None = None) -> Evidence:
+        """Everything that ``question`` asks for, each item quoted once, document by document."""
+        return self._searcher.listing(question, where=where)
 
-    def _checked(self, where: Filter) -> Filter:
-        self.collections.check(where.named_collections)
-        if where.asks_for_language:
-            fill_languages(self._connection)
-        return where
+    def asks_for_all(self, question: str) -> bool:
+        """Whether ``question`` wants everything that fits ("list all …")."""
+        return self._searcher.asks_for_all(question)
+
+    def follows_up(self, question: str) -> bool:
+        """Whether ``question`` points back at what was said before it."""
+        return self._searcher.follows_up(question)
 
     def _under(self, path: Path) -> list[int]:
         source = str(files.absolute(path))

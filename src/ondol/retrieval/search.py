@@ -27,6 +27,8 @@ LEXICAL_CANDIDATES = 200
 DENSE_CANDIDATES = 50
 RESCORED_CANDIDATES = 100
 DENSE_WEIGHT = 0.7
+# What a question carries over from the conversation counts this much beside its own words.
+CARRIED_WEIGHT = 0.5
 # Standard deviations above the mean at which the best passage begins to, and fully, stands out.
 STANDS_OUT = (2.0, 3.0)
 SMALL_LIBRARY = 30
@@ -34,12 +36,14 @@ SMALL_LIBRARY = 30
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question made ready: its terms, and its vector unless the embedder cannot read it."""
+    """A question made ready: its terms, and its vector unless the embedder cannot read it.
+    ``carried`` are terms from the conversation before it."""
 
     text: str
     terms: tuple[str, ...]
     vector: Matrix | None
     model: str = ""
+    carried: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,8 @@ def rank(
 ) -> list[Candidate]:
     """Every candidate chunk, best first; with ``where`` all of them are inside it."""
     lexical = match_terms(connection, query.terms, where)
+    for chunk_id, score in match_terms(connection, query.carried, where).items():
+        lexical[chunk_id] = lexical.get(chunk_id, 0.0) + CARRIED_WEIGHT * score
     among = chunk_ids(connection, where) if where else None
     dense: dict[int, float] = {}
     if query.vector is not None:

@@ -1,0 +1,144 @@
+"""What a library knows about a question: passages, evidence, or everything that matches.
+
+Reads are safe from several threads and while another process writes: the vectors in RAM follow the
+database's change counter. A question may hold filters of its own (see ``query``) and may point back
+at a conversation (see ``rewriting``). Raises ``DocumentError`` families.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ondol.database import Connection
+from ondol.retrieval import asked, listing
+from ondol.retrieval import evidence as evidences
+from ondol.retrieval import query as syntax
+from ondol.retrieval.collections import Collections
+from ondol.retrieval.diversity import LOOK_AHEAD, collapse, spread
+from ondol.retrieval.filters import Filter, fill_languages, under_matching_names
+from ondol.retrieval.reranker import RERANKED, rerank_hits
+from ondol.retrieval.rewriting import follows_up, rewrite
+from ondol.retrieval.search import CARRIED_WEIGHT, Query, prepare, rank, read_hits
+from ondol.retrieval.vectors.current import CurrentVectors
+from ondol.types import Evidence, Hit, Message, Reranker, VectorIndex
+
+EVIDENCE_HITS = 6
+
+
+class Searcher:
+    """Questions over one database, with its vectors and, if there is one, a reranker."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        lock: threading.RLock,
+        vectors: CurrentVectors,
+        collections: Collections,
+        *,
+        evidence_tokens: int,
+        reranker: Reranker | None = None,
+    ) -> None:
+        self._connection = connection
+        self._lock = lock
+        self._vectors = vectors
+        self._collections = collections
+        self._evidence_tokens = evidence_tokens
+        self._reranker = reranker
+
+    def search(self, query: str, *, limit: int, where: Filter | None = None) -> list[Hit]:
+        """The ``limit`` best passages, copies once; empty when nothing matches at all."""
+        with self._lock:
+            prepared, index, where = self._prepare(query, where)
+            hits = self._hits(prepared, index, limit, where)
+        return self._with_duplicates(spread(self._reranked(prepared, hits), limit), where)
+
+    def search_all(self, query: str, *, where: Filter | None = None) -> list[Hit]:
+        """Every passage that matches, however many, best first, copies once."""
+        with self._lock:
+            prepared, index, where = self._prepare(query, where)
+            hits = self._matches(prepared, index, where)
+        return self._with_duplicates(collapse(hits, len(hits)), where)
+
+    def evidence(
+        self, question: str, *, where: Filter | None = None, history: Sequence[Message] = ()
+    ) -> Evidence:
+        """The sentences that answer ``question``; no quotes when the library does not say."""
+        with self._lock:
+            query, index, where = self._prepare(question, where, history)
+            hits = self._hits(query, index, EVIDENCE_HITS, where)
+        if not hits:
+            return Evidence()
+        hits = collapse(self._reranked(query, hits), EVIDENCE_HITS)
+        hits = self._with_duplicates(hits, where)
+        with self._lock:
+            weights = evidences.term_weights(self._connection, query)
+            carried = replace(query, terms=query.carried)
+            for term, weight in evidences.term_weights(self._connection, carried).items():
+                weights[term] = CARRIED_WEIGHT * weight
+            ranked = evidences.rank_sentences(self._connection, query, weights, hits)
+        if not evidences.is_relevant(query, ranked):
+            return Evidence(tuple(hits))
+        return Evidence(tuple(hits), evidences.quote(ranked, self._evidence_tokens))
+
+    def asks_for_all(self, question: str) -> bool:
+        """Whether ``question`` wants everything that fits ("list all …")."""
+        return asked.asks_for_all(syntax.parse(question)[0])
+
+    def follows_up(self, question: str) -> bool:
+        """Whether ``question`` points back at what was said before it."""
+        return follows_up(syntax.parse(question)[0])
+
+    def listing(self, question: str, *, where: Filter | None = None) -> Evidence:
+        """Everything that ``question`` asks for: each item quoted once, in the order in which the
+        documents stand in the library; no quotes when there is nothing."""
+        text, said = syntax.parse(question)
+        wanted = asked.wanted(text)
+        with self._lock:
+            query, index, where = self._prepare(wanted.subject, said & where)
+            hits = self._with_duplicates(self._matches(query, index, where), where)
+            return listing.items(self._connection, query, hits, wanted)
+
+    def check(self, where: Filter) -> Filter:
+        """``where``, if it names no unknown collection; it can be used as a condition then."""
+        self._collections.check(where.named_collections)
+        if where.asks_for_language:
+            fill_languages(self._connection)
+        return where
+
+    def _hits(self, query: Query, index: VectorIndex, limit: int, where: Filter) -> list[Hit]:
+        """The ``limit`` best and what may have to stand in for copies among them."""
+        found = rank(self._connection, index, query, where)
+        beyond = max(limit + LOOK_AHEAD, RERANKED if self._reranker else 0)
+        return self._named(read_hits(self._connection, found[:beyond]), where)
+
+    def _matches(self, query: Query, index: VectorIndex, where: Filter) -> list[Hit]:
+        found = listing.matches(self._connection, index, query, where)
+        return self._named(listing.read(self._connection, found), where)
+
+    def _named(self, hits: list[Hit], where: Filter) -> list[Hit]:
+        return under_matching_names(self._connection, where, hits) if where else hits
+
+    def _reranked(self, query: Query, hits: list[Hit]) -> list[Hit]:
+        """Without the lock: a model reads the passages, and others may search meanwhile."""
+        return rerank_hits(self._reranker, query.text, hits) if self._reranker else hits
+
+    def _with_duplicates(self, hits: Sequence[Hit], where: Filter) -> list[Hit]:
+        """``hits`` with the names of the files that are word for word the same."""
+        with self._lock:
+            return listing.with_duplicates(self._connection, hits, where)
+
+    def _prepare(
+        self, text: str, where: Filter | None, history: Sequence[Message] = ()
+    ) -> tuple[Query, VectorIndex, Filter]:
+        text, said = syntax.parse(text)
+        where = self.check(said & where)
+        embedder, index = self._vectors.refresh(self._connection)
+        if not history:
+            return prepare(text, embedder), index, where
+        alone = rewrite(text, history)
+        query = prepare(alone.text, embedder)
+        # A word of an answer that no document has would only make every document fit less.
+        carried = [term for term in alone.carried if listing.occurs(self._connection, term)]
+        return replace(query, terms=alone.terms, carried=tuple(carried)), index, where

@@ -142,6 +142,14 @@ def _collections(connection: Connection) -> None:
             INSERT INTO limits SELECT NEW.source, OLD.sensitivity WHERE OLD.sensitivity < 2
                 ON CONFLICT DO UPDATE SET sensitivity = min(sensitivity, excluded.sensitivity);
             {_UNDER_LIMITS} END""",
+        # Nor does a text get freer because the strictest document that had it is gone.
+        """CREATE TRIGGER documents_removed AFTER DELETE ON documents
+            WHEN OLD.sensitivity < 2 AND OLD.content_hash <> '' BEGIN
+            INSERT INTO limits SELECT source, OLD.sensitivity FROM documents
+                WHERE content_hash = OLD.content_hash AND sensitivity > OLD.sensitivity
+                ON CONFLICT DO UPDATE SET sensitivity = min(sensitivity, excluded.sensitivity);
+            UPDATE documents SET sensitivity = OLD.sensitivity
+                WHERE content_hash = OLD.content_hash AND sensitivity > OLD.sensitivity; END""",
         # How far each document may travel: no further than anything else with the same content.
         """CREATE VIEW labels AS SELECT d.id AS document_id, (
                SELECT min(min(same.sensitivity, coalesce(l.sensitivity, 0)))

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ondol.retrieval.terms import STOP_WORDS
-from ondol.types import Hit
+from ondol.types import Hit, Sensitivity
 
 SHINGLE_WORDS = 3
 # Share of a copy's shingles that are in what is shown: a header, a footer and a few words may
@@ -84,7 +84,8 @@ def _originals(hits: Sequence[Hit], limit: int) -> list[tuple[Hit, Fingerprint]]
         place = next((i for i, (_, other) in enumerate(kept) if mine.repeats(other)), None)
         if place is not None:
             original, theirs = kept[place]
-            kept[place] = with_source(original, hit.chunk.source), theirs
+            found_too = with_source(original, hit.chunk.source)
+            kept[place] = as_strict_as(found_too, hit.chunk.sensitivity), theirs
         elif len(kept) < limit:
             kept.append((hit, mine))
     return kept
@@ -95,6 +96,13 @@ def with_source(hit: Hit, source: str) -> Hit:
     if source == hit.chunk.source or source in hit.also_in:
         return hit
     return replace(hit, also_in=(*hit.also_in, source))
+
+
+def as_strict_as(hit: Hit, sensitivity: Sensitivity) -> Hit:
+    """``hit``, travelling no further than ``sensitivity``: it says what another passage says."""
+    if hit.chunk.sensitivity <= sensitivity:
+        return hit
+    return replace(hit, chunk=replace(hit.chunk, sensitivity=sensitivity))
 
 
 def diversify(

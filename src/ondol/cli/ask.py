@@ -94,7 +94,7 @@ def _events(asked: Question, parts: Parts, output: Output) -> Generator[Event, N
 
 def _open_folder(asked: Question, parts: Parts, output: Output) -> None:
     """Answer from the named files and stdin alone; nothing of them is kept."""
-    from ondol.cli.documents import nothing_read
+    from ondol.cli.add import nothing_read
     from ondol.cli.ingesting import add_with_progress
     from ondol.database import IN_MEMORY
 

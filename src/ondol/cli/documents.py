@@ -1,4 +1,4 @@
-"""``ondol add``, ``search`` and ``forget``: the owner's library."""
+"""``ondol search`` and ``forget``, and the list of documents: the owner's library."""
 
 from __future__ import annotations
 
@@ -13,37 +13,14 @@ from ondol.cli.command import command, option, pass_output, words
 from ondol.cli.filtering import Wanted, filter_options
 from ondol.cli.house import house
 from ondol.cli.output import Output, clean, one_line, place
-from ondol.errors import DocumentError
 from ondol.i18n import t
 from ondol.json import hit_json, labelled_json, sensitivity_word
 
 if TYPE_CHECKING:
     from ondol.parts import Parts
-    from ondol.retrieval.ingest import AddReport
     from ondol.retrieval.library import LibraryDocument
 
 EXCERPT_LETTERS = 240
-
-
-@command("add")
-@click.argument(
-    "paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path)
-)
-@option("--collection", key="collection", default="default", metavar="NAME")
-@pass_output
-def add(output: Output, paths: tuple[Path, ...], collection: str) -> None:
-    from ondol.cli.ingesting import add_with_progress
-
-    with house(output) as parts:
-        report = add_with_progress(parts.library, paths, output, collection)
-    is_in_vain = report.failed and not (report.added or report.updated or report.unchanged)
-    if output.json:
-        output.emit(asdict(report))
-        click.get_current_context().exit(DocumentError.exit_code if is_in_vain else 0)
-    output.line(_summary(report))
-    if is_in_vain:
-        raise nothing_read(paths)
-    output.note(t("cli.add_hint"))
 
 
 @command("search")
@@ -81,12 +58,6 @@ def forget(output: Output, paths: tuple[Path, ...]) -> None:
         output.line(t("cli.forgotten", documents=receipt.documents, chunks=receipt.chunks))
 
 
-def nothing_read(paths: Sequence[Path]) -> DocumentError:
-    """None of the files could be read."""
-    names = ", ".join(str(path) for path in paths)
-    return DocumentError(t("cli.nothing_read", paths=names), t("cli.nothing_read_hint"))
-
-
 def list_documents(output: Output, where: Wanted) -> None:
     """The table of ``ondol list --documents``."""
     with house(output) as parts:
@@ -107,7 +78,7 @@ def show_documents(documents: Sequence[LibraryDocument], output: Output) -> None
     rows = [
         (
             d.source if output.quiet else place(d.source),
-            str(d.num_chunks),
+            _shared(d) or str(d.num_chunks),
             readable_size(d.size_bytes),
             d.collection,
             sensitivity_word(d.sensitivity),
@@ -117,6 +88,11 @@ def show_documents(documents: Sequence[LibraryDocument], output: Output) -> None
     ]
     columns = ("source", "chunks", "size", "collection", "sensitivity", "added")
     output.table([t(f"cli.column_{name}") for name in columns], rows)
+
+
+def _shared(document: LibraryDocument) -> str:
+    """The document whose passages this one shares, for a table."""
+    return f"= {place(document.duplicate_of)}" if document.duplicate_of else ""
 
 
 def _search(parts: Parts, query: str, where: Wanted) -> list[dict[str, Any]]:
@@ -139,10 +115,3 @@ def _show_hit(hit: dict[str, Any], output: Output) -> None:
     cut = text[:EXCERPT_LETTERS].rsplit(" ", 1)[0] + " …" if len(text) > EXCERPT_LETTERS else text
     output.line(f"   {cut}", dim=True)
 
-
-def _summary(report: AddReport) -> str:
-    numbers = {"added": report.added, "updated": report.updated, "unchanged": report.unchanged}
-    parts = [t(f"cli.count_{name}", count=count) for name, count in numbers.items() if count]
-    if report.failed:
-        parts.append(t("cli.count_skipped", count=len(report.failed)))
-    return ", ".join(parts) if parts else t("cli.no_files")

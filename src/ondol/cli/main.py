@@ -27,7 +27,8 @@ SECTIONS = {
         "run": "ondol.cli.chat:run",
     },
     "section_documents": {
-        "add": "ondol.cli.documents:add",
+        "add": "ondol.cli.add:add",
+        "sync": "ondol.cli.add:sync",
         "forget": "ondol.cli.documents:forget",
         "collection": "ondol.cli.collections:collection",
         "sensitivity": "ondol.cli.collections:limit",

@@ -45,12 +45,21 @@ def pull(output: Output, name: str) -> None:
 
 @command("list")
 @option("--documents", key="documents", is_flag=True)
+@option("--failed", key="failed", is_flag=True)
+@option("--folders", key="folders", is_flag=True)
 @filter_options
 @pass_output
-def list_models(output: Output, documents: bool, where: Wanted) -> None:
+def list_models(
+    output: Output, documents: bool, failed: bool, folders: bool, where: Wanted
+) -> None:
     from ondol.cli.documents import list_documents
     from ondol.models.blobs import readable_size
 
+    if folders or failed:
+        from ondol.cli.add import show_failures, show_folders
+
+        (show_folders if folders else show_failures)(output)
+        return
     if documents or where:
         list_documents(output, where)
         return

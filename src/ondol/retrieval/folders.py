@@ -100,15 +100,6 @@ def chosen(connection: Connection, paths: Sequence[str]) -> list[Folder]:
     return sorted(set(found), key=lambda folder: folder.path)
 
 
-def watch(connection: Connection, paths: Sequence[str]) -> list[Folder]:
-    """Mark the ``chosen`` folders as those that servers follow; returns them."""
-    found = chosen(connection, paths)
-    connection.executemany(
-        "UPDATE folders SET watch = 1 WHERE path = ?", [(folder.path,) for folder in found]
-    )
-    return found
-
-
 def failures(connection: Connection) -> list[FailedFile]:
     """Everything that failed, by source."""
     found = connection.execute(
@@ -123,7 +114,7 @@ def remember(
     *,
     collection: str | None = None,
     sensitivity: Sensitivity | None = None,
-    watch: bool = False,
+    watch: bool | None = None,
 ) -> None:
     """Remember ``paths``. What is not said stays as it was, or is as in the folder around; folders
     inside that were labelled alike go along."""
@@ -135,7 +126,7 @@ def remember(
             path=path,
             collection=old.collection if collection is None else collection,
             sensitivity=old.sensitivity if sensitivity is None else sensitivity,
-            watch=watch or (old.watch and old.path == path),
+            watch=(old.watch and old.path == path) if watch is None else watch,
             mount=mount_of(path),
         )
         rows.ensure_collection(connection, new.collection)

@@ -30,15 +30,7 @@ from ondol.retrieval.sentences import Span
 from ondol.retrieval.sync import Sync
 from ondol.retrieval.vectors.ann import ApproximateIndex
 from ondol.retrieval.vectors.current import CurrentVectors, OpenIndex
-from ondol.types import (
-    Document,
-    Embedder,
-    Evidence,
-    Hit,
-    Message,
-    Reranker,
-    Sensitivity,
-)
+from ondol.types import Document, Embedder, Evidence, Hit, Message, Reranker, Sensitivity
 
 
 class PassageEmbedder(Embedder, Protocol):
@@ -120,15 +112,15 @@ class Library:
         *,
         collection: str | None = None,
         sensitivity: Sensitivity | None = None,
-        watch: bool = False,
+        watch: bool | None = None,
         on_progress: Callable[[ingest.Progress], None] | None = None,
     ) -> ingest.AddReport:
         """Add or update files and folders, and remember them for ``sync``. What is unchanged costs
         nothing; what is broken is reported and skipped. A file counts as added once it is
         committed.
 
-        ``collection`` and ``sensitivity`` (the limit of the files in ``paths``) stay as they were
-        remembered when they are not given; ``watch`` asks servers to follow ``paths``.
+        ``collection``, ``sensitivity`` (the limit of the files in ``paths``) and ``watch`` (whether
+        a server follows them) stay as they were remembered when they are not given.
         """
         collection = None if collection is None else valid_name(collection)
         wanted = [files.absolute(path) for path in paths]
@@ -159,34 +151,22 @@ class Library:
 
         Raises ``DocumentNotFoundError`` for a path in no remembered folder.
         """
-        wanted = [str(files.absolute(path)) for path in paths]
-        with self._lock:
-            remembered = folders.chosen(self._connection, wanted)
+        remembered = self.folders(paths)
         with self._adding(on_progress, wait) as adding:
-            return Sync(self._connection, self._lock, adding).sync(
-                remembered, retry=retry
-            )
+            return Sync(self._connection, self._lock, adding).sync(remembered, retry=retry)
 
-    def folders(self) -> list[Folder]:
-        """The files and folders that were added, by path."""
-        with self._lock:
-            return folders.all_folders(self._connection)
-
-    def watch(self, paths: Sequence[Path]) -> list[Folder]:
-        """Ask servers to follow the remembered folders that hold ``paths`` or lie in them, or all
-        of them; returns them. Raises ``DocumentNotFoundError`` as ``sync`` does."""
+    def folders(self, paths: Sequence[Path] = ()) -> list[Folder]:
+        """The files and folders that were added, by path; with ``paths`` as ``sync`` takes them."""
         wanted = [str(files.absolute(path)) for path in paths]
-        with self._lock, database.transaction(self._connection) as connection:
-            return folders.watch(connection, wanted)
+        with self._lock:
+            return folders.chosen(self._connection, wanted)
 
     def failures(self) -> list[FailedFile]:
         """What is not in the library, and why, by source."""
         with self._lock:
             return folders.failures(self._connection)
 
-    def add_text(
-        self, source: str, text: str, *, media_type: str = "text/plain"
-    ) -> None:
+    def add_text(self, source: str, text: str, *, media_type: str = "text/plain") -> None:
         """Add a text that is not a file, under the name ``source``."""
         with self._adding() as adding:
             adding.add_text(Document(source=source, text=text, media_type=media_type))
@@ -240,8 +220,7 @@ class Library:
                 known = folders.is_known(self._connection, str(files.absolute(path)))
                 if not found and not known:
                     raise DocumentNotFoundError(
-                        t("library.not_in_library", path=path),
-                        t("library.not_in_library_hint"),
+                        t("library.not_in_library", path=path), t("library.not_in_library_hint")
                     )
                 ids.update(found)
             with database.transaction(self._connection) as connection:
@@ -265,13 +244,10 @@ class Library:
                 values,
             ).fetchall()
         return [
-            LibraryDocument(*row[:-4], *map(Sensitivity, row[-2:]), *row[-4:-2])
-            for row in rows
+            LibraryDocument(*row[:-4], *map(Sensitivity, row[-2:]), *row[-4:-2]) for row in rows
         ]
 
-    def search(
-        self, query: str, *, limit: int = 10, where: Filter | None = None
-    ) -> list[Hit]:
+    def search(self, query: str, *, limit: int = 10, where: Filter | None = None) -> list[Hit]:
         """The ``limit`` best passages for ``query``, which may hold filters of its own (``in:notes
         after:2025``, see ``query``); empty when nothing matches at all."""
         return self._searcher.search(query, limit=limit, where=where)
@@ -281,11 +257,7 @@ class Library:
         return self._searcher.search_all(query, where=where)
 
     def evidence(
-        self,
-        question: str,
-        *,
-        where: Filter | None = None,
-        history: Sequence[Message] = (),
+        self, question: str, *, where: Filter | None = None, history: Sequence[Message] = ()
     ) -> Evidence:
         """The sentences that answer ``question``, which may hold filters of its own and point back
         at ``history``; no quotes when the library does not say."""

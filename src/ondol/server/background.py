@@ -93,6 +93,7 @@ def serve(
     engines closed, when this returns. Call from the main thread.
     """
     from ondol.server.app import create_app
+    from ondol.server.following import follower
     from ondol.server.listening import listen, run
     from ondol.server.security import check_bind
 
@@ -116,6 +117,7 @@ def serve(
             if on_ready is not None:
                 on_ready(info)
 
+        stack.enter_context(follower(parts))
         run(create_app(parts), sockets, on_started)
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ondol.models.store import Model, ModelStore
     from ondol.retrieval.embedding import OnnxEmbedder
     from ondol.retrieval.library import Library, PassageEmbedder
-    from ondol.types import VectorIndex
+    from ondol.retrieval.vectors.index import VectorIndex
 
 T = TypeVar("T")
 

@@ -120,11 +120,12 @@ class Evidence:
     """What retrieval found for a question. ``hits`` are the passages that the quotes come from.
 
     ``quotes`` are ranked sentences, best first, within the token budget; empty when nothing in the
-    library is relevant. Of a listing they are all that match, document by document.
+    library is relevant. With ``is_listing`` they are all that match, document by document.
     """
 
     hits: tuple[Hit, ...] = ()
     quotes: tuple[Quote, ...] = ()
+    is_listing: bool = False
 
     @property
     def sensitivity(self) -> Sensitivity:
@@ -274,8 +275,18 @@ class Retriever(Protocol):
     """Question to passages, and question to evidence; ``where`` is a filter it knows itself."""
 
     def search(self, query: str, *, limit: int = 10, where: Any = None) -> list[Hit]: ...
-    def evidence(self, question: str, *, where: Any = None) -> Evidence: ...
-    def listing(self, question: str, *, where: Any = None) -> Evidence: ...
+    def evidence(
+        self, question: str, *, where: Any = None, history: Sequence[Message] = ()
+    ) -> Evidence:
+        """The sentences that answer; ``history`` is what the question may point back at."""
+        ...
+
+    def listing(self, question: str, *, where: Any = None) -> Evidence:
+        """Everything that the question asks for, each item quoted once."""
+        ...
+
+    def asks_for_all(self, question: str) -> bool: ...
+    def follows_up(self, question: str) -> bool: ...
 
 
 class Reranker(Protocol):
@@ -285,33 +296,3 @@ class Reranker(Protocol):
     def model(self) -> str: ...
 
     def rerank(self, query: str, texts: Sequence[str]) -> list[float]: ...
-
-
-class VectorIndex(Protocol):
-    """Unit vectors by id; a score is a cosine. The seam for a library that outgrows RAM.
-
-    ``add`` takes new ids and vectors of shape (len(ids), dimensions); ``remove`` ignores unknown
-    ids; ``search`` gives (id, score), best first, with ``among`` only of these ids (sorted int64);
-    ``background`` the mean and standard deviation of the scores of all vectors.
-    """
-
-    def __len__(self) -> int: ...
-    def add(
-        self,
-        ids: Sequence[int] | npt.NDArray[np.int64],
-        vectors: npt.NDArray[np.float32] | npt.NDArray[np.float16],
-    ) -> None: ...
-    def remove(self, ids: Sequence[int] | npt.NDArray[np.int64]) -> None: ...
-    def search(
-        self,
-        vector: npt.NDArray[np.float32],
-        limit: int,
-        *,
-        among: npt.NDArray[np.int64] | None = None,
-    ) -> list[tuple[int, float]]: ...
-
-    def scores(self, vector: npt.NDArray[np.float32], ids: Sequence[int]) -> dict[int, float]: ...
-
-    def background(self, vector: npt.NDArray[np.float32]) -> tuple[float, float]: ...
-
-    def close(self) -> None: ...

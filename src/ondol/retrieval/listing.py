@@ -14,12 +14,13 @@ from pathlib import PurePath
 
 from ondol.database import Connection
 from ondol.retrieval.asked import Wanted
-from ondol.retrieval.diversity import Fingerprint, with_source
+from ondol.retrieval.diversity import Fingerprint, as_strict_as, with_source
 from ondol.retrieval.evidence import RELEVANT, Sentence, coverage, rank_sentences, term_weights
 from ondol.retrieval.filters import Filter, chunks_within
 from ondol.retrieval.search import Candidate, Query, best_sentences, read_hits
 from ondol.retrieval.terms import terms
-from ondol.types import Evidence, Hit, Quote, VectorIndex
+from ondol.retrieval.vectors.index import VectorIndex
+from ondol.types import Chunk, Evidence, Hit, Quote
 
 # Share of the best passage's coverage that another one needs. Of two words equally rare both must
 # be there; a common one may be missing.
@@ -227,14 +228,16 @@ def _without_copies(found: Sequence[_Item]) -> list[_Item]:
         if place is None:
             same.append(replace(item, also_in=item.sentence.hit.also_in))
         else:
-            same[place] = _and_in(same[place], item.sentence.hit.chunk.source)
+            same[place] = _and_in(same[place], item.sentence.hit.chunk)
     return [item for group in kept.values() for item in group]
 
 
-def _and_in(item: _Item, source: str) -> _Item:
-    if source == item.sentence.hit.chunk.source or source in item.also_in:
+def _and_in(item: _Item, chunk: Chunk) -> _Item:
+    hit = as_strict_as(item.sentence.hit, chunk.sensitivity)
+    item = replace(item, sentence=replace(item.sentence, hit=hit))
+    if chunk.source == hit.chunk.source or chunk.source in item.also_in:
         return item
-    return replace(item, also_in=(*item.also_in, source))
+    return replace(item, also_in=(*item.also_in, chunk.source))
 
 
 def _opening(connection: Connection, source: str) -> str:

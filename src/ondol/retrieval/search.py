@@ -15,7 +15,8 @@ from ondol.database import Connection
 from ondol.retrieval.filters import Filter, chunk_ids, chunks_within
 from ondol.retrieval.packed import cosines
 from ondol.retrieval.terms import query_terms
-from ondol.types import Chunk, Hit, Sensitivity, VectorIndex
+from ondol.retrieval.vectors.index import VectorIndex
+from ondol.types import Chunk, Hit, Sensitivity
 
 if TYPE_CHECKING:
     import numpy as np

@@ -22,7 +22,8 @@ from ondol.retrieval.reranker import RERANKED, rerank_hits
 from ondol.retrieval.rewriting import follows_up, rewrite
 from ondol.retrieval.search import CARRIED_WEIGHT, Query, prepare, rank, read_hits
 from ondol.retrieval.vectors.current import CurrentVectors
-from ondol.types import Evidence, Hit, Message, Reranker, VectorIndex
+from ondol.retrieval.vectors.index import VectorIndex
+from ondol.types import Evidence, Hit, Message, Reranker
 
 EVIDENCE_HITS = 6
 

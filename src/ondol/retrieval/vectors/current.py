@@ -8,8 +8,8 @@ from collections.abc import Callable
 from ondol import database
 from ondol.database import Connection
 from ondol.retrieval.embedders import Embedders, NamedEmbedder, choose_model, current_model
+from ondol.retrieval.vectors.index import VectorIndex
 from ondol.retrieval.vectors.loaded import LoadedVectors
-from ondol.types import VectorIndex
 
 # Makes the index for vectors of a model, of so many dimensions.
 OpenIndex = Callable[[str, int], VectorIndex]

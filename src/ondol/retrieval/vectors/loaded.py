@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ondol.database import Connection
-from ondol.types import VectorIndex
+from ondol.retrieval.vectors.index import VectorIndex
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ondol.database import Connection
+from ondol.retrieval.diversity import as_strict_as
 from ondol.retrieval.packed import cosines, unpack_spans
 from ondol.retrieval.search import Query
 from ondol.retrieval.terms import terms
-from ondol.types import Hit, Quote
+from ondol.types import Hit, Quote, Sensitivity
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,6 +98,8 @@ def rank_sentences(
         [query.model, *by_id],
     ).fetchall()
     unique: dict[str, Sentence] = {}
+    # The same sentence may stand in a document that everybody may see, and in one that nobody may.
+    labels: dict[str, Sensitivity] = {}
     for chunk_id, spans_blob, vectors in rows:
         hit = by_id[chunk_id]
         begin = hit.chunk.start
@@ -108,6 +111,12 @@ def rank_sentences(
             wording = " ".join(text.split()).casefold()
             if wording not in unique or sentence.score > unique[wording].score:
                 unique[wording] = sentence
+            label = hit.chunk.sensitivity
+            labels[wording] = min(labels.get(wording, label), label)
+    for wording, sentence in unique.items():
+        if labels[wording] < sentence.hit.chunk.sensitivity:
+            hit = as_strict_as(sentence.hit, labels[wording])
+            unique[wording] = replace(sentence, hit=hit)
     return sorted(unique.values(), key=lambda s: -s.score)
 
 

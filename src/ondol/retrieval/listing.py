@@ -19,8 +19,7 @@ from ondol.retrieval.evidence import RELEVANT, Sentence, coverage, rank_sentence
 from ondol.retrieval.filters import Filter, chunks_within
 from ondol.retrieval.search import Candidate, Query, best_sentences, read_hits
 from ondol.retrieval.terms import terms
-from ondol.retrieval.vectors.index import VectorIndex
-from ondol.types import Chunk, Evidence, Hit, Quote
+from ondol.types import Chunk, Evidence, Hit, Quote, VectorIndex
 
 # Share of the best passage's coverage that another one needs. Of two words equally rare both must
 # be there; a common one may be missing.
@@ -104,7 +103,7 @@ def items(connection: Connection, query: Query, hits: Sequence[Hit], asked: Want
     found.sort(key=lambda item: (item.sentence.hit.chunk.source, item.sentence.start))
     quotes = tuple(_quote(number, item) for number, item in enumerate(found, start=1))
     named = {item.sentence.hit.chunk.id for item in found}
-    return Evidence(tuple(hit for hit in hits if hit.chunk.id in named), quotes)
+    return Evidence(tuple(hit for hit in hits if hit.chunk.id in named), quotes, is_listing=True)
 
 
 def of_kind(connection: Connection, hits: Sequence[Hit], kind: Sequence[str]) -> list[Hit]:

@@ -19,7 +19,8 @@ from ondol.retrieval.evidence import RELEVANT, Sentence, coverage, rank_sentence
 from ondol.retrieval.filters import Filter, chunks_within
 from ondol.retrieval.search import Candidate, Query, best_sentences, read_hits
 from ondol.retrieval.terms import terms
-from ondol.types import Chunk, Evidence, Hit, Quote, VectorIndex
+from ondol.retrieval.vectors.index import VectorIndex
+from ondol.types import Chunk, Evidence, Hit, Quote
 
 # Share of the best passage's coverage that another one needs. Of two words equally rare both must
 # be there; a common one may be missing.

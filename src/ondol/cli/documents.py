@@ -26,11 +26,12 @@ EXCERPT_LETTERS = 240
 @command("search")
 @click.argument("query", type=words)
 @option("--limit", key="limit", type=click.IntRange(1, 1000), metavar="N")
+@option("--all", "everything", key="all", is_flag=True)
 @filter_options
 @pass_output
-def search(output: Output, query: str, limit: int | None, where: Wanted) -> None:
+def search(output: Output, query: str, limit: int | None, everything: bool, where: Wanted) -> None:
     with house(output, retrieval_limit=limit) as parts:
-        hits = _search(parts, query, where)
+        hits = _search(parts, query, where, everything)
     if output.json:
         output.emit({"hits": hits})
         return
@@ -95,15 +96,17 @@ def _shared(document: LibraryDocument) -> str:
     return f"= {place(document.duplicate_of)}" if document.duplicate_of else ""
 
 
-def _search(parts: Parts, query: str, where: Wanted) -> list[dict[str, Any]]:
+def _search(parts: Parts, query: str, where: Wanted, everything: bool) -> list[dict[str, Any]]:
     from ondol.cli import remote
 
     limit = parts.config["retrieval.limit"]
     server = remote.find(parts.config)
     if server is not None:
         text, fields = where.for_server(query)
-        return server.search(text, limit, fields)
+        return server.search(text, limit, fields, everything=everything)
     text, passing = where.read(query)
+    if everything:
+        return [hit_json(hit) for hit in parts.library.search_all(text, where=passing)]
     return [hit_json(hit) for hit in parts.library.search(text, limit=limit, where=passing)]
 
 
@@ -114,4 +117,5 @@ def _show_hit(hit: dict[str, Any], output: Output) -> None:
     text = one_line(hit["text"])
     cut = text[:EXCERPT_LETTERS].rsplit(" ", 1)[0] + " …" if len(text) > EXCERPT_LETTERS else text
     output.line(f"   {cut}", dim=True)
-
+    for source in hit.get("also_in", ()):
+        output.line(f"   {place(source)}", dim=True)

@@ -256,28 +256,24 @@ class Sync:
         if not self._failures or not ocr.is_available():
             return False
         with self._lock:
-            row = self._connection.execute(
-                "SELECT value FROM library_settings WHERE name = 'programs'"
-            ).fetchone()
-        return row is None or "tesseract" not in row[0]
+            return self._noted_programs() != "tesseract"
 
     def _note_programs(self) -> None:
         with self._lock:
-            (has_failures,) = self._connection.execute(
-                "SELECT EXISTS (SELECT 1 FROM failures)"
-            ).fetchone()
-            if not has_failures:
-                return
-            programs = "tesseract" if ocr.is_available() else ""
-            row = self._connection.execute(
-                "SELECT value FROM library_settings WHERE name = 'programs'"
-            ).fetchone()
-            if row is None or row[0] != programs:
+            failed = self._connection.execute("SELECT EXISTS (SELECT 1 FROM failures)").fetchone()
+            programs = "tesseract" if failed[0] and ocr.is_available() else ""
+            if failed[0] and self._noted_programs() != programs:
                 with database.transaction(self._connection) as connection:
                     connection.execute(
                         "INSERT OR REPLACE INTO library_settings VALUES ('programs', ?)",
                         (programs,),
                     )
+
+    def _noted_programs(self) -> str | None:
+        row = self._connection.execute(
+            "SELECT value FROM library_settings WHERE name = 'programs'"
+        ).fetchone()
+        return str(row[0]) if row else None
 
     def _note_mounts(self, present: Sequence[Folder]) -> None:
         changed = [

@@ -92,9 +92,8 @@ def serve(
     The address file appears when requests are answered; it is gone, and ``parts`` and with it the
     engines closed, when this returns. Call from the main thread.
     """
-    from ondol.server.app import create_app
-    from ondol.server.following import follower
-    from ondol.server.listening import listen, run
+    from ondol.server.following import run
+    from ondol.server.listening import listen
     from ondol.server.security import check_bind
 
     host = parts.config["server.host"] if host is None else host
@@ -117,8 +116,7 @@ def serve(
             if on_ready is not None:
                 on_ready(info)
 
-        stack.enter_context(follower(parts))
-        run(create_app(parts), sockets, on_started)
+        run(parts, sockets, on_started)
 
 
 def start_in_background(

@@ -7,6 +7,8 @@ goes wrong there is logged and tried again; it never ends the server.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
+from socket import socket
 from typing import TYPE_CHECKING
 
 from ondol import paths
@@ -19,6 +21,15 @@ if TYPE_CHECKING:
     from ondol.retrieval.library import Library
 
 logger = logging.getLogger(__name__)
+
+
+def run(parts: Parts, sockets: Sequence[socket], on_started: Callable[[], None]) -> None:
+    """Serve ``parts`` on ``sockets`` until told to stop, and follow the watched folders."""
+    from ondol.server.app import create_app
+    from ondol.server.listening import run
+
+    with follower(parts):
+        run(create_app(parts), sockets, on_started)
 
 
 def follower(parts: Parts) -> Follower:

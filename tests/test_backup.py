@@ -23,7 +23,7 @@ SECRET = "server-key-91c2"
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(exchange, "PATIENCE_MS", 50)
+    monkeypatch.setattr(exchange, "PATIENCE_SECONDS", 0.05)
     keys.forget_all()
     keys.ask_with(None)
     yield

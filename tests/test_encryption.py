@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlcipher3 import dbapi2 as sqlite
 
 from ondol import cipher, database, encryption, exchange, keys, leftovers, paths
 from ondol.errors import DocumentError, LockedError, StorageError, UsageError
@@ -188,7 +190,7 @@ def another_process(file: Path) -> subprocess.Popen[str]:
 def test_library_that_another_process_has_open_is_not_exchanged(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange, "PATIENCE_MS", 50)
+    monkeypatch.setattr(exchange, "PATIENCE_SECONDS", 0.05)
     before = held(file)
     with another_process(file) as other:
         with pytest.raises(StorageError, match="Another process") as caught:
@@ -208,7 +210,7 @@ def test_library_that_another_process_has_open_is_not_exchanged(
 def test_library_that_this_process_has_open_is_not_exchanged(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange, "PATIENCE_MS", 50)
+    monkeypatch.setattr(exchange, "PATIENCE_SECONDS", 0.05)
     with closing(database.connect(file)), pytest.raises(StorageError):
         encryption.lock(file, WORD)
     assert not cipher.is_encrypted(file)
@@ -269,8 +271,9 @@ def test_two_processes_that_lock_at_once_leave_one_passphrase(
         for word in ("first", "second")
     ]
     said = [process.communicate()[0].strip() for process in running]
-    # Who comes second finds it in use, or locked with a passphrase that it does not have.
-    assert "locked" in said and set(said) <= {"locked", "StorageError", "LockedError"}
+    # Who comes second finds it in use, or locked with a passphrase that it does not have. On a
+    # very slow machine both may give up.
+    assert set(said) <= {"locked", "StorageError", "LockedError"}
     opened = []
     for word in ("first", "second"):
         keys.forget_all()
@@ -280,7 +283,7 @@ def test_two_processes_that_lock_at_once_leave_one_passphrase(
             opened.append(word)
         except LockedError:
             pass
-    assert len(opened) == 1
+    assert len(opened) == (1 if "locked" in said else 2)
 
 
 COME_AND_GO = """
@@ -463,7 +466,8 @@ ROWS = st.lists(
         st.none() | st.integers(-(2**63), 2**63 - 1),
         st.none() | st.text(st.characters(exclude_categories=["Cs"])),
         st.none() | st.binary(),
-        st.none() | st.floats(allow_nan=False),
+        # SQLite knows no negative zero.
+        st.none() | st.floats(allow_nan=False).map(lambda number: number + 0.0),
     ),
     max_size=30,
 )
@@ -488,19 +492,19 @@ def test_any_rows_survive_any_passphrase(
         assert connection.execute("SELECT * FROM anything").fetchall() == expected
 
 
-@given(rows=ROWS, data=st.data())
+@given(rows=ROWS, other=ROWS, chance=st.randoms(use_true_random=False))
 @settings(max_examples=50, deadline=None)
 def test_contents_notice_any_changed_row_and_no_other_order(
-    rows: list[tuple[object, ...]], data: st.DataObject
+    rows: list[tuple[object, ...]], other: list[tuple[object, ...]], chance: random.Random
 ) -> None:
-    def contents(given: list[tuple[object, ...]]) -> exchange.Contents:
-        with closing(database.connect(database.IN_MEMORY)) as connection:
+    def contents(given: list[tuple[object, ...]]) -> tuple[int, str]:
+        with closing(sqlite.connect(":memory:")) as connection:
             connection.execute("CREATE TABLE anything (a, b, c, d)")
             connection.executemany("INSERT INTO anything VALUES (?, ?, ?, ?)", given)
-            return exchange.contents(connection)
+            return exchange.contents(connection)["anything"]
 
-    shuffled = data.draw(st.permutations(rows))
+    shuffled = list(rows)
+    chance.shuffle(shuffled)
     assert contents(rows) == contents(shuffled)
-    other = data.draw(ROWS)
-    if sorted(map(repr, other)) != sorted(map(repr, rows)):
-        assert contents(other) != contents(rows)
+    is_same = sorted(map(repr, other)) == sorted(map(repr, rows))
+    assert (contents(other) == contents(rows)) is is_same

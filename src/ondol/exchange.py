@@ -10,6 +10,8 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import random
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -21,7 +23,8 @@ from ondol.i18n import t
 from ondol.keys import Key
 
 # Commands are short; who has the file open for longer is a server.
-PATIENCE_MS = 2000
+PATIENCE_SECONDS = 3.0
+ATTEMPT_MS = 100
 DIGEST_BYTES = 16
 # PENDING_BYTE, RESERVED_BYTE and the shared range of SQLite's file format.
 FIRST_LOCK_BYTE, LOCK_BYTES = 0x40000000, 512
@@ -34,27 +37,40 @@ Contents = dict[str, tuple[int, str]]
 def alone(file: Path) -> Iterator[Connection]:
     """A connection beside which nobody has, or gets, another one to ``file``; everything is in the
     one file meanwhile, no WAL. Raises ``StorageError`` when somebody else has it open."""
-    from sqlcipher3 import dbapi2 as sqlite
-
+    deadline = time.monotonic() + PATIENCE_SECONDS
     connection = database.connect(file)
-    try:
-        connection.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")
-        try:
-            # Leaving WAL needs the file for oneself, and empties the WAL into it.
-            connection.execute("PRAGMA journal_mode = DELETE")
-            connection.execute("PRAGMA main.locking_mode = EXCLUSIVE")
-            connection.execute("BEGIN EXCLUSIVE")
-            connection.execute("COMMIT")
-        except sqlite.OperationalError as error:
-            if "locked" not in str(error):
-                raise database.explain(error, file) from error
-            raise in_use(file) from error
-        # Between the two somebody may have come, gone back to WAL, and be there still.
-        if connection.execute("PRAGMA main.journal_mode").fetchone()[0] != "delete":
+    while not _is_alone(connection, file):
+        # Two that want it stand in each other's way until one of them lets go.
+        connection.close()
+        if time.monotonic() > deadline:
             raise in_use(file)
+        time.sleep(random.uniform(0.01, 0.2))
+        connection = database.connect(file)
+    try:
         yield connection
     finally:
         connection.close()
+
+
+def _is_alone(connection: Connection, file: Path) -> bool:
+    """Try to get the file for this connection alone."""
+    from sqlcipher3 import dbapi2 as sqlite
+
+    connection.execute(f"PRAGMA busy_timeout = {ATTEMPT_MS}")
+    try:
+        # Leaving WAL needs the file for oneself, and empties the WAL into it.
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("PRAGMA main.locking_mode = EXCLUSIVE")
+        connection.execute("BEGIN EXCLUSIVE")
+        connection.execute("COMMIT")
+        # In between somebody may have come, gone back to WAL, and be there still.
+        (mode,) = connection.execute("PRAGMA main.journal_mode").fetchone()
+        return bool(mode == "delete")
+    except sqlite.DatabaseError as error:
+        if "locked" in str(error):
+            return False
+        connection.close()
+        raise database.explain(error, file) from error
 
 
 @contextmanager

@@ -49,8 +49,8 @@ ALLOWED = {
 }
 HEAVY = (
     "argon2 docx fastapi gguf httpx2 huggingface_hub keyring lxml numpy onnx onnxruntime peft "
-    "pydantic pypdfium2 python_calamine safetensors selectolax sqlcipher3 Stemmer tokenizers "
-    "torch transformers uvicorn watchfiles xllamacpp"
+    "pydantic pypdfium2 python_calamine qdrant_client safetensors selectolax sqlcipher3 Stemmer "
+    "tokenizers torch transformers uvicorn watchfiles xllamacpp"
 ).split()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -17,8 +18,10 @@ from ondol import paths
 from ondol.ask import Manner
 from ondol.config import Config
 from ondol.egress import Egress
+from ondol.errors import UsageError
+from ondol.i18n import t
 from ondol.prompt import ABSTENTION_OPENS, GROUNDING
-from ondol.types import GenerateOptions
+from ondol.types import GenerateOptions, Reranker
 
 if TYPE_CHECKING:
     from ondol.engine.llama import LlamaEngine
@@ -28,11 +31,13 @@ if TYPE_CHECKING:
     from ondol.models.store import Model, ModelStore
     from ondol.retrieval.embedding import OnnxEmbedder
     from ondol.retrieval.library import Library, PassageEmbedder
-    from ondol.retrieval.vectors.index import VectorIndex
+    from ondol.retrieval.vectors.opening import Opener
 
 T = TypeVar("T")
 
 TINY_PARAMETERS = 500_000_000
+# A chat model below this rewrites a question into another one as often as not.
+REWRITING_PARAMETERS = 3_000_000_000
 
 
 class Parts:
@@ -119,7 +124,8 @@ class Parts:
         if found.parameters and found.parameters < TINY_PARAMETERS:
             options = replace(options, stop=("\n",))
             return Manner(options, max_quotes=self.num_quotes, model=name)
-        return Manner(options, model=name)
+        rewrites = (found.parameters or 0) >= REWRITING_PARAMETERS
+        return Manner(options, model=name, rewrites=rewrites)
 
     def engine(
         self,
@@ -153,8 +159,26 @@ class Parts:
                 seconds=self.config["retrieval.parse_seconds"],
                 memory_mb=self.config["retrieval.parse_memory_mb"],
             ),
-            open_index=self._open_index,
+            opener=self.opener(self.config["retrieval.vectors"]),
+            open_reranker=lambda: self.reranker(self.config["models.rerank"]),
         )
+
+    def reranker(self, name: str) -> Reranker | None:
+        """The installed reranker ``name``; ``None`` for "". Raises ``UsageError`` for a model of
+        another kind."""
+        from ondol.retrieval.reranker import EngineReranker, OnnxReranker
+
+        if not name:
+            return None
+        model = self.store.get(name)
+        if model.kind != "reranker":
+            told = t("rerank.not_a_reranker", name=model.name)
+            raise UsageError(told, t("rerank.not_a_reranker_hint"))
+        if model.format == "gguf":
+            return EngineReranker(model.name, self.pool.engine(model.name).rerank)
+        threads = self.config["engine.threads"]
+        make = partial(OnnxReranker, model.name, *self._onnx_files(model), threads=threads)
+        return self._once(f"reranker {model.digest}", make)
 
     def use_library(self, library: Library) -> None:
         """Answer from ``library`` instead of the owner's; ``close`` will close it."""
@@ -227,21 +251,20 @@ class Parts:
         header = self._header(self.store.path(model))
         return adapter.template == GROUNDING.digest(header.chat_template or "")
 
-    def _open_index(self, model: str, dimensions: int) -> VectorIndex:
-        from ondol.retrieval.vectors.ann import ApproximateIndex
+    def opener(self, location: str) -> Opener:
+        """Where vectors are: "local", or the address of a Qdrant collection."""
+        from ondol.retrieval.vectors.opening import Opener
 
-        return ApproximateIndex(dimensions, exact_chunks=self.config["retrieval.exact_chunks"])
+        return Opener(location, self.egress, exact_chunks=self.config["retrieval.exact_chunks"])
 
     def _wanted_embedder(self) -> str:
-        if "embedder" in self._built:
-            return self.embedder.model
-        return self.store.get(self.config["models.embedding"]).name
+        built: PassageEmbedder | None = self._built.get("embedder")
+        return built.model if built else self.store.get(self.config["models.embedding"]).name
 
     def _embedder_of(self, name: str) -> PassageEmbedder:
         """The embedder of the installed model ``name``, which may not be that of the settings."""
-        if name == self._wanted_embedder():
-            return self.embedder
-        return self._build_embedder(name)
+        is_wanted = name == self._wanted_embedder()
+        return self.embedder if is_wanted else self._build_embedder(name)
 
     def _build_embedder(self, name: str = "") -> PassageEmbedder:
         model = self.store.get(name or self.config["models.embedding"])
@@ -258,22 +281,20 @@ class Parts:
         """The embedder of an installed ONNX model, loaded once however it is called."""
         return self._once(f"embedder {model.digest}", lambda: self._build_onnx_embedder(model))
 
-    def _build_onnx_embedder(self, model: Model) -> OnnxEmbedder:
-        from ondol.retrieval.embedding import (
-            E5_PREFIXES,
-            MAX_TOKENS,
-            NO_PREFIXES,
-            OnnxEmbedder,
-        )
-
+    def _onnx_files(self, model: Model) -> tuple[Path, Path]:
         # A large graph refers to its weights by their file name, so it is opened by name.
-        graph = model.file("graph")
-        folder = self.store.directory_of(model)
-        return OnnxEmbedder(
+        graph, tokenizer = self.store.path(model, "graph"), self.store.path(model, "tokenizer")
+        named = model.file("graph")
+        return self.store.directory_of(model) / named.name if named else graph, tokenizer
+
+    def _build_onnx_embedder(self, model: Model) -> OnnxEmbedder:
+        from ondol.retrieval import embedding
+
+        is_e5 = "-e5" in model.source.lower()
+        return embedding.OnnxEmbedder(
             model.name,
-            folder / graph.name if graph else self.store.path(model, "graph"),
-            self.store.path(model, "tokenizer"),
+            *self._onnx_files(model),
             threads=self.config["engine.threads"],
-            max_tokens=model.context_length or MAX_TOKENS,
-            prefixes=E5_PREFIXES if "-e5" in model.source.lower() else NO_PREFIXES,
+            max_tokens=model.context_length or embedding.MAX_TOKENS,
+            prefixes=embedding.E5_PREFIXES if is_e5 else embedding.NO_PREFIXES,
         )

@@ -67,16 +67,22 @@ def get(output: Output, name: str) -> None:
 @click.argument("value")
 @pass_output
 def set_setting(output: Output, name: str, value: str) -> None:
-    from ondol import paths
     from ondol.config import parse, setting
 
     wanted = setting(name)
     parsed = parse(wanted, value, t("config.a_flag"))
+    write_setting(name, list(parsed) if isinstance(parsed, tuple) else parsed)
+    _report(output, wanted, parsed)
+
+
+def write_setting(name: str, value: object) -> None:
+    """Put a value that has been checked into config.toml."""
+    from ondol import paths
+
     file = paths.config_file()
     document = _read(file)
-    _put(document, name, list(parsed) if isinstance(parsed, tuple) else parsed)
+    _put(document, name, value)
     _write(file, document)
-    _report(output, wanted, parsed)
 
 
 @command("unset", config)

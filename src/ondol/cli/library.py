@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+import click
+
 from ondol.cli.command import Group, command, model_argument, pass_output
 from ondol.cli.house import house
 from ondol.cli.output import Output
@@ -34,3 +36,29 @@ def reembed(output: Output, model: str | None) -> None:
     output.line(t(key, model=report.model, chunks=report.chunks))
     if configured != report.model:
         output.note(t("vectors.settings_differ", configured=configured, model=report.model))
+
+
+@command("move", library)
+@click.argument("place", metavar="local|qdrant://HOST:PORT/COLLECTION")
+@pass_output
+def move(output: Output, place: str) -> None:
+    from ondol.cli.config import write_setting
+
+    with house(output) as parts:
+        before = parts.config["retrieval.vectors"]
+        source, target = parts.opener(before), parts.opener(place)
+        verified = parts.library.move(target)
+        write_setting("retrieval.vectors", place)
+        if source.is_kept and before != place:
+            parts.library.leave(source)
+    if output.json:
+        output.emit({"place": place, **asdict(verified)})
+        return
+    if target.is_kept:
+        output.line(
+            t("vectors.moved", place=place, vectors=verified.vectors, scores=verified.scores)
+        )
+    else:
+        output.line(t("vectors.moved_back", vectors=verified.vectors))
+    if before != place:
+        output.note(t("vectors.restart"))

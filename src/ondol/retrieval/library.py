@@ -28,8 +28,9 @@ from ondol.retrieval.rows import bump, delete_document
 from ondol.retrieval.searcher import Searcher
 from ondol.retrieval.sentences import Span
 from ondol.retrieval.sync import Sync
-from ondol.retrieval.vectors.ann import ApproximateIndex
-from ondol.retrieval.vectors.current import CurrentVectors, OpenIndex
+from ondol.retrieval.vectors.current import CurrentVectors
+from ondol.retrieval.vectors.kept import Verified
+from ondol.retrieval.vectors.opening import Opener
 from ondol.types import Document, Embedder, Evidence, Hit, Message, Reranker, Sensitivity
 
 
@@ -81,12 +82,12 @@ class Library:
         evidence_tokens: int = 200,
         max_file_bytes: int = 64 << 20,
         make_reader: Callable[[], Reader] = Reader,
-        open_index: OpenIndex = lambda model, dimensions: ApproximateIndex(dimensions),
-        reranker: Reranker | None = None,
+        opener: Opener | None = None,
+        open_reranker: Callable[[], Reranker | None] = lambda: None,
     ) -> None:
         if not isinstance(embedder, Embedders):
             embedder = Embedders.only(embedder)
-        self._vectors = CurrentVectors(embedder, open_index)
+        self._vectors = CurrentVectors(embedder, opener or Opener())
         self._max_file_bytes = max_file_bytes
         self._make_reader = make_reader
         self._connection = database.connect(file)
@@ -98,7 +99,7 @@ class Library:
             self._vectors,
             self.collections,
             evidence_tokens=evidence_tokens,
-            reranker=reranker,
+            open_reranker=open_reranker,
         )
 
     def close(self) -> None:
@@ -186,6 +187,16 @@ class Library:
         )
         return again.run()
 
+    def move(self, opener: Opener) -> Verified:
+        """Take the vectors to another place, compare them, and use them there."""
+        with self._lock:
+            return self._vectors.move(self._connection, opener)
+
+    def leave(self, opener: Opener) -> None:
+        """Delete the vectors at a place that they were moved from."""
+        with self._lock:
+            self._vectors.leave(self._connection, opener)
+
     @contextmanager
     def _adding(
         self,
@@ -205,6 +216,7 @@ class Library:
                 wait=wait,
             )
         with self._lock:
+            self._vectors.follow(self._connection)
             now = self._vectors.embedder(self._connection)
         if now.model != embedder.model:
             # The model was switched in the meantime: what came last has the vectors of the old one.
@@ -230,6 +242,7 @@ class Library:
                     folders.forget(connection, str(files.absolute(path)))
                 bump(connection)
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._vectors.follow(self._connection)
         return Receipt(len(ids), chunks)
 
     def documents(self, *, where: Filter | None = None) -> list[LibraryDocument]:

@@ -3,24 +3,21 @@ made in this process or another one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from ondol import database
 from ondol.database import Connection
 from ondol.retrieval.embedders import Embedders, NamedEmbedder, choose_model, current_model
 from ondol.retrieval.vectors.index import VectorIndex
+from ondol.retrieval.vectors.kept import KeptVectors, Verified, verify
 from ondol.retrieval.vectors.loaded import LoadedVectors
-
-# Makes the index for vectors of a model, of so many dimensions.
-OpenIndex = Callable[[str, int], VectorIndex]
+from ondol.retrieval.vectors.opening import Opener
 
 
 class CurrentVectors:
     """Not locked: its owner is."""
 
-    def __init__(self, embedders: Embedders, open_index: OpenIndex) -> None:
+    def __init__(self, embedders: Embedders, opener: Opener) -> None:
         self.embedders = embedders
-        self._open_index = open_index
+        self._opener = opener
         self._loaded: LoadedVectors | None = None
 
     @property
@@ -45,11 +42,38 @@ class CurrentVectors:
         """The embedder for questions, and the index with everything that is committed."""
         embedder = self.embedder(connection)
         if self._loaded is None or self._loaded.model != embedder.model:
-            dimensions = embedder.dimensions
-            index = self._open_index(embedder.model, dimensions)
+            loaded = self._opener.open(embedder.model, embedder.dimensions)
             self.close()
-            self._loaded = LoadedVectors(index, embedder.model, dimensions)
+            self._loaded = loaded
         return embedder, self._loaded.refresh(connection)
+
+    def follow(self, connection: Connection) -> None:
+        """After a change: vectors that outlive this process must not wait for the next search."""
+        if self._opener.is_kept:
+            self.refresh(connection)
+
+    def move(self, connection: Connection, opener: Opener) -> Verified:
+        """Fill the vectors at another place, compare them with the database and use them from here
+        on. What is at the old place stays. Raises ``EgressError``."""
+        embedder = self.embedder(connection)
+        moved = opener.open(embedder.model, embedder.dimensions)
+        try:
+            index = moved.refresh(connection)
+            verified = verify(connection, index, embedder.model, embedder.dimensions)
+        except BaseException:
+            moved.index.close()
+            raise
+        self.close()
+        self._loaded, self._opener = moved, opener
+        return verified
+
+    def leave(self, connection: Connection, opener: Opener) -> None:
+        """Delete what is at a place that keeps vectors."""
+        embedder = self.embedder(connection)
+        loaded = opener.open(embedder.model, embedder.dimensions)
+        if isinstance(loaded, KeptVectors):
+            loaded.forget(connection)
+        loaded.index.close()
 
     def close(self) -> None:
         """Let the index go."""

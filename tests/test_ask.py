@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +41,25 @@ QUOTES = tuple(
 @dataclass
 class FixedRetriever:
     quotes: tuple[Quote, ...]
+    asked: list[tuple[str, int]] = field(default_factory=list)
 
     def search(self, query: str, *, limit: int = 10, where: Any = None) -> list[Hit]:
         return []
 
-    def evidence(self, question: str, *, where: Any = None) -> Evidence:
+    def evidence(
+        self, question: str, *, where: Any = None, history: Sequence[Message] = ()
+    ) -> Evidence:
+        self.asked.append((question, len(history)))
         return Evidence((), self.quotes)
+
+    def listing(self, question: str, *, where: Any = None) -> Evidence:
+        return Evidence((), self.quotes, is_listing=True)
+
+    def asks_for_all(self, question: str) -> bool:
+        return question.startswith("List all")
+
+    def follows_up(self, question: str) -> bool:
+        return question.startswith("And")
 
 
 @dataclass
@@ -58,13 +71,14 @@ class ScriptedParts:
     num_quotes: int = 2
 
     max_quotes: int | None = None
+    asked: list[tuple[str, int]] = field(default_factory=list)
 
     def manner(self, model: str | None = None) -> Manner:
         return Manner(GenerateOptions(max_tokens=50), self.max_quotes)
 
     @property
     def retriever(self) -> FixedRetriever:
-        return FixedRetriever(self.quotes)
+        return FixedRetriever(self.quotes, self.asked)
 
     def engine(self, model: str | None = None) -> ScriptedEngine:
         return self.scripted
@@ -105,6 +119,66 @@ def test_nothing_relevant_is_said_and_no_model_is_asked() -> None:
     assert "nothing" in answer.text
     assert len(events) == 2
     assert engine.requests == []
+
+
+@pytest.mark.parametrize(
+    ("question", "everything"), [("List all rents.", False), ("What is the rent?", True)]
+)
+def test_all_there_is_is_quoted_and_no_model_is_asked(question: str, everything: bool) -> None:
+    engine = ScriptedEngine(["I would leave some out."])
+    evidence, answer = list(ask(question, ScriptedParts(engine), everything=everything))
+    assert isinstance(evidence, Evidence)
+    assert isinstance(answer, Answer)
+    assert evidence.is_listing
+    assert [quote.number for quote in answer.quotes] == [1, 2, 3]
+    assert (answer.route, answer.reasons, answer.model) == (Route.LOCAL, ("listing",), "")
+    assert "3" in answer.text
+    assert "1" in answer.text
+    assert engine.requests == []
+
+
+def test_a_list_in_one_sentence_is_answered_as_any_question() -> None:
+    engine = ScriptedEngine(["900 [1]."])
+    answer = answer_of(list(ask("List all rents.", ScriptedParts(engine, quotes=QUOTES[:1]))))
+    assert answer.text == "900 [1]."
+
+
+def test_everything_of_nothing_is_said() -> None:
+    parts = ScriptedParts(ScriptedEngine(["x"]), quotes=())
+    assert answer_of(list(ask("Rents?", parts, everything=True))).reasons == ("no_evidence",)
+
+
+def test_question_that_points_back_is_searched_with_what_was_said() -> None:
+    parts = ScriptedParts(ScriptedEngine(["1800 [3]."]))
+    history = [Message("user", "Rent?"), Message("assistant", "900 [1]")]
+    list(ask("And the deposit?", parts, history=history))
+    list(ask("What is the deposit?", parts, history=history))
+    list(ask("And the deposit?", parts))
+    assert parts.asked == [
+        ("And the deposit?", 2),
+        ("What is the deposit?", 0),
+        ("And the deposit?", 0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("written", "searched"),
+    [
+        ("How much is the deposit?", ("How much is the deposit?", 0)),
+        ("", ("And the deposit?", 2)),
+    ],
+)
+def test_large_model_makes_the_question_stand_alone(
+    written: str, searched: tuple[str, int]
+) -> None:
+    engine = ScriptedEngine([written, "1800 [3]."])
+    parts = ScriptedParts(engine)
+    parts.manner = lambda model=None: Manner(GenerateOptions(), rewrites=True)  # type: ignore[method-assign]
+    history = [Message("user", "Rent?"), Message("assistant", "900 [1]")]
+    answer = answer_of(list(ask("And the deposit?", parts, history=history)))
+    assert parts.asked == [searched]
+    assert "assistant: 900 [1]" in engine.requests[0].prompt
+    assert answer.text == "1800 [3]."
 
 
 def test_engine_is_given_the_evidence_the_history_and_the_merged_options() -> None:

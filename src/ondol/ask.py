@@ -15,7 +15,15 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from ondol.i18n import t
-from ondol.prompt import MARKS, PLAIN, Template, abstains, build_prompt, citations
+from ondol.prompt import (
+    MARKS,
+    PLAIN,
+    Template,
+    abstains,
+    build_prompt,
+    build_rewriting_prompt,
+    citations,
+)
 from ondol.types import (
     Answer,
     Completion,
@@ -37,18 +45,21 @@ Event = Evidence | Token | Answer
 # stay near one; that is expected, not measured: no such model can be had offline.
 MOST_TOKENS_PER_LETTER = 1.7
 FEWEST_LETTERS = 3
+MOST_REWRITTEN_TOKENS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Manner:
     """How a model is asked about documents: with how many of the best quotes (None: all that fit
     the evidence budget), in which layout, and how it generates. ``model`` is what then answers, its
-    adapter included ("": what was asked for)."""
+    adapter included ("": what was asked for); ``rewrites`` says that it can be trusted to make a
+    question of a conversation stand alone."""
 
     options: GenerateOptions
     max_quotes: int | None = None
     template: Template = PLAIN
     model: str = ""
+    rewrites: bool = False
 
 
 class AskParts(Protocol):
@@ -92,14 +103,26 @@ def ask(
     history: Sequence[Message] = (),
     options: GenerateOptions | None = None,
     where: Any = None,
+    everything: bool = False,
 ) -> Iterator[Event]:
     """Answer from the owner's documents: one ``Evidence``, then ``Token``s, then one ``Answer``.
 
-    ``where`` is the retriever's filter: only documents that pass it are looked at. Closing the
-    iterator stops the engine. Raises what retrieval and the engine raise.
+    ``where`` is the retriever's filter: only documents that pass it are looked at. A question for
+    all there is ("list all …"), or any with ``everything``, is answered with every quote that fits
+    and how many they are; no model is asked, for it could only leave some out. Closing the iterator
+    stops the engine. Raises what retrieval and the engine raise.
     """
     clock = _Clock(time.perf_counter())
-    evidence = parts.retriever.evidence(question, where=where)
+    if everything or parts.retriever.asks_for_all(question):
+        listing = parts.retriever.listing(question, where=where)
+        # One sentence may itself be the list.
+        if everything or len(listing.quotes) > 1:
+            clock.retrieve = clock.elapsed()
+            yield listing
+            yield _everything(listing, clock) if listing.quotes else _nothing_found(clock)
+            return
+    asked, before = _stand_alone(question, parts, model, history)
+    evidence = parts.retriever.evidence(asked, where=where, history=before)
     clock.retrieve = clock.elapsed()
     yield evidence
     if not evidence.quotes:
@@ -131,6 +154,21 @@ def ask(
     else:
         answer = _in_the_documents_words(evidence, parts.num_quotes, "model_said_nothing", clock)
         yield replace(answer, usage=completion.usage)
+
+
+def _stand_alone(
+    question: str, parts: AskParts, model: str | None, history: Sequence[Message]
+) -> tuple[str, Sequence[Message]]:
+    """What to search for: a model that can makes the question stand alone, else retrieval looks at
+    what was said before it."""
+    if not history or not parts.retriever.follows_up(question):
+        return question, ()
+    if not parts.manner(model).rewrites:
+        return question, history
+    options = GenerateOptions(max_tokens=MOST_REWRITTEN_TOKENS, temperature=0.0, stop=("\n",))
+    stream = parts.engine(model).generate(build_rewriting_prompt(question, history), options)
+    rewritten = gather(list(stream)).text.strip()
+    return (rewritten, ()) if says_something(rewritten) else (question, history)
 
 
 def can_read(engine: Engine, question: str) -> bool:
@@ -213,6 +251,12 @@ def _in_the_documents_words(
         quotes=shown(evidence.quotes, num_quotes),
         citations=(best.number,),
     )
+
+
+def _everything(listing: Evidence, clock: _Clock) -> Answer:
+    documents = {source for q in listing.quotes for source in (q.source, *q.also_in)}
+    text = t("answer.everything", count=len(listing.quotes), documents=len(documents))
+    return _without_a_model(text, Route.LOCAL, "listing", clock, quotes=listing.quotes)
 
 
 def _nothing_found(clock: _Clock) -> Answer:

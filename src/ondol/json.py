@@ -36,6 +36,7 @@ def evidence_json(evidence: Evidence) -> dict[str, Any]:
     return {
         "quotes": [quote_json(quote) for quote in evidence.quotes],
         "sensitivity": sensitivity_word(evidence.sensitivity),
+        "is_listing": evidence.is_listing,
     }
 
 

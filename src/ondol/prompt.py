@@ -49,6 +49,11 @@ PLAIN = Template(
 GROUNDING = Template("Answer from the numbered sentences.", question_first=True)
 """For a model whose adapter has learned what to do: less to read at every question."""
 
+REWRITING = (
+    "Rewrite the last question of the conversation so that it can be understood alone, in its own "
+    "language. Write nothing but the question."
+)
+
 
 def build_prompt(
     question: str,
@@ -64,6 +69,15 @@ def build_prompt(
         Message("system", template.instructions),
         *history,
         Message("user", f"{first}{numbered}\n\nQuestion: {asked}"),
+    ]
+
+
+def build_rewriting_prompt(question: str, history: Sequence[Message]) -> list[Message]:
+    """The conversation to complete with ``question`` in words that need no conversation."""
+    said = "\n".join(f"{message.role}: {_one_line(message.content)}" for message in history[-4:])
+    return [
+        Message("system", REWRITING),
+        Message("user", f"{said}\n\nLast question: {_one_line(question)}"),
     ]
 
 

@@ -29,7 +29,7 @@ def show_answer(
     text = Text(output)
     for event in events:
         if isinstance(event, Evidence):
-            quoted = shown(event.quotes, num_quotes)
+            quoted = event.quotes if event.is_listing else shown(event.quotes, num_quotes)
             show_quotes(quoted, output)
         elif isinstance(event, Token):
             text.show(event)
@@ -62,6 +62,8 @@ def show_quotes(quotes: Sequence[Quote], output: Output) -> None:
         number = click.style(f"[{quote.number}]", bold=True)
         output.line(f"{number} {one_line(quote.text)}")
         output.line(f"    {place(quote.source, quote.page)}", dim=True)
+        for source in quote.also_in:
+            output.line(f"    {place(source)}", dim=True)
     if quotes:
         output.line()
 
@@ -84,6 +86,8 @@ def _finish(answer: Answer, quoted: Sequence[Quote], output: Output, verbose: bo
     elif answer.route is Route.ABSTAIN:
         output.line(answer.text)
         output.note(t("cli.hint", hint=t("answer.nothing_found_hint")))
+    elif "listing" in answer.reasons:
+        output.line(answer.text)
     if "model_language" in answer.reasons:
         output.note(t("cli.hint", hint=t("answer.model_language_hint")))
     numbers = {quote.number for quote in quoted}

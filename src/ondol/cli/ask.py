@@ -35,6 +35,7 @@ class Question:
     paths: tuple[Path, ...]
     piped: str
     where: Wanted
+    everything: bool
 
 
 @command("ask")
@@ -44,6 +45,7 @@ class Question:
 @option("--max-tokens", key="max_tokens", type=click.IntRange(1), metavar="N")
 @option("--temperature", key="temperature", type=click.FloatRange(0, 2), metavar="X")
 @option("--seed", key="seed", type=click.IntRange(0), metavar="N")
+@option("--all", "everything", key="all", is_flag=True)
 @option("--verbose", key="verbose", is_flag=True)
 @filter_options
 @pass_output
@@ -55,6 +57,7 @@ def ask(
     max_tokens: int | None,
     temperature: float | None,
     seed: int | None,
+    everything: bool,
     verbose: bool,
     where: Wanted,
 ) -> None:
@@ -67,6 +70,7 @@ def ask(
             paths=paths,
             piped=piped if question else "",
             where=where,
+            everything=everything,
         )
         if not where.read(asked.text)[0].strip():
             raise UsageError(t("cli.no_question"), t("cli.no_question_hint"))
@@ -84,12 +88,20 @@ def _events(asked: Question, parts: Parts, output: Output) -> Generator[Event, N
         _open_folder(asked, parts, output)
     elif server := remote.find(parts.config):
         text, fields = asked.where.for_server(asked.text)
-        yield from server.ask(text, asked.model, asked.options, fields)
+        everything = asked.everything
+        yield from server.ask(text, asked.model, asked.options, fields, everything=everything)
         return
     # An unknown name is said now, and not after the documents have been searched.
     parts.adapters.resolve(asked.model)
     text, where = asked.where.read(asked.text)
-    yield from answer(text, parts, model=asked.model, options=asked.options, where=where)
+    yield from answer(
+        text,
+        parts,
+        model=asked.model,
+        options=asked.options,
+        where=where,
+        everything=asked.everything,
+    )
 
 
 def _open_folder(asked: Question, parts: Parts, output: Output) -> None:

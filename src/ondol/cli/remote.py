@@ -57,15 +57,23 @@ class Server:
     api_key: str = ""
 
     def ask(
-        self, question: str, model: str, options: GenerateOptions, where: Words | None = None
+        self,
+        question: str,
+        model: str,
+        options: GenerateOptions,
+        where: Words | None = None,
+        *,
+        everything: bool = False,
     ) -> Iterator[Event]:
         """What ``ondol.ask.ask`` yields. Closing the iterator stops the engine."""
-        body = {"question": question, "model": model, "options": _given(options)}
+        body: dict[str, Any] = {"question": question, "model": model, "options": _given(options)}
         body |= {"filter": where} if where else {}
+        body |= {"all": True} if everything else {}
         with self._stream("/ondol/v1/ask", body) as events:
             for name, data in events:
                 if name == "evidence":
-                    yield Evidence(quotes=tuple(map(quote_of, data["quotes"])))
+                    quotes = tuple(map(quote_of, data["quotes"]))
+                    yield Evidence(quotes=quotes, is_listing=data.get("is_listing", False))
                 elif name == "token":
                     yield Token(data["text"], reasoning=data["reasoning"])
                 elif name == "answer":
@@ -98,10 +106,14 @@ class Server:
                         last = replace(last, finish_reason=reason)
         yield last
 
-    def search(self, query: str, limit: int, where: Words | None = None) -> list[dict[str, Any]]:
+    def search(
+        self, query: str, limit: int, where: Words | None = None, *, everything: bool = False
+    ) -> list[dict[str, Any]]:
         """Hits in the form of ``ondol.json.hit_json``; ``where`` is a filter that is written down
         (``retrieval.query.written``)."""
-        body = {"query": query, "limit": limit} | ({"filter": where} if where else {})
+        body: dict[str, Any] = {"query": query, "limit": limit}
+        body |= {"filter": where} if where else {}
+        body |= {"all": True} if everything else {}
         return list(self._request("POST", "/ondol/v1/search", body)["hits"])
 
     def loaded(self) -> list[dict[str, Any]]:

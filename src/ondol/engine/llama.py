@@ -124,6 +124,18 @@ class LlamaEngine:
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)
 
+    def rerank(self, query: str, texts: Sequence[str]) -> list[float]:
+        """How well each of ``texts`` fits ``query``, usually as a logit; the model must be a
+        reranker."""
+        scores: list[float] = []
+        for start in range(0, len(texts), EMBED_BATCH):
+            batch = [sendable(text) or " " for text in texts[start : start + EMBED_BATCH]]
+            body = {"query": sendable(query), "documents": batch}
+            answer = self._ask("POST", "/v1/rerank", body, slot=True)
+            found = sorted(answer["results"], key=lambda entry: entry["index"])
+            scores += [float(entry["relevance_score"]) for entry in found]
+        return scores
+
     def _generation(self, path: str, body: dict[str, Any], options: GenerateOptions) -> Generation:
         options = replace(options, adapters=options.adapters or self._adapters)
         return Generation(lambda cancellation: self._tokens(path, body, options, cancellation))

@@ -45,8 +45,8 @@ def launch(spec: ModelSpec, num_ctx: int, settings: EngineSettings) -> Launch:
         num_parallel=settings.num_parallel,
         threads=settings.threads or count_threads(),
         gpu_layers=settings.gpu_layers,
-        embedding=spec.kind == "embedding",
-        pooling=spec.pooling,
+        embedding=spec.kind in ("embedding", "reranker"),
+        pooling="rank" if spec.kind == "reranker" else spec.pooling,
         binary=str(resolve(settings.runtime) or ""),
         adapters=tuple((adapter.name, str(adapter.path)) for adapter in spec.adapters),
     )

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 HYBRID = "hybrid"
 # How many of a search's passages are read again: more cost time and rarely hold the best one.
 RERANKED = 30
+# A passage has about 256 tokens; a window of 8,192 would only be padding.
 MAX_TOKENS = 512
 BATCH_TOKENS = 4096
 # Okapi's usual constants, those of SQLite's full-text search too.

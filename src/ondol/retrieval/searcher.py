@@ -8,7 +8,7 @@ at a conversation (see ``rewriting``). Raises ``DocumentError`` families.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ondol.database import Connection
@@ -29,7 +29,8 @@ EVIDENCE_HITS = 6
 
 
 class Searcher:
-    """Questions over one database, with its vectors and, if there is one, a reranker."""
+    """Questions over one database, with its vectors and, where ``open_reranker`` gives one, a
+    reranker."""
 
     def __init__(
         self,
@@ -39,21 +40,26 @@ class Searcher:
         collections: Collections,
         *,
         evidence_tokens: int,
-        reranker: Reranker | None = None,
+        open_reranker: Callable[[], Reranker | None] = lambda: None,
     ) -> None:
         self._connection = connection
         self._lock = lock
         self._vectors = vectors
         self._collections = collections
         self._evidence_tokens = evidence_tokens
-        self._reranker = reranker
+        # Opened when something is searched: what only adds or forgets needs none.
+        self._open_reranker = open_reranker
 
     def search(self, query: str, *, limit: int, where: Filter | None = None) -> list[Hit]:
         """The ``limit`` best passages, copies once; empty when nothing matches at all."""
+        reranker = self._open_reranker()
         with self._lock:
             prepared, index, where = self._prepare(query, where)
-            hits = self._hits(prepared, index, limit, where)
-        return self._with_duplicates(spread(self._reranked(prepared, hits), limit), where)
+            hits = self._hits(prepared, index, max(limit, RERANKED if reranker else 0), where)
+        if reranker:
+            # Without the lock: a model reads the passages, and others may search meanwhile.
+            hits = rerank_hits(reranker, prepared.text, hits)
+        return self._with_duplicates(spread(hits, limit), where)
 
     def search_all(self, query: str, *, where: Filter | None = None) -> list[Hit]:
         """Every passage that matches, however many, best first, copies once."""
@@ -66,13 +72,16 @@ class Searcher:
         self, question: str, *, where: Filter | None = None, history: Sequence[Message] = ()
     ) -> Evidence:
         """The sentences that answer ``question``; no quotes when the library does not say."""
+        reranker = self._open_reranker()
         with self._lock:
             query, index, where = self._prepare(question, where, history)
-            hits = self._hits(query, index, EVIDENCE_HITS, where)
+            count = max(EVIDENCE_HITS, RERANKED if reranker else 0)
+            hits = self._hits(query, index, count, where)
         if not hits:
             return Evidence()
-        hits = collapse(self._reranked(query, hits), EVIDENCE_HITS)
-        hits = self._with_duplicates(hits, where)
+        if reranker:
+            hits = rerank_hits(reranker, query.text, hits)
+        hits = self._with_duplicates(collapse(hits, EVIDENCE_HITS), where)
         with self._lock:
             weights = evidences.term_weights(self._connection, query)
             carried = replace(query, terms=query.carried)
@@ -111,8 +120,7 @@ class Searcher:
     def _hits(self, query: Query, index: VectorIndex, limit: int, where: Filter) -> list[Hit]:
         """The ``limit`` best and what may have to stand in for copies among them."""
         found = rank(self._connection, index, query, where)
-        beyond = max(limit + LOOK_AHEAD, RERANKED if self._reranker else 0)
-        return self._named(read_hits(self._connection, found[:beyond]), where)
+        return self._named(read_hits(self._connection, found[: limit + LOOK_AHEAD]), where)
 
     def _matches(self, query: Query, index: VectorIndex, where: Filter) -> list[Hit]:
         found = listing.matches(self._connection, index, query, where)
@@ -120,10 +128,6 @@ class Searcher:
 
     def _named(self, hits: list[Hit], where: Filter) -> list[Hit]:
         return under_matching_names(self._connection, where, hits) if where else hits
-
-    def _reranked(self, query: Query, hits: list[Hit]) -> list[Hit]:
-        """Without the lock: a model reads the passages, and others may search meanwhile."""
-        return rerank_hits(self._reranker, query.text, hits) if self._reranker else hits
 
     def _with_duplicates(self, hits: Sequence[Hit], where: Filter) -> list[Hit]:
         """``hits`` with the names of the files that are word for word the same."""

@@ -18,7 +18,7 @@ from starlette.responses import PlainTextResponse
 from ondol import __version__
 from ondol.errors import OndolError
 from ondol.parts import Parts
-from ondol.server import errors, native, ollama, ollama_embed, ollama_models, openai
+from ondol.server import errors, native, ollama, ollama_embed, ollama_models, openai, rerank
 from ondol.server.security import Access, SecurityMiddleware
 
 # Threads for what is not a waiting request: lists, searches, documents.
@@ -47,7 +47,7 @@ def create_app(parts: Parts) -> FastAPI:
     )
     app.get("/", response_class=PlainTextResponse, tags=["ollama"])(_root)
     app.head("/", include_in_schema=False)(_root)
-    for module in (ollama, ollama_embed, ollama_models, openai, native):
+    for module in (ollama, ollama_embed, ollama_models, openai, rerank, native):
         app.include_router(module.router(parts))
     for kind in (OndolError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, errors.handle)

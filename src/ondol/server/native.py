@@ -25,12 +25,12 @@ from ondol.json import answer_json, evidence_json, hit_json, labelled_json
 from ondol.parts import Parts
 from ondol.retrieval.filters import Filter
 from ondol.server import native_collections, native_models
-from ondol.server.body import JsonRoute, Lenient, json_response
+from ondol.server.body import Flag, JsonRoute, Lenient, json_response
 from ondol.server.generation import Count, Real, role_of, seed_of
 from ondol.server.native_collections import FilterFields, Wanted, read_question
 from ondol.server.native_models import Text, error_event, event
 from ondol.server.streaming import SSE, Source, Work, in_thread, stream, whole
-from ondol.types import Answer, Engine, Evidence, GenerateOptions, Message, Retriever, Token
+from ondol.types import Answer, Engine, Evidence, GenerateOptions, Hit, Message, Retriever, Token
 
 if TYPE_CHECKING:
     from ondol.retrieval.ingest import AddReport, Progress
@@ -57,6 +57,7 @@ class AskRequest(Lenient):
     history: list[Turn] = Field(default_factory=list)
     options: AskOptions | None = None
     filter: FilterFields | None = None
+    all: Flag = False
     stream: bool = True
 
 
@@ -64,6 +65,7 @@ class SearchRequest(Lenient):
     query: Text
     limit: Annotated[int, Field(ge=1, le=1000)] | None = None
     filter: FilterFields | None = None
+    all: Flag = False
 
 
 class AddRequest(Lenient):
@@ -108,11 +110,16 @@ def _add_answers(routes: APIRouter, parts: Parts) -> None:
 
     @routes.post("/search")
     async def search(body: SearchRequest) -> Response:
-        """The best passages, of the documents that pass the filter."""
+        """The best passages, or all that match, of the documents that pass the filter."""
         limit = body.limit or parts.config["retrieval.limit"]
         text, where = read_question(body.query, body.filter)
-        hits = await in_thread(lambda: parts.library.search(text, limit=limit, where=where))
-        return json_response({"hits": [hit_json(hit) for hit in hits]})
+
+        def work() -> list[Hit]:
+            if body.all:
+                return parts.library.search_all(text, where=where)
+            return parts.library.search(text, limit=limit, where=where)
+
+        return json_response({"hits": [hit_json(hit) for hit in await in_thread(work)]})
 
 
 def _add_documents(routes: APIRouter, parts: Parts) -> None:
@@ -159,7 +166,13 @@ class Asking:
         self._closed = False
         options = GenerateOptions(**_given(body.options)) if body.options else None
         self._events = ask(
-            question, self, model=body.model, history=history, options=options, where=where
+            question,
+            self,
+            model=body.model,
+            history=history,
+            options=options,
+            where=where,
+            everything=body.all,
         )
 
     def __iter__(self) -> Iterator[Event]:

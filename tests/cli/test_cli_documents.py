@@ -50,7 +50,8 @@ def test_search_shows_the_passage_and_where_it_stands(
     assert result.code == 0 and "three apple trees" in result.stdout
     hits = ondol("search", "apple trees", "--json").json["hits"]
     assert hits[0]["source"] == str(papers / "garden.txt")
-    assert set(hits[0]) == {"rank", "source", "start", "end", "page", "score", "text", "heading"}
+    fields = "rank source start end page score text heading also_in collection sensitivity"
+    assert set(hits[0]) == set(fields.split())
     assert len(ondol("search", "the", "--limit", 1, "--json").json["hits"]) == 1
     monkeypatch.chdir(papers)
     assert "\n1  garden.txt" in "\n" + ondol("search", "apple trees").stdout

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import fnmatch
 import re
+import zlib
+from collections.abc import Sequence
 from datetime import date
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +17,9 @@ from hypothesis import strategies as st
 
 from ondol.database import IN_MEMORY, Connection, connect
 from ondol.retrieval import kinds
+from ondol.retrieval.embedding import PassageVectors
 from ondol.retrieval.filters import Filter, chunk_ids, midnight_ns
+from ondol.retrieval.library import Library
 from ondol.retrieval.loaders import media_types
 from ondol.retrieval.query import read
 from ondol.retrieval.search import match_terms
@@ -204,3 +209,42 @@ def test_kinds_that_people_name() -> None:
         assert kinds.read(word)
     for word in ("module", "", "pdf;drop", "a/b/c", "%", "int"):
         assert kinds.read(word) is None
+
+
+class AnyWords:
+    """An embedder for which every text is near to every other one, whatever its words are."""
+
+    model = "near"
+    dimensions = 8
+
+    def embed(self, texts: Sequence[str], *, input_type: str = "document") -> np.ndarray:
+        rows = [np.random.default_rng(zlib.crc32(t.encode())).normal(1.0, 0.3, 8) for t in texts]
+        return np.array([row / np.linalg.norm(row) for row in rows], dtype=np.float32)
+
+    def embed_passages(
+        self, texts: Sequence[str], spans: Sequence[Sequence[Any]]
+    ) -> list[PassageVectors]:
+        return [
+            PassageVectors(self.embed([text])[0], self.embed([text[a:b] for a, b in part]))
+            for text, part in zip(texts, spans, strict=True)
+        ]
+
+    def can_read(self, text: str) -> bool:
+        return True
+
+
+def test_vectors_are_searched_inside_the_filter_too(tmp_path: Path) -> None:
+    names = "ash birch cedar elm fir".split()
+    for number in range(120):
+        (tmp_path / f"{number}.txt").write_text(f"Number {number} is what this one is about.")
+    (tmp_path / "home").mkdir()
+    for name in names:
+        (tmp_path / "home" / f"{name}.md").write_text(f"Here grows the {name}.")
+    library = Library(IN_MEMORY, AnyWords())
+    library.add([tmp_path])
+    # No word of it is in any document, so that the vectors alone find what is found.
+    for where in ("path:home", "type:md", f"path:{tmp_path / 'home'}", "-type:txt"):
+        hits = library.search(f"zweifellos {where}", limit=10)
+        assert {Path(hit.chunk.source).stem for hit in hits} == set(names)
+    assert library.search("zweifellos type:pdf") == []
+    library.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 from fastapi import FastAPI
 from house import House
 
-from ondol.server import native, ollama, ollama_embed, ollama_models, openai
+from ondol.server import native, ollama, ollama_embed, ollama_models, openai, rerank
 from ondol.server.app import create_app
 from ondol.server.ollama_models import OLLAMA_VERSION
 
@@ -38,7 +38,7 @@ def test_every_route_explains_itself_in_the_openapi_document(house: House) -> No
 
 def test_every_route_is_in_the_openapi_document(house: House) -> None:
     served = {"GET /"}
-    for module in (ollama, ollama_embed, ollama_models, openai, native):
+    for module in (ollama, ollama_embed, ollama_models, openai, rerank, native):
         for route in module.router(house.parts).routes:
             path = re.sub(r":\w+}", "}", route.path)
             served |= {f"{method} {path}" for method in route.methods if method != "HEAD"}

@@ -1,20 +1,22 @@
 """Hits to evidence: the sentences that best support an answer, ranked, within a token budget.
 
-A sentence's score adds how much of the question's weight it mentions (inverse document frequency
-of the shared terms), its vector's cosine, and its passage's score. When no sentence and no passage
-says enough of the question, there is no evidence, and the answer must be that.
+A sentence's score adds how much of the question's weight it mentions in its place (inverse document
+frequency of the shared terms), its vector's cosine, its passage's score, and whether it holds what
+the question asks for: a number, a date, a name. When no sentence and no passage says enough of the
+question, there is no evidence, and the answer must be that.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ondol.database import Connection
+from ondol.retrieval.answer_types import answer_type, holds_answer
 from ondol.retrieval.diversity import as_strict_as
-from ondol.retrieval.packed import cosines, unpack_spans
+from ondol.retrieval.mentions import in_place, read_places
+from ondol.retrieval.packed import cosines
 from ondol.retrieval.search import Query
 from ondol.retrieval.terms import terms
 from ondol.types import Hit, Quote, Sensitivity
@@ -25,30 +27,32 @@ if TYPE_CHECKING:
 
     Matrix = npt.NDArray[np.float32]
 
-LEXICAL_WEIGHT = 0.5
+LEXICAL_WEIGHT = 0.8
 DENSE_WEIGHT = 1.0
 PASSAGE_WEIGHT = 1.0
+TYPE_WEIGHT = 0.2
 # English prose has about four characters a token, Korean about one; evidence counts the dearer way.
 CHARACTERS_PER_TOKEN = 4.0
 # Below these the library does not speak of the question. On half of XQuAD (612 questions) the first
 # drops 2 % of the questions when their article is there and 95 % when it is not: see
 # benchmarks/answers.
 RELEVANT = 0.58
+RELEVANT_TERMS_WEIGHT = 0.5
 RELEVANT_BY_TERMS_ALONE = 0.12
-# A library of three documents says little about how common a word is: this many imagined documents
-# without it stand beside them.
-IMAGINED_DOCUMENTS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A candidate sentence with its scores; offsets point into the document."""
+    """A candidate sentence with its scores; offsets point into the document. ``coverage`` is the
+    share of the question that it mentions itself, ``in_place`` what it stands under included."""
 
     hit: Hit
     start: int
     end: int
     coverage: float
     cosine: float
+    in_place: float = 0.0
+    holds_answer: bool = False
 
     @property
     def text(self) -> str:
@@ -58,32 +62,11 @@ class Sentence:
     @property
     def score(self) -> float:
         return (
-            LEXICAL_WEIGHT * self.coverage
+            LEXICAL_WEIGHT * max(self.in_place, self.coverage)
             + DENSE_WEIGHT * self.cosine
             + PASSAGE_WEIGHT * self.hit.score
+            + TYPE_WEIGHT * self.holds_answer
         )
-
-
-def term_weights(connection: Connection, query: Query) -> dict[str, float]:
-    """The inverse document frequency of each of the question's terms."""
-    (count,) = connection.execute("SELECT count(*) FROM chunks").fetchone()
-    weights = {}
-    for term in query.terms:
-        row = connection.execute(
-            "SELECT doc FROM chunk_vocabulary WHERE term = ?", (term,)
-        ).fetchone()
-        found = row[0] if row else 0
-        without = IMAGINED_DOCUMENTS + count - found
-        weights[term] = math.log(1.0 + (without + 0.5) / (found + 0.5))
-    return weights
-
-
-def coverage(weights: Mapping[str, float], text: str) -> float:
-    """The share of the question's weight that ``text`` mentions, 0 to 1."""
-    total = sum(weights.values())
-    if total <= 0.0:
-        return 0.0
-    return sum(weights[term] for term in weights.keys() & set(terms(text))) / total
 
 
 def rank_sentences(
@@ -92,22 +75,27 @@ def rank_sentences(
     """Every sentence of ``hits``, best first, the same wording once."""
     by_id = {hit.chunk.id: hit for hit in hits}
     marks = ",".join("?" * len(by_id))
-    rows = connection.execute(
-        f"""SELECT c.id, c.spans, coalesce(e.sentences, x'') FROM chunks c
-            LEFT JOIN embeddings e ON e.chunk_id = c.id AND e.model = ? WHERE c.id IN ({marks})""",
-        [query.model, *by_id],
-    ).fetchall()
+    vectors = dict(
+        connection.execute(
+            f"SELECT chunk_id, sentences FROM embeddings WHERE model = ? AND chunk_id IN ({marks})",
+            [query.model, *by_id],
+        ).fetchall()
+    )
+    kind = answer_type(query.text)
     unique: dict[str, Sentence] = {}
     # The same sentence may stand in a document that everybody may see, and in one that nobody may.
     labels: dict[str, Sensitivity] = {}
-    for chunk_id, spans_blob, vectors in rows:
+    for chunk_id, place in read_places(connection, list(by_id)).items():
         hit = by_id[chunk_id]
         begin = hit.chunk.start
-        spans = unpack_spans(spans_blob, begin)
-        closeness = _cosines(vectors, query.vector, len(spans))
-        for (start, end), cosine in zip(spans, closeness, strict=True):
-            text = hit.chunk.text[start - begin : end - begin]
-            sentence = Sentence(hit, start, end, coverage(weights, text), cosine)
+        texts = [place.text[start:end] for start, end in place.spans]
+        shares = in_place(weights, place, [terms(text) for text in texts])
+        closeness = _cosines(vectors.get(chunk_id, b""), query.vector, len(texts))
+        for (start, end), text, (alone, placed), cosine in zip(
+            place.spans, texts, shares, closeness, strict=True
+        ):
+            holds = holds_answer(kind, query.text, text)
+            sentence = Sentence(hit, begin + start, begin + end, alone, cosine, placed, holds)
             wording = " ".join(text.split()).casefold()
             if wording not in unique or sentence.score > unique[wording].score:
                 unique[wording] = sentence
@@ -126,7 +114,7 @@ def is_relevant(query: Query, sentences: Sequence[Sentence]) -> bool:
     if query.vector is None:
         return terms_alone >= RELEVANT_BY_TERMS_ALONE
     closest = max((s.cosine for s in sentences), default=0.0)
-    return closest + LEXICAL_WEIGHT * terms_alone >= RELEVANT
+    return closest + RELEVANT_TERMS_WEIGHT * terms_alone >= RELEVANT
 
 
 def quote(sentences: Sequence[Sentence], budget_tokens: int) -> tuple[Quote, ...]:

@@ -15,8 +15,9 @@ from pathlib import PurePath
 from ondol.database import Connection
 from ondol.retrieval.asked import Wanted
 from ondol.retrieval.diversity import Fingerprint, as_strict_as, with_source
-from ondol.retrieval.evidence import RELEVANT, Sentence, coverage, rank_sentences, term_weights
+from ondol.retrieval.evidence import RELEVANT, Sentence, rank_sentences
 from ondol.retrieval.filters import Filter, chunks_within
+from ondol.retrieval.mentions import coverage, term_weights
 from ondol.retrieval.search import Candidate, Query, best_sentences, read_hits
 from ondol.retrieval.terms import terms
 from ondol.retrieval.vectors.index import VectorIndex
@@ -46,7 +47,9 @@ def matches(
     connection: Connection, index: VectorIndex, query: Query, where: Filter | None = None
 ) -> list[Candidate]:
     """Every passage that matches ``query``, best first."""
-    weights = {t: w for t, w in term_weights(connection, query).items() if occurs(connection, t)}
+    weights = {
+        t: w for t, w in term_weights(connection, query.terms).items() if occurs(connection, t)
+    }
     total = sum(weights.values())
     covered: dict[int, float] = {}
     for term, weight in weights.items():
@@ -54,7 +57,7 @@ def matches(
             covered[chunk_id] = covered.get(chunk_id, 0.0) + weight / total
     best = max(covered.values(), default=0.0)
     kept = {i: share for i, share in covered.items() if share >= COVERED_SHARE * best}
-    known = total / max(sum(term_weights(connection, query).values()), 1e-12)
+    known = total / max(sum(term_weights(connection, query.terms).values()), 1e-12)
     if best * known < IN_THE_SAME_WORDS:
         kept |= _near(connection, index, query, covered, where)
     found = [Candidate(i, share, 0.0, share) for i, share in kept.items()]
@@ -92,7 +95,7 @@ def items(connection: Connection, query: Query, hits: Sequence[Hit], asked: Want
     """The items in ``hits``: one sentence a document where documents are asked for, else every
     sentence that says as much as its passage's best; in the order in which they stand."""
     hits = of_kind(connection, hits, asked.kind)
-    weights = term_weights(connection, query)
+    weights = term_weights(connection, query.terms)
     found: list[_Item] = []
     for hit in hits:
         # One passage at a time: the same words in two of them may be two items.

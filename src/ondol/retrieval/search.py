@@ -1,20 +1,25 @@
 """Hybrid search: BM25 over terms and vectors over passages and sentences, fused by score.
 
-A vector that says nothing has no vote: when the embedder cannot read the query's script, or no
-passage stands out from the rest, BM25 decides alone; when no term occurs, the vectors do. Rank
-fusion is not used, because it trusts a worthless list as much as a good one.
+BM25 counts as a share of what a passage that says the whole question would have, so words that only
+say a little of it weigh little beside a clear vector. A vector that says nothing has no vote: when
+the embedder cannot read the query's script, or no passage stands out from the rest, the words
+decide alone; when no term occurs, the vectors do. Rank fusion is not used, because it trusts a
+worthless list as much as a good one. The best passages are then read: a sentence that mentions much
+of the question, and its words near each other, move a passage up. benchmarks/retrieval measures
+what each part adds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ondol.database import Connection
 from ondol.retrieval.filters import Filter, chunk_ids, chunks_within
+from ondol.retrieval.mentions import Place, in_place, nearness, read_places, term_weights
 from ondol.retrieval.packed import cosines
-from ondol.retrieval.terms import query_terms
+from ondol.retrieval.terms import query_terms, terms
 from ondol.retrieval.vectors.index import VectorIndex
 from ondol.types import Chunk, Hit, Sensitivity
 
@@ -25,9 +30,17 @@ if TYPE_CHECKING:
     Matrix = npt.NDArray[np.float32]
 
 LEXICAL_CANDIDATES = 200
-DENSE_CANDIDATES = 50
+DENSE_CANDIDATES = 100
+# As many as these are compared by their sentences, and read; more when more are asked for.
 RESCORED_CANDIDATES = 100
+READ_CANDIDATES = 30
+SENTENCE_SHARE = 0.5
 DENSE_WEIGHT = 0.7
+# Beside the vectors' weight is the words': these are shares of the question, 0 to 1 each, BM25's a
+# little above 1 where a short passage says it all more than once.
+BM25_WEIGHT = 0.7
+COVERAGE_WEIGHT = 0.5
+NEARNESS_WEIGHT = 0.3
 # What a question carries over from the conversation counts this much beside its own words.
 CARRIED_WEIGHT = 0.5
 # Standard deviations above the mean at which the best passage begins to, and fully, stands out.
@@ -69,22 +82,46 @@ def prepare(text: str, embedder: Any) -> Query:
 
 
 def rank(
-    connection: Connection, index: VectorIndex, query: Query, where: Filter | None = None
+    connection: Connection,
+    index: VectorIndex,
+    query: Query,
+    where: Filter | None = None,
+    *,
+    limit: int = RESCORED_CANDIDATES,
 ) -> list[Candidate]:
-    """Every candidate chunk, best first; with ``where`` all of them are inside it."""
-    lexical = match_terms(connection, query.terms, where)
-    for chunk_id, score in match_terms(connection, query.carried, where).items():
-        lexical[chunk_id] = lexical.get(chunk_id, 0.0) + CARRIED_WEIGHT * score
-    among = chunk_ids(connection, where) if where else None
+    """The candidate chunks, best first: at least ``limit`` where so many match. With ``where`` all
+    of them are inside it."""
+    weights = query_weights(connection, query)
+    lexical = _lexical(connection, query, where, max(limit, LEXICAL_CANDIDATES))
     dense: dict[int, float] = {}
     if query.vector is not None:
-        dense = dict(index.search(query.vector, DENSE_CANDIDATES, among=among))
-    found = list(dict.fromkeys([*dense, *lexical]))[:RESCORED_CANDIDATES]
-    weight = 0.0
-    if query.vector is not None and dense:
-        weight = DENSE_WEIGHT * _standing_out(index, query.vector, max(dense.values()))
-        dense = _with_sentences(connection, index, query, query.vector, found)
-    return fuse(found, lexical, dense, weight)
+        among = chunk_ids(connection, where) if where else None
+        nearest = index.search(query.vector, max(limit, DENSE_CANDIDATES), among=among)
+        dense = dict(nearest)
+    found = list(dict.fromkeys([*dense, *lexical]))
+    full = sum(weights.values()) / BM25_WEIGHT
+    if query.vector is None or not dense:
+        return _read(connection, weights, fuse(found, lexical, {}, 0.0, full=full), 0.0)
+    weight = DENSE_WEIGHT * _standing_out(index, query.vector, max(dense.values()))
+    passage = index.scores(query.vector, found)
+    first = fuse(found, lexical, passage, weight, full=full)[: max(limit, RESCORED_CANDIDATES)]
+    ids = [candidate.chunk_id for candidate in first]
+    best = best_sentences(connection, query.model, query.vector, ids)
+    # An answer is one sentence long: half is the passage's cosine, half its best sentence's.
+    dense = {
+        i: (1.0 - SENTENCE_SHARE) * passage[i] + SENTENCE_SHARE * best.get(i, passage[i])
+        for i in ids
+        if i in passage
+    }
+    return _read(connection, weights, fuse(ids, lexical, dense, weight, full=full), weight)
+
+
+def query_weights(connection: Connection, query: Query) -> dict[str, float]:
+    """The weight of each term of the question, and of those that it carries over."""
+    weights = term_weights(connection, query.terms)
+    for term, weight in term_weights(connection, query.carried).items():
+        weights.setdefault(term, CARRIED_WEIGHT * weight)
+    return weights
 
 
 def fuse(
@@ -92,38 +129,84 @@ def fuse(
     lexical: Mapping[int, float],
     dense: Mapping[int, float],
     dense_weight: float,
+    *,
+    full: float | None = None,
 ) -> list[Candidate]:
-    """A weighted sum of BM25 relative to the best match and of the cosine.
+    """A weighted sum of the cosine and of BM25 as a share of ``full``: of the best match when that
+    is not given.
 
     With no lexical match the order is the dense one, with ``dense_weight`` 0 the lexical one.
     """
     best = max(lexical.values(), default=0.0)
     if best <= 0.0:
         dense_weight = 1.0
+    whole = full or best
     candidates = []
     for chunk_id in ids:
         bm25 = lexical.get(chunk_id, 0.0)
         cosine = max(dense.get(chunk_id, 0.0), 0.0)
-        share = bm25 / best if best > 0.0 else 0.0
+        share = bm25 / whole if best > 0.0 else 0.0
         score = (1.0 - dense_weight) * share + dense_weight * cosine
         candidates.append(Candidate(chunk_id, bm25, cosine, score))
+    return _ordered(candidates)
+
+
+def _ordered(candidates: Iterable[Candidate]) -> list[Candidate]:
     return sorted(candidates, key=lambda c: (-c.score, c.chunk_id))
 
 
-def match_terms(
-    connection: Connection, terms: Sequence[str], where: Filter | None = None
+def _lexical(
+    connection: Connection, query: Query, where: Filter | None, limit: int
 ) -> dict[int, float]:
-    """Chunk id to BM25 for the best matches of any of ``terms``, among those inside ``where``."""
-    if not terms:
+    found = match_terms(connection, query.terms, where, limit=limit)
+    for chunk_id, score in match_terms(connection, query.carried, where, limit=limit).items():
+        found[chunk_id] = found.get(chunk_id, 0.0) + CARRIED_WEIGHT * score
+    return found
+
+
+def _read(
+    connection: Connection,
+    weights: Mapping[str, float],
+    candidates: Sequence[Candidate],
+    dense_weight: float,
+) -> list[Candidate]:
+    """The first candidates move up by what their sentences mention of the question."""
+    first, rest = candidates[:READ_CANDIDATES], candidates[READ_CANDIDATES:]
+    places = read_places(connection, [c.chunk_id for c in first if c.lexical > 0.0])
+
+    def mentioned(place: Place | None) -> float:
+        if place is None:
+            return 0.0
+        said = [terms(place.text[start:end]) for start, end in place.spans]
+        covered = max((share for _, share in in_place(weights, place, said)), default=0.0)
+        near = nearness(weights, [word for sentence in said for word in sentence])
+        return COVERAGE_WEIGHT * covered + NEARNESS_WEIGHT * near
+
+    read = [
+        replace(c, score=c.score + (1.0 - dense_weight) * mentioned(places.get(c.chunk_id)))
+        for c in first
+    ]
+    return [*_ordered(read), *rest]
+
+
+def match_terms(
+    connection: Connection,
+    wanted: Sequence[str],
+    where: Filter | None = None,
+    *,
+    limit: int = LEXICAL_CANDIDATES,
+) -> dict[int, float]:
+    """Chunk id to BM25 for the ``limit`` best matches of any term, among those inside ``where``."""
+    if not wanted:
         return {}
-    expression = " OR ".join('"' + term.replace('"', '""') + '"' for term in terms)
+    expression = " OR ".join('"' + term.replace('"', '""') + '"' for term in wanted)
     inside, values = chunks_within(where) if where else ("", [])
     # The plus sign: each match is looked up in the filter, not the match made for each in it.
     restriction = f"AND +rowid IN ({inside}) " if inside else ""
     rows = connection.execute(
         "SELECT rowid, bm25(chunk_terms) FROM chunk_terms WHERE chunk_terms MATCH ? "
         f"{restriction}ORDER BY rank LIMIT ?",
-        (expression, *values, LEXICAL_CANDIDATES),
+        (expression, *values, limit),
     )
     # SQLite's BM25 is negative, better is smaller.
     return {chunk_id: -score for chunk_id, score in rows}
@@ -155,19 +238,6 @@ def read_hits(connection: Connection, candidates: Sequence[Candidate]) -> list[H
     }
     found = [c for c in candidates if c.chunk_id in chunks]
     return [Hit(chunks[c.chunk_id], c.score, rank) for rank, c in enumerate(found, start=1)]
-
-
-def _with_sentences(
-    connection: Connection,
-    index: VectorIndex,
-    query: Query,
-    vector: Matrix,
-    ids: Sequence[int],
-) -> dict[int, float]:
-    """Half the passage's cosine, half its best sentence's: an answer is one sentence long."""
-    best = best_sentences(connection, query.model, vector, ids)
-    passage = index.scores(vector, ids)
-    return {i: 0.5 * score + 0.5 * best.get(i, score) for i, score in passage.items()}
 
 
 def best_sentences(

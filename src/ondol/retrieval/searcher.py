@@ -20,7 +20,7 @@ from ondol.retrieval.diversity import LOOK_AHEAD, collapse, spread
 from ondol.retrieval.filters import Filter, fill_languages, under_matching_names
 from ondol.retrieval.reranker import RERANKED, rerank_hits
 from ondol.retrieval.rewriting import follows_up, rewrite
-from ondol.retrieval.search import CARRIED_WEIGHT, Query, prepare, rank, read_hits
+from ondol.retrieval.search import Query, prepare, query_weights, rank, read_hits
 from ondol.retrieval.vectors.current import CurrentVectors
 from ondol.retrieval.vectors.index import VectorIndex
 from ondol.types import Evidence, Hit, Message, Reranker
@@ -83,10 +83,7 @@ class Searcher:
             hits = rerank_hits(reranker, query.text, hits)
         hits = self._with_duplicates(collapse(hits, EVIDENCE_HITS), where)
         with self._lock:
-            weights = evidences.term_weights(self._connection, query)
-            carried = replace(query, terms=query.carried)
-            for term, weight in evidences.term_weights(self._connection, carried).items():
-                weights[term] = CARRIED_WEIGHT * weight
+            weights = query_weights(self._connection, query)
             ranked = evidences.rank_sentences(self._connection, query, weights, hits)
         if not evidences.is_relevant(query, ranked):
             return Evidence(tuple(hits))

@@ -32,23 +32,25 @@ def quantise(rows: npt.NDArray[np.float16]) -> tuple[Columns, Matrix]:
     """
     import numpy as np
 
-    exact = rows.astype(np.float32)
-    largest = np.maximum(exact.max(axis=1, initial=0), -exact.min(axis=1, initial=0))
-    if not np.isfinite(largest).all():
-        exact[~np.isfinite(exact).all(axis=1)] = 0
-        largest = np.abs(exact).max(axis=1)
-    scales = largest / np.float32(127)
-    scaled = exact / np.maximum(scales, _TINY)[:, np.newaxis]
-    codes = np.rint(scaled)
-    scaled -= codes
-    errors = np.sqrt(np.einsum("ij,ij->i", scaled, scaled)) * scales
-    columns: Columns = {
-        "halves": exact.astype(np.float16),
-        "codes": codes.astype(np.int8),
-        "scales": scales,
-        "errors": errors,
-    }
-    return columns, exact
+    exact = np.empty(rows.shape, dtype=np.float32)
+    codes = np.empty(rows.shape, dtype=np.int8)
+    scales, errors = np.empty(len(rows), dtype=np.float32), np.empty(len(rows), dtype=np.float32)
+    for begin in range(0, len(rows), CACHED_ROWS):
+        part = slice(begin, begin + CACHED_ROWS)
+        some = exact[part]
+        some[:] = rows[part]
+        largest = np.maximum(some.max(axis=1, initial=0), -some.min(axis=1, initial=0))
+        if not np.isfinite(largest).all():
+            some[~np.isfinite(some).all(axis=1)] = 0
+            largest = np.abs(some).max(axis=1, initial=0)
+        scales[part] = largest / np.float32(127)
+        left = some * (1 / np.maximum(scales[part], _TINY))[:, np.newaxis]
+        whole = np.rint(left)
+        codes[part] = whole
+        left -= whole
+        errors[part] = np.sqrt(np.vecdot(left, left)) * scales[part]
+    halves = rows if np.isfinite(rows).all() else exact.astype(np.float16)
+    return {"halves": halves, "codes": codes, "scales": scales, "errors": errors}, exact
 
 
 class Blocks:

@@ -90,11 +90,13 @@ class Ingest:
         under another name."""
         self._gone = gone
         with closing(read_ahead(jobs, self._desk.read)) as readings:
+            chunks = 0
             for reading in readings:
                 self._batch.append(reading)
-                chunks = sum(reading.num_chunks for reading in self._batch)
+                chunks += reading.num_chunks
                 if chunks >= BATCH_CHUNKS or len(self._batch) >= BATCH_FILES:
                     self._commit()
+                    chunks = 0
             self._commit()
 
     def _find_twin(self, content_hash: str, media_type: str, collection: str) -> Twin | None:

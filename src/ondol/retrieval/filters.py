@@ -95,6 +95,17 @@ class Filter:
         return bool(self.languages) or any(one.asks_for_language for one in inner)
 
 
+def is_within(where: Filter, chunk_id: str) -> Condition:
+    """The condition that ``where`` lets through the chunk whose id ``chunk_id`` names in a query:
+    one look at a row for each chunk that is asked about, and none at the others."""
+    text, values = where.where()
+    return (
+        f"(SELECT document_id FROM chunks WHERE id = {chunk_id}) IN "
+        f"(SELECT coalesce(d.duplicate_of, d.id) FROM documents d WHERE {text})",
+        values,
+    )
+
+
 def chunks_within(where: Filter) -> Condition:
     """A query for the ids of all chunks that ``where`` lets through."""
     text, values = where.where()
@@ -110,8 +121,9 @@ def chunk_ids(connection: Connection, where: Filter) -> npt.NDArray[np.int64]:
     import numpy as np
 
     text, values = chunks_within(where)
-    rows = connection.execute(text, values).fetchall()
-    return np.sort(np.fromiter((row[0] for row in rows), dtype=np.int64, count=len(rows)))
+    # One long text of numbers is read many times faster than a row for each.
+    (listed,) = connection.execute(f"SELECT group_concat(id) FROM ({text})", values).fetchone()
+    return np.sort(np.array((listed or "").split(",") if listed else [], dtype=np.int64))
 
 
 def under_matching_names(connection: Connection, where: Filter, hits: Sequence[Hit]) -> list[Hit]:

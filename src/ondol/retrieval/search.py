@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ondol.database import Connection
-from ondol.retrieval.filters import Filter, chunk_ids, chunks_within
+from ondol.retrieval.filters import Filter, chunk_ids, is_within
 from ondol.retrieval.mentions import Place, in_place, nearness, read_places, term_weights
 from ondol.retrieval.packed import cosines
 from ondol.retrieval.terms import query_terms, terms
@@ -200,9 +200,8 @@ def match_terms(
     if not wanted:
         return {}
     expression = " OR ".join('"' + term.replace('"', '""') + '"' for term in wanted)
-    inside, values = chunks_within(where) if where else ("", [])
-    # The plus sign: each match is looked up in the filter, not the match made for each in it.
-    restriction = f"AND +rowid IN ({inside}) " if inside else ""
+    inside, values = is_within(where, "chunk_terms.rowid") if where else ("", [])
+    restriction = f"AND {inside} " if inside else ""
     rows = connection.execute(
         "SELECT rowid, bm25(chunk_terms) FROM chunk_terms WHERE chunk_terms MATCH ? "
         f"{restriction}ORDER BY rank LIMIT ?",

@@ -33,7 +33,7 @@ LEXICAL_CANDIDATES = 200
 DENSE_CANDIDATES = 100
 # As many as these are compared by their sentences, and read; more when more are asked for.
 RESCORED_CANDIDATES = 100
-READ_CANDIDATES = 30
+READ_CANDIDATES = 20
 SENTENCE_SHARE = 0.5
 DENSE_WEIGHT = 0.7
 # Beside the vectors' weight is the words': these are shares of the question, 0 to 1 each, BM25's a

@@ -51,13 +51,13 @@ _local = threading.local()
 def terms(text: str) -> list[str]:
     """The terms of ``text`` in order, repeated as often as they occur."""
     east_asian, words = _runs(text)
-    return [pair for run in east_asian for pair in _bigrams(run)] + _stem(words)
+    return _bigrams(east_asian) + _stem(words)
 
 
 def query_terms(text: str) -> list[str]:
     """The distinct terms worth searching for; all of them when nothing else is left."""
     east_asian, words = _runs(text)
-    pairs = [pair for run in east_asian for pair in _bigrams(_core(run))]
+    pairs = _bigrams([_core(run) for run in east_asian])
     kept = pairs + _stem([word for word in words if word not in STOP_WORDS])
     return list(dict.fromkeys(kept)) or list(dict.fromkeys(terms(text)))
 
@@ -90,8 +90,9 @@ def _normal(text: str) -> str:
     return unicodedata.normalize("NFKC", bare).lower()
 
 
-def _bigrams(run: str) -> list[str]:
-    return [run[i : i + 2] for i in range(len(run) - 1)] or ([run] if run else [])
+def _bigrams(runs: list[str]) -> list[str]:
+    """The pairs of neighbours in each of ``runs``; of one character that one."""
+    return [run[i : i + 2] for run in runs if run for i in range(len(run) - 1 or 1)]
 
 
 def _stem(words: list[str]) -> list[str]:

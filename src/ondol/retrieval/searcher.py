@@ -26,6 +26,8 @@ from ondol.retrieval.vectors.index import VectorIndex
 from ondol.types import Evidence, Hit, Message, Reranker
 
 EVIDENCE_HITS = 6
+# What is carried over finds the document; which of its sentences answers, the new words say.
+CARRIED_IN_A_SENTENCE = 0.4
 
 
 class Searcher:
@@ -84,6 +86,8 @@ class Searcher:
         hits = self._with_duplicates(collapse(hits, EVIDENCE_HITS), where)
         with self._lock:
             weights = query_weights(self._connection, query)
+            for term in set(query.carried) - set(query.terms):
+                weights[term] *= CARRIED_IN_A_SENTENCE
             ranked = evidences.rank_sentences(self._connection, query, weights, hits)
         if not evidences.is_relevant(query, ranked):
             return Evidence(tuple(hits))

@@ -87,9 +87,12 @@ def _collections(connection: Connection) -> None:
             mount TEXT NOT NULL DEFAULT '',
             added_at TEXT NOT NULL
         )""",
-        # SHA-256 of paths inside these folders that were forgotten and must not come back by
-        # themselves; their names are forgotten too.
-        "CREATE TABLE forgotten (path_hash BLOB PRIMARY KEY) WITHOUT ROWID",
+        # Keyed hashes of paths inside these folders that were forgotten and must not come back by
+        # themselves (their names are forgotten too), and of the file that each is a part of.
+        """CREATE TABLE forgotten (
+            path_hash BLOB PRIMARY KEY,
+            container_hash BLOB NOT NULL
+        ) WITHOUT ROWID""",
         """CREATE TABLE failures (
             source TEXT PRIMARY KEY,
             collection TEXT NOT NULL,

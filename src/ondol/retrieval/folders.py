@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ondol.database import Connection
@@ -162,23 +163,27 @@ def _write(connection: Connection, folder: Folder) -> None:
     )
 
 
-def forget(connection: Connection, path: str) -> None:
+def forget(connection: Connection, path: str, *, container: str = "") -> None:
     """Remember ``path`` and what is in it no longer. Where a folder around it is still remembered,
-    a sync passes over it from now on."""
+    a sync passes over it from now on. ``container`` is the file that ``path`` is a part of."""
     connection.execute(
         "DELETE FROM folders WHERE path = ? OR (path > ? AND path < ?)", (path, *rows.inside(path))
     )
     rows.delete_failures(connection, path)
     if Labels(all_folders(connection)).of(path) is not None:
-        connection.execute("INSERT OR IGNORE INTO forgotten VALUES (?)", (_hash(path),))
+        hashed = _hasher(connection)
+        connection.execute(
+            "INSERT OR IGNORE INTO forgotten VALUES (?, ?)", (hashed(path), hashed(container))
+        )
 
 
 def welcome(connection: Connection, paths: Iterable[str]) -> None:
     """``paths`` have been added again: they, and what they lie in, are forgotten no longer."""
     if connection.execute("SELECT EXISTS (SELECT 1 FROM forgotten)").fetchone()[0]:
+        hashed = _hasher(connection)
         connection.executemany(
-            "DELETE FROM forgotten WHERE path_hash = ?",
-            [(_hash(step),) for step in {step for path in paths for step in steps(path)}],
+            "DELETE FROM forgotten WHERE path_hash = ?1 OR container_hash = ?1",
+            [(hashed(step),) for step in {step for path in paths for step in steps(path)}],
         )
 
 
@@ -199,8 +204,8 @@ def without_forgotten(connection: Connection, paths: Sequence[str]) -> set[str]:
     found = connection.execute("SELECT path_hash FROM forgotten").fetchall()
     if not found:
         return set(paths)
-    hashes = {bytes(row[0]) for row in found}
-    return {path for path in paths if not any(_hash(s) in hashes for s in steps(path))}
+    hashes, hashed = {bytes(row[0]) for row in found}, _hasher(connection)
+    return {path for path in paths if not any(hashed(s) in hashes for s in steps(path))}
 
 
 def is_missing(folder: Folder) -> bool:
@@ -233,5 +238,14 @@ def steps(path: str) -> list[str]:
     return found
 
 
-def _hash(path: str) -> bytes:
-    return hashlib.sha256(os.fsencode(path)).digest()
+def _hasher(connection: Connection) -> Callable[[str], bytes]:
+    """Hashes paths with a key that only this library has, so that nobody who knows a path can look
+    for it in somebody else's table. There is one from the first forgetting on."""
+    row = connection.execute(
+        "SELECT value FROM library_settings WHERE name = 'forgotten_key'"
+    ).fetchone()
+    if row is None:
+        row = (secrets.token_hex(32),)
+        connection.execute("INSERT INTO library_settings VALUES ('forgotten_key', ?)", row)
+    key = bytes.fromhex(row[0])
+    return lambda path: hashlib.blake2b(os.fsencode(path), key=key, digest_size=32).digest()

@@ -9,22 +9,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from ondol import database
-from ondol.errors import DocumentNotFoundError
-from ondol.i18n import t
-from ondol.retrieval import files, folders, ingest
-from ondol.retrieval.collections import Collections, forget_limits, valid_name
+from ondol.errors import OndolError
+from ondol.retrieval import erasing, files, folders, forgetting, ingest
+from ondol.retrieval.collections import Collections, valid_name
 from ondol.retrieval.embedders import Embedders
 from ondol.retrieval.embedding import PassageVectors
 from ondol.retrieval.filters import Filter
 from ondol.retrieval.folders import FailedFile, Folder
+from ondol.retrieval.forgetting import Chosen, Receipt
 from ondol.retrieval.loaders.isolation import Reader
 from ondol.retrieval.reembedding import Reembedding, ReembedReport
-from ondol.retrieval.rows import bump, delete_document
 from ondol.retrieval.searcher import Searcher
 from ondol.retrieval.sentences import Span
 from ondol.retrieval.sync import Sync
@@ -63,14 +62,6 @@ class LibraryDocument:
     container: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What was forgotten."""
-
-    documents: int
-    chunks: int
-
-
 class Library:
     """Documents in one database file (or in memory), searched with one embedder."""
 
@@ -91,6 +82,8 @@ class Library:
         self._max_file_bytes = max_file_bytes
         self._make_reader = make_reader
         self._connection = database.connect(file)
+        # A forgetting that was interrupted.
+        erasing.finish(self._connection, is_patient=False)
         self._lock = threading.RLock()
         self.collections = Collections(self._connection, self._lock)
         self._searcher = Searcher(
@@ -222,28 +215,34 @@ class Library:
             # The model was switched in the meantime: what came last has the vectors of the old one.
             self.reembed(now.model, wait=wait)
 
-    def forget(self, paths: Sequence[Path]) -> Receipt:
-        """Remove documents, by file or by folder. Raises ``DocumentNotFoundError`` before anything
-        is removed when a path is not in the library."""
+    def forget(
+        self, paths: Sequence[Path] = (), *, where: Filter | None = None, matching: str = ""
+    ) -> Receipt:
+        """Remove the documents in ``paths`` (or everywhere) that pass ``where`` and hold the words
+        ``matching``, down to their bytes. Raises ``DocumentNotFoundError`` before anything is
+        removed when a path is not in the library."""
         with self._lock:
-            ids: set[int] = set()
-            for path in paths:
-                found = self._under(path)
-                known = folders.is_known(self._connection, str(files.absolute(path)))
-                if not found and not known:
-                    raise DocumentNotFoundError(
-                        t("library.not_in_library", path=path), t("library.not_in_library_hint")
-                    )
-                ids.update(found)
-            with database.transaction(self._connection) as connection:
-                chunks = sum(delete_document(connection, i) for i in ids)
-                for path in paths:
-                    forget_limits(connection, str(files.absolute(path)))
-                    folders.forget(connection, str(files.absolute(path)))
-                bump(connection)
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            self._vectors.follow(self._connection)
-        return Receipt(len(ids), chunks)
+            chosen = self.chosen(paths, where=where, matching=matching)
+            receipt = forgetting.forget(self._connection, self._lock, chosen)
+            try:
+                self._vectors.follow(self._connection)
+            except OndolError:
+                # They follow as soon as somebody searches while their place can be reached.
+                receipt = replace(receipt, is_place_reached=False)
+        return receipt
+
+    def chosen(
+        self, paths: Sequence[Path] = (), *, where: Filter | None = None, matching: str = ""
+    ) -> Chosen:
+        """What ``forget`` would remove."""
+        with self._lock:
+            where = self._searcher.check(where or Filter())
+            return forgetting.choose(self._connection, paths, where, matching)
+
+    def texts(self, chosen: Chosen) -> list[str]:
+        """What is about to be forgotten, to look for it elsewhere."""
+        with self._lock:
+            return list(forgetting.texts(self._connection, chosen))
 
     def documents(self, *, where: Filter | None = None) -> list[LibraryDocument]:
         """Everything in the library, or what ``where`` lets through, by source."""
@@ -287,11 +286,3 @@ class Library:
     def follows_up(self, question: str) -> bool:
         """Whether ``question`` points back at what was said before it."""
         return self._searcher.follows_up(question)
-
-    def _under(self, path: Path) -> list[int]:
-        source = str(files.absolute(path))
-        rows = self._connection.execute(
-            "SELECT id FROM documents WHERE source = ? OR substr(source, 1, ?) = ?",
-            (source, len(source) + 1, source.rstrip("/") + "/"),
-        )
-        return [row[0] for row in rows]

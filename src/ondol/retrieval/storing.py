@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from ondol.database import Connection
-from ondol.retrieval import holders, rows
+from ondol.retrieval import folders, holders, rows
 from ondol.retrieval.folders import Folder
 from ondol.retrieval.holders import Content
 from ondol.retrieval.packed import pack_spans
@@ -108,6 +108,11 @@ class Store:
         """A file with all that it holds, in place of what the library had of it."""
         own, *members = reading.parts
         source = own.document.source
+        if members:
+            # A part that was forgotten by itself does not come back when its file is read again.
+            names = [part.document.source for part in members]
+            wanted = folders.without_forgotten(self._connection, names)
+            members = [part for part in members if part.document.source in wanted]
         before = dict(
             self._connection.execute(
                 "SELECT source, id FROM documents WHERE container = ?", (source,)

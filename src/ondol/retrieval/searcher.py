@@ -120,8 +120,9 @@ class Searcher:
 
     def _hits(self, query: Query, index: VectorIndex, limit: int, where: Filter) -> list[Hit]:
         """The ``limit`` best and what may have to stand in for copies among them."""
-        found = rank(self._connection, index, query, where)
-        return self._named(read_hits(self._connection, found[: limit + LOOK_AHEAD]), where)
+        beyond = limit + LOOK_AHEAD
+        found = rank(self._connection, index, query, where, limit=beyond)
+        return self._named(read_hits(self._connection, found[:beyond]), where)
 
     def _matches(self, query: Query, index: VectorIndex, where: Filter) -> list[Hit]:
         found = listing.matches(self._connection, index, query, where)

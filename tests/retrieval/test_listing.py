@@ -24,7 +24,9 @@ CLAUSES = {
 GOODS = ("coffee beans", "printer paper", "light bulbs", "garden hose", "olive oil", "batteries")
 SHOPS = ("Alder & Sons", "Bright Market", "Corner Store", "Dover Trading")
 KOREAN_GOODS = ("커피 원두", "복사 용지", "전구", "우산", "건전지")
-NAMES = "Ada Ben Cleo Dan Eva Finn Gus Hana Ida Jon Kim Leo Mia Noa Ole Pia Quin Rosa Sam Tea".split()
+NAMES = (
+    "Ada Ben Cleo Dan Eva Finn Gus Hana Ida Jon Kim Leo Mia Noa Ole Pia Quin Rosa Sam Tea".split()
+)
 
 
 class Written:
@@ -113,3 +115,85 @@ def test_listing_names_all_and_nothing_twice_and_no_others(
     assert len(found) == len(set(found))
     assert set(found) == written[1].holding[what]
     assert found == sorted(found)
+
+
+@pytest.mark.model
+def test_copies_are_one_item_and_the_same_words_in_another_receipt_are_another(
+    embedder: OnnxEmbedder, tmp_path: Path
+) -> None:
+    receipt = "Receipt no. 1\n\n- lamp: 12 EUR\n\nThank you for your visit.\n"
+    texts = {
+        "a.txt": receipt,
+        "b.txt": receipt,  # word for word the same file
+        "c.md": "> " + receipt.replace("\n\n", "\n\n> "),  # quoted in a note
+        "d.txt": receipt.replace("no. 1", "no. 2"),
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    library = Library(IN_MEMORY, embedder)
+    library.add([tmp_path])
+    quotes = library.listing("List every lamp").quotes
+    assert [Path(quote.source).name for quote in quotes] == ["a.txt", "d.txt"]
+    assert {Path(source).name for source in quotes[0].also_in} == {"b.txt", "c.md"}
+    hits = library.search_all("lamp")
+    assert sorted(Path(hit.chunk.source).name for hit in hits) == ["a.txt", "d.txt"]
+    library.close()
+
+
+@pytest.mark.model
+def test_items_under_a_heading_and_after_a_colon_are_listed_one_by_one(
+    embedder: OnnxEmbedder,
+) -> None:
+    library = Library(IN_MEMORY, embedder)
+    library.add_text("/a.md", "# Medication\n\n- Metformin 500 mg\n- Lisinopril 10 mg\n")
+    library.add_text(
+        "/b.md", "The medication of Ada:\n\n- Ibuprofen\n- Codeine\n\nShe sleeps well.\n"
+    )
+    library.add_text("/c.md", "# Garden\n\n- Roses\n- Tomatoes\n")
+    texts = [quote.text.lstrip("- ") for quote in library.listing("List all medication").quotes]
+    assert texts == ["Metformin 500 mg", "Lisinopril 10 mg", "Ibuprofen", "Codeine"]
+    library.close()
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(
+    "question", ["List all zeppelins", "List all contracts with a zebra", "list"]
+)
+def test_nothing_is_listed_where_there_is_nothing(papers: Library, question: str) -> None:
+    assert papers.listing(question).quotes == ()
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "List all contracts with a deposit", "which of my contracts allow a cat?",
+        "Please show me every receipt from May", "What are all the places we visited?",
+        "which documents mention the boiler?", "Give me a complete list of my invoices",
+        "보증금이 있는 계약서를 모두 나열해줘", "커피를 산 영수증을 전부 찾아줘",
+        "참석자 목록을 보여줘",
+        "고양이를 키울 수 있는 계약서는 어떤 것들이 있나요?", "모든 병원 예약을 알려줘",
+    ],
+)  # fmt: skip
+def test_question_for_everything_is_recognised(question: str) -> None:
+    assert asks_for_all(question)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "When was the boiler serviced?", "Which team won?", "What is the list price?",
+        "How many contracts are there?", "Who is on the list?", "What is all this about?",
+        "보증금은 얼마인가요?", "다음 회의는 언제야?", "목록은 어디에 있나요?",
+        "방과후 수업은 몇 명보다 적으면 폐강되나요?", "어떤 서류를 받아 해결했나요?",
+    ],
+)  # fmt: skip
+def test_question_for_one_thing_is_no_listing(question: str) -> None:
+    assert not asks_for_all(question)
+
+
+def test_kind_of_document_and_subject_are_told_apart() -> None:
+    asked = wanted("List all contracts with a deposit")
+    assert (asked.documents, "lease" in asked.kind, asked.subject) == (True, True, "with a deposit")
+    asked = wanted("보증금이 있는 계약서를 모두 나열해줘")
+    assert (asked.documents, "계약서" in asked.kind, asked.subject) == (True, True, "보증금이")
+    assert not wanted("List every lamp I bought").documents

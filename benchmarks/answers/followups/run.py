@@ -1,8 +1,8 @@
 """Does a question that points back find its document, with the conversation and without?
 
 30 follow-ups over 19 small documents in two languages, every other one held back while the rules
-were made; and the first questions of the conversations, asked after a conversation about something else, which
-must lose nothing by it. Prints a table; --write keeps it as results.json. See README.md.
+were made; and the first questions of the conversations, asked after a conversation about something
+else, which must lose nothing by it. Prints a table; --write keeps it as results.json.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ A passage is kept when it mentions nearly as much as the best one does.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -31,6 +32,7 @@ IN_THE_SAME_WORDS = 0.6
 # What a listing says begins its document: "Receipt no. 12", "# Lease".
 OPENING_CHARACTERS = 200
 READ_AT_ONCE = 500
+_WORD = re.compile(r"\w+")
 _BULLETS = ("-", "*", "+", "•", "▪", "◦", "·", "|")
 
 
@@ -256,7 +258,8 @@ def _opening(connection: Connection, source: str) -> str:
 
 
 def _wording(text: str) -> str:
-    return " ".join(text.split()).casefold()
+    """The words of ``text``: the marks of a list or of a quoted mail are not among them."""
+    return " ".join(_WORD.findall(text.casefold()))
 
 
 def _quote(number: int, item: _Item) -> Quote:

@@ -214,6 +214,15 @@ def test_auto_takes_a_llama_server_that_works(llama_server, monkeypatch, tmp_pat
     assert runtime.resolve("auto") is None
 
 
+def test_a_binary_that_is_asked_for_its_version_is_told_no_passphrase(tmp_path, monkeypatch):
+    curious = tmp_path / "llama-server"
+    curious.write_text(f'#!/bin/sh\nprintf "%s" "$ONDOL_PASSPHRASE" > {tmp_path}/told\n')
+    curious.chmod(0o755)
+    monkeypatch.setenv("ONDOL_PASSPHRASE", "secret words")
+    assert runtime.answers_version(curious)
+    assert (tmp_path / "told").read_text() == ""
+
+
 def test_a_wrong_path_is_a_config_error(tmp_path, make_pool):
     plain = tmp_path / "file"
     plain.write_text("")

@@ -135,3 +135,19 @@ def test_what_only_helps_is_neither_well_nor_unwell(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: None)
     check = doctor.check_pip()
     assert check.ok is None and "ensurepip" in check.hint
+
+
+def test_a_module_in_the_folder_that_one_is_in_is_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "colorsys.py").write_text("raise SystemExit('not ours')")
+    monkeypatch.chdir(tmp_path)
+    assert doctor.check_bundled_engine("import colorsys").ok is True
+
+
+def test_the_child_that_loads_the_engine_is_told_no_passphrase(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ONDOL_PASSPHRASE", "secret words")
+    look = "import os; raise SystemExit(os.environ.get('ONDOL_PASSPHRASE', 'told nothing'))"
+    assert "told nothing" in doctor.check_bundled_engine(look).sentence

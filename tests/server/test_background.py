@@ -311,3 +311,10 @@ def test_a_port_is_free_again_as_soon_as_its_server_has_gone() -> None:
         with pytest.raises(AddressInUseError):
             listening.listen("127.0.0.1", port)
     listening.listen("127.0.0.1", port).close()
+
+
+def test_a_module_in_the_folder_that_one_is_in_is_not_the_server(tmp_path: Path) -> None:
+    (tmp_path / "ondol.py").write_text("print('not ours')")
+    command = [*background.SERVE, "--help"]
+    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert "not ours" not in said and "serve" in said

@@ -12,6 +12,7 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
+from ondol import keys
 from ondol.engine.process import Launch
 from ondol.engine.settings import EngineSettings, ModelSpec
 from ondol.errors import ConfigError
@@ -60,6 +61,7 @@ def answers_version(binary: str | Path) -> bool:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=VERSION_TIMEOUT_SECONDS,
+            env=keys.public_environ(),
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):

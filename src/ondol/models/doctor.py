@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ondol import keys
 from ondol.i18n import t
 from ondol.models.hardware import Machine
 from ondol.models.recommendation import show_size
@@ -130,10 +131,16 @@ def check_reading(held: Sequence[str], wanted: Sequence[str]) -> Check:
 
 def check_bundled_engine(program: str = "import xllamacpp") -> Check:
     """Imports the engine in a child: on an unsuitable processor that ends the process."""
-    command = [sys.executable, "-c", program]
+    # -P: a module that lies in the folder one happens to be in is not ours.
+    command = [sys.executable, "-P", "-c", program]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=ENGINE_SECONDS, check=False
+            command,
+            capture_output=True,
+            text=True,
+            timeout=ENGINE_SECONDS,
+            env=keys.public_environ(),
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return _broken_engine(t("hardware.engine_hangs", seconds=ENGINE_SECONDS))

@@ -34,7 +34,7 @@ LOCK_PATIENCE_SECONDS = 0.5
 LONGEST_LOG_BYTES = 1 << 20
 OLLAMA_PORT = 11434
 LOCK_NAME = "server.lock"
-SERVE = (sys.executable, "-m", "ondol", "serve")
+SERVE = (sys.executable, "-P", "-m", "ondol", "serve")  # -P: no module of the current folder
 
 
 @dataclass(frozen=True, slots=True)

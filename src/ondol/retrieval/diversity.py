@@ -21,8 +21,12 @@ SHINGLE_WORDS = 3
 # Share of a copy's shingles that are in what is shown: a header, a footer and a few words may
 # differ. Of two drafts with every twentieth word changed about 85 % are the same.
 COPIED_SHARE = 0.8
-# Copies rank beside each other, so a few passages beyond those wanted are looked at.
+# Copies rank beside each other, so a few passages beyond those wanted are looked at, and a passage
+# is compared with so many before it. Nobody reads so far down that the order there should please:
+# both keep a search for a thousand passages from taking a million comparisons.
 LOOK_AHEAD = 10
+LOOK_BACK = 50
+SPREAD_FIRST = 50
 # 1 is relevance alone. On XQuAD (612 questions) the right file leaves the first five of a search
 # for one of them at 0.9, for none at 0.95. Sentences of evidence are not reordered: at every value
 # one of the two quotes more held the answer less often.
@@ -73,15 +77,18 @@ def spread(hits: Sequence[Hit], limit: int) -> list[Hit]:
     def similarity(one: int, other: int) -> float:
         return overlap(found[one][1].words, found[other][1].words)
 
-    order = diversify([hit.score for hit, _ in found], similarity, limit)
-    return _ranked([found[place][0] for place in order])
+    scores = [hit.score for hit, _ in found[: SPREAD_FIRST + LOOK_AHEAD]]
+    order = diversify(scores, similarity, min(limit, SPREAD_FIRST))
+    follow = sorted(set(range(len(found))) - set(order))
+    return _ranked([found[place][0] for place in [*order, *follow][:limit]])
 
 
 def _originals(hits: Sequence[Hit], limit: int) -> list[tuple[Hit, Fingerprint]]:
     kept: list[tuple[Hit, Fingerprint]] = []
     for hit in hits[: limit + LOOK_AHEAD]:
         mine = Fingerprint(hit.chunk.text)
-        place = next((i for i, (_, other) in enumerate(kept) if mine.repeats(other)), None)
+        before = range(max(len(kept) - LOOK_BACK, 0), len(kept))
+        place = next((i for i in before if mine.repeats(kept[i][1])), None)
         if place is not None:
             original, theirs = kept[place]
             found_too = with_source(original, hit.chunk.source)

@@ -136,18 +136,22 @@ class Library:
         paths: Sequence[Path] = (),
         *,
         retry: bool = False,
+        settle_seconds: float = 0.0,
         on_progress: Callable[[ingest.Progress], None] | None = None,
         wait: Callable[[], None] = lambda: None,
     ) -> ingest.AddReport:
         """Follow what happened to everything that was added, or to the remembered folders that hold
         ``paths`` or lie in them: new, edited, renamed, moved and deleted files. ``retry`` reads
-        again what failed; ``wait`` is called before every piece of hard work.
+        again what failed; files that changed in the last ``settle_seconds`` are left for later;
+        ``wait`` is called before every piece of hard work.
 
         Raises ``DocumentNotFoundError`` for a path in no remembered folder.
         """
         remembered = self.folders(paths)
         with self._adding(on_progress, wait) as adding:
-            return Sync(self._connection, self._lock, adding).sync(remembered, retry=retry)
+            return Sync(self._connection, self._lock, adding).sync(
+                remembered, retry=retry, settle_seconds=settle_seconds
+            )
 
     def folders(self, paths: Sequence[Path] = ()) -> list[Folder]:
         """The files and folders that were added, by path; with ``paths`` as ``sync`` takes them."""

@@ -33,7 +33,8 @@ class Failure:
 @dataclass(frozen=True, slots=True)
 class AddReport:
     """What became of every file. ``duplicates`` of those added, updated or moved are word for word
-    like another one; ``missing`` are followed folders that are not there as a whole."""
+    like another one; ``missing`` are followed folders that are not there as a whole, ``waiting``
+    files that are being written."""
 
     added: int
     updated: int
@@ -44,6 +45,7 @@ class AddReport:
     removed: int = 0
     duplicates: int = 0
     missing: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
 
     @property
     def has_changes(self) -> bool:
@@ -59,6 +61,7 @@ class Tally:
         self.chunks = 0
         self.duplicates = 0
         self.missing: tuple[str, ...] = ()
+        self.waiting: list[str] = []
         self._completed = 0
         self._counts: dict[str, int] = {}
         self._failures: list[Failure] = []
@@ -90,4 +93,5 @@ class Tally:
             removed=count("removed", 0),
             duplicates=self.duplicates,
             missing=self.missing,
+            waiting=tuple(self.waiting),
         )

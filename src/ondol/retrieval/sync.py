@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +17,10 @@ from typing import TypeVar
 
 from ondol import database
 from ondol.database import Connection
-from ondol.retrieval import files, folders, holders, rows
+from ondol.retrieval import files, folders, holders, programs, rows
 from ondol.retrieval.files import Found, Stamp
 from ondol.retrieval.folders import Folder, Labels
 from ondol.retrieval.ingest import Ingest
-from ondol.retrieval.loaders import ocr
 from ondol.retrieval.reading import Job, Known
 from ondol.retrieval.reports import AddReport
 from ondol.retrieval.storing import Gone, label_of, printable
@@ -55,6 +55,7 @@ class Sync:
         self._failing: set[str] = set()
         self._unopened: list[str] = []
         self._over: list[str] = []
+        self._settle_ns = 0
 
     def add(self, paths: Sequence[Path], remember: Callable[[Connection], None]) -> AddReport:
         """Add what is in ``paths`` and take nothing out; ``remember`` writes them down first, when
@@ -70,8 +71,12 @@ class Sync:
         self._run(found, labels, [], retried=lambda path: path in named)
         return self._tally.report()
 
-    def sync(self, remembered: Sequence[Folder], *, retry: bool = False) -> AddReport:
-        """Bring everything in ``remembered`` up to date, and take out what is gone."""
+    def sync(
+        self, remembered: Sequence[Folder], *, retry: bool = False, settle_seconds: float = 0.0
+    ) -> AddReport:
+        """Bring everything in ``remembered`` up to date, and take out what is gone. Files that
+        changed within the last ``settle_seconds`` are left for later."""
+        self._settle_ns = int(settle_seconds * 1e9)
         self._read_known([folder.path for folder in remembered])
         present, missing = self._look_for(remembered)
         found = self._scan([Path(folder.path) for folder in present])
@@ -81,7 +86,8 @@ class Sync:
         found = [one for one in found if one.path in wanted]
         gone = self._gone({printable(one.path) for one in found}, missing)
         self._tally.missing = tuple(missing)
-        is_retried = retry or self._has_new_program()
+        with self._lock:
+            is_retried = retry or bool(self._failures and programs.has_new(self._connection))
         self._run(found, labels, gone, retried=lambda path: is_retried)
         self._note_mounts(present)
         return self._tally.report()
@@ -177,7 +183,8 @@ class Sync:
         if plan.jobs:
             self._ingest.run(plan.jobs, Gone(self._with_members(gone)))
         self._remove(gone)
-        self._note_programs()
+        with self._lock:
+            programs.note(self._connection)
         report = self._tally.report()
         if report.removed or report.updated or report.moved:
             with self._lock:
@@ -188,7 +195,7 @@ class Sync:
         self, found: Sequence[Found], labels: Labels, retried: Callable[[str], bool]
     ) -> _Plan:
         plan = _Plan()
-        model = self._ingest.model
+        model, now_ns = self._ingest.model, time.time_ns()
         for one in found:
             path = printable(one.path)
             label = labels.of(one.path) or Folder(one.path)
@@ -203,6 +210,9 @@ class Sync:
                     plan.unchanged.append(path)
             elif failed and failed[0] == one.stamp and not is_retried:
                 plan.failed.append((path, failed[1]))
+            elif 0 <= now_ns - one.modified_ns < self._settle_ns:
+                self._tally.waiting.append(path)
+                self._tally.total -= 1
             else:
                 is_anew = known is not None and known.embedding_model != model
                 plan.jobs.append(Job(one, label, known, is_anew or is_retried))
@@ -250,30 +260,6 @@ class Sync:
             with self._lock, database.transaction(self._connection) as connection:
                 for source in self._over:
                     rows.delete_failures(connection, source)
-
-    def _has_new_program(self) -> bool:
-        """Whether a program is here now that was missing when something failed."""
-        if not self._failures or not ocr.is_available():
-            return False
-        with self._lock:
-            return self._noted_programs() != "tesseract"
-
-    def _note_programs(self) -> None:
-        with self._lock:
-            failed = self._connection.execute("SELECT EXISTS (SELECT 1 FROM failures)").fetchone()
-            programs = "tesseract" if failed[0] and ocr.is_available() else ""
-            if failed[0] and self._noted_programs() != programs:
-                with database.transaction(self._connection) as connection:
-                    connection.execute(
-                        "INSERT OR REPLACE INTO library_settings VALUES ('programs', ?)",
-                        (programs,),
-                    )
-
-    def _noted_programs(self) -> str | None:
-        row = self._connection.execute(
-            "SELECT value FROM library_settings WHERE name = 'programs'"
-        ).fetchone()
-        return str(row[0]) if row else None
 
     def _note_mounts(self, present: Sequence[Folder]) -> None:
         changed = [

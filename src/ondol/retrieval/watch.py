@@ -8,6 +8,7 @@ then.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 # Changes that come within this time are one.
 DEBOUNCE_MILLISECONDS = 800
 LOOK_MILLISECONDS = 2000
-# A file is being written while its size or time still changes in this time.
-QUIET_SECONDS = 0.5
+# A file that changed within this time is still being written.
+QUIET_SECONDS = 1.0
 # Who writes for longer is read as far as the file goes, and again later.
 PATIENCE_SECONDS = 60.0
 # How long nothing is tried after something went wrong.
@@ -69,6 +70,7 @@ class Follower:
         self._fail = fail
         self._is_busy = is_busy
         self._is_due = is_due
+        self._waiting_since = math.inf
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._work, name="follower", daemon=True)
 
@@ -109,8 +111,8 @@ class Follower:
         alone = [folder.path for folder in folders if folder.path not in watched]
         before, places = _stamps(alone), _places(watched)
         looked_at = time.monotonic()
+        waiting: Sequence[Folder] = []
         for changes in self._changes(watched):
-            self._await_quiet(changes)
             now = _stamps(alone)
             changed = {path for path in alone if now[path] != before[path]}
             before = now
@@ -118,8 +120,8 @@ class Follower:
                 due, looked_at = folders, time.monotonic()
             else:
                 due = [f for f in folders if f.path in changed or _touches(f.path, changes)]
-            if due:
-                self._sync(library, due)
+            due = [folder for folder in folders if folder in due or folder in waiting]
+            waiting = due if due and self._sync(library, due) else []
             # A folder that came, went or was replaced has to be watched anew.
             is_other = _places(watched) != places or any(map(os.path.isdir, alone))
             if is_other or list(self._chosen(library)) != folders:
@@ -161,28 +163,27 @@ class Follower:
         ):
             yield {path for _, path in found}
 
-    def _sync(self, library: Library, due: Sequence[Folder]) -> None:
-        report = library.sync([Path(folder.path) for folder in due], wait=self._wait)
+    def _sync(self, library: Library, due: Sequence[Folder]) -> bool:
+        """Whether something has been left for later, because it is being written."""
+        is_patient = time.monotonic() - self._waiting_since < PATIENCE_SECONDS
+        report = library.sync(
+            [Path(folder.path) for folder in due],
+            settle_seconds=QUIET_SECONDS if is_patient else 0.0,
+            wait=self._wait,
+        )
+        if not report.waiting:
+            self._waiting_since = math.inf
+        elif math.isinf(self._waiting_since):
+            self._waiting_since = time.monotonic()
         if report.has_changes or any(failure.is_new for failure in report.failed):
             self._report(report)
+        return bool(report.waiting)
 
     def _wait(self) -> None:
         while self._is_busy() and not self._stopped.wait(0.2):
             pass
         if self._stopped.is_set():
             raise _StoppedError
-
-    def _await_quiet(self, changes: set[str] | None) -> None:
-        """Return when none of the files has changed for a moment."""
-        until = time.monotonic() + PATIENCE_SECONDS
-        before = None
-        while changes and time.monotonic() < until:
-            now = _stamps(sorted(changes))
-            if now == before:
-                return
-            before = now
-            if self._stopped.wait(QUIET_SECONDS):
-                raise _StoppedError
 
 
 def _touches(folder: str, changes: set[str]) -> bool:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -445,6 +445,47 @@ def test_somebody_elses_name_of_the_old_file_keeps_its_bytes(file: Path, tmp_pat
     os.link(file, theirs)
     encryption.lock(file, WORD)
     assert MARKER.encode() in theirs.read_bytes()
+
+
+@pytest.mark.parametrize("is_good", [True, False])
+def test_copy_that_another_process_has_begun_since_is_left_alone(
+    is_good: bool, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is slow at the end must not zero what the next one is about to put in place."""
+    put, close = exchange.put, exchange.alone
+
+    def begin_another() -> None:
+        leftovers.new(file).write_bytes(b"somebody else's")
+        leftovers.old(file).write_bytes(b"theirs too")
+
+    def put_slowly(target: Path, file: Path) -> None:
+        if not is_good:
+            raise OSError(28, "No space left on device")
+        put(target, file)
+        begin_another()
+
+    class Slow:
+        def __init__(self, connection: object) -> None:
+            self._connection = connection
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._connection, name)
+
+        def close(self) -> None:
+            self._connection.close()  # type: ignore[attr-defined]
+            begin_another()
+
+    @contextmanager
+    def alone(file: Path) -> Iterator[object]:
+        with close(file) as connection:
+            yield connection if is_good else Slow(connection)
+
+    monkeypatch.setattr(exchange, "put", put_slowly)
+    monkeypatch.setattr(exchange, "alone", alone)
+    with nullcontext() if is_good else pytest.raises(StorageError):
+        encryption.lock(file, WORD)
+    assert leftovers.new(file).read_bytes() == b"somebody else's"
+    assert leftovers.old(file).read_bytes() == b"theirs too"
 
 
 @pytest.mark.parametrize("size", [3, 16, 100, 4096, 5000])

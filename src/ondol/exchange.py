@@ -97,6 +97,7 @@ def exchange(file: Path, make: Callable[[Connection, Path], None]) -> None:
     The bytes of the old ``file`` are overwritten afterwards."""
     target, old = leftovers.new(file), leftovers.old(file)
     with alone(file) as connection:
+        own = file.stat()
         try:
             leftovers.erase(target)
             leftovers.erase(old, keep=file)
@@ -105,10 +106,13 @@ def exchange(file: Path, make: Callable[[Connection, Path], None]) -> None:
         except OSError as error:
             raise paths.storage_error(error, file) from error
         finally:
-            # First the connection: from here on others may open the new file.
+            # From the moment that the new file has the name, or this connection is closed, another
+            # process may be exchanging: then what has these two names is not ours.
+            if leftovers.names(file, own):
+                leftovers.erase(target)
             connection.close()
-            leftovers.erase(target)
-            leftovers.erase(old, keep=file)
+            if leftovers.names(old, own):
+                leftovers.erase(old, keep=file)
     leftovers.sync(file.parent)
 
 

@@ -48,12 +48,23 @@ def erase(path: Path, *, keep: Path | None = None) -> None:
         return
     is_other = keep is None or not keep.exists() or not os.path.samestat(found, keep.stat())
     if is_other and stat.S_ISREG(found.st_mode):
-        descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:  # another process has just done the same
+            return
         try:
             overwrite(descriptor)
         finally:
             os.close(descriptor)
     path.unlink(missing_ok=True)
+
+
+def names(path: Path, found: os.stat_result) -> bool:
+    """Whether ``path`` is a name of the file ``found``."""
+    try:
+        return os.path.samestat(path.lstat(), found)
+    except FileNotFoundError:
+        return False
 
 
 def overwrite(descriptor: int) -> None:

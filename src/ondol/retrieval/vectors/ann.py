@@ -28,6 +28,8 @@ EXACT_CHUNKS = 200_000
 # How many vectors are scored by their codes after the bits: so many for each one wanted.
 CANDIDATES_EACH = 400
 MIN_CANDIDATES = 4000
+# At least one in so many of all: vectors without any topics among them need more.
+CANDIDATE_SHARE = 32
 
 
 class ApproximateIndex(ExactIndex):
@@ -102,7 +104,7 @@ class ApproximateIndex(ExactIndex):
                 distances(planes[:, : len(part)], query, part)
         if rows is not None:
             apart = apart[rows]
-        wanted = max(MIN_CANDIDATES, CANDIDATES_EACH * limit)
+        wanted = max(MIN_CANDIDATES, CANDIDATES_EACH * limit, len(apart) // CANDIDATE_SHARE)
         if bare.any():
             everywhere = np.arange(len(self)) if rows is None else rows
             wanted += int(bare[everywhere // blocks.BLOCK_ROWS].sum())

@@ -37,13 +37,14 @@ ALLOWED = {
     "json": FOUNDATION | {"models"},
     "ask": FOUNDATION | {"prompt"},
     "parts": FOUNDATION | FIRST_FLOOR | ROOMS | {"ask", "prompt"},
+    "forget": FOUNDATION | FIRST_FLOOR | ROOMS | {"parts", "trainable"},
     "trainable": FOUNDATION | FIRST_FLOOR | {"models", "training"},
     "train": FOUNDATION | FIRST_FLOOR | ROOMS | {"training", "prompt", "ask", "parts", "trainable"},
-    "server": FOUNDATION | FIRST_FLOOR | ROOMS | {"ask", "parts", "json", "prompt"},
+    "server": FOUNDATION | FIRST_FLOOR | ROOMS | {"ask", "forget", "parts", "json", "prompt"},
     "cli": FOUNDATION
     | FIRST_FLOOR
     | ROOMS
-    | {"ask", "parts", "json", "prompt", "server", "train", "training"},
+    | {"ask", "forget", "parts", "json", "prompt", "server", "train", "training"},
     "__main__": {"cli"},
     "__init__": {"errors"},
 }

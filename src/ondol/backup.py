@@ -69,7 +69,7 @@ def backup(
                 raise UsageError(t("encryption.backup_needs_passphrase"))
             key = keys.new_key(passphrase) if own is None and passphrase else own
             assert key is not None
-            _sweep(file, target)
+            sweep(file, target)
             held = exchange.copy(connection, part, key)
         _describe(part, held, was_locked=own is not None, config=_read(config))
         leftovers.sync(part)
@@ -262,12 +262,11 @@ def _restore_config(saved: bytes, config: Path, force: bool) -> str:
     return "restored"
 
 
-def _sweep(file: Path, target: Path) -> None:
-    """Remove what killed backups left: both are encrypted, but they take space."""
-    for leftover in (
-        *file.parent.glob(f"{file.name}.*{TRIAL}"),
-        *target.parent.glob(f".{target.name}.*{PART}"),
-    ):
+def sweep(file: Path, target: Path | None = None) -> None:
+    """Remove what killed backups left of ``file``, beside it and beside ``target``: it is
+    encrypted, but it takes space, and holds what may have been forgotten since."""
+    parts = target.parent.glob(f".{target.name}.*{PART}") if target else ()
+    for leftover in (*file.parent.glob(f"{file.name}.*{TRIAL}"), *parts):
         pid = leftover.name.rsplit(".", 2)[1]
         if pid.isdecimal() and not _lives(int(pid)):
             leftover.unlink(missing_ok=True)

@@ -81,14 +81,14 @@ def test_forget_takes_documents_out_and_leaves_the_files(ondol, config, papers: 
     assert all(hit["source"] != str(papers / "garden.txt") for hit in hits)
     unknown = ondol("forget", papers / "garden.txt")
     assert unknown.code == 5 and "ondol list --documents" in unknown.stderr
-    assert ondol("forget", papers, "--json").json == {"documents": 1, "chunks": 1}
+    assert ondol("forget", papers, "--json").json ["chunks"] == 1
 
 
 def test_listing_and_forgetting_need_no_model(ondol, config, papers: Path, tmp_path: Path) -> None:
     ondol("add", papers)
     bare = {"ONDOL_MODELS": str(tmp_path / "none")}
     assert len(ondol("list", "--documents", "--json", **bare).json["documents"]) == 2
-    assert ondol("forget", papers, "--json", **bare).json == {"documents": 2, "chunks": 2}
+    assert ondol("forget", papers, "--json", **bare).json["chunks"] == 2
 
 
 def test_without_an_embedding_model_the_next_command_is_named(ondol, papers: Path) -> None:

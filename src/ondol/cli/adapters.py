@@ -134,7 +134,8 @@ def show_adapter(output: Output, one: Adapter) -> None:
         if value:
             output.line(f"{click.style(t(f'cli.fact_{key}'), bold=True)}: {clean(value)}")
     if one.stale:
-        output.warn(t("adapters.stale", name=one.full_name, model=one.model))
+        why = "adapters.outdated" if one.is_outdated else "adapters.stale"
+        output.warn(t(why, name=one.full_name, model=one.model))
 
 
 def _told(facts: object) -> str:

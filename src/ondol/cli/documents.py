@@ -1,10 +1,8 @@
-"""``ondol search`` and ``forget``, and the list of documents: the owner's library."""
+"""``ondol search`` and the list of documents: the owner's library."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -43,20 +41,6 @@ def search(output: Output, query: str, limit: int | None, everything: bool, wher
     if not hits:
         output.note(t("answer.nothing_found"))
         output.note(t("cli.hint", hint=t("answer.nothing_found_hint")))
-
-
-@command("forget")
-@click.argument(
-    "paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path)
-)
-@pass_output
-def forget(output: Output, paths: tuple[Path, ...]) -> None:
-    with house(output) as parts:
-        receipt = parts.library.forget(paths)
-    if output.json:
-        output.emit(asdict(receipt))
-    else:
-        output.line(t("cli.forgotten", documents=receipt.documents, chunks=receipt.chunks))
 
 
 def list_documents(output: Output, where: Wanted) -> None:

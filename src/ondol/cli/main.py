@@ -29,7 +29,7 @@ SECTIONS = {
     "section_documents": {
         "add": "ondol.cli.add:add",
         "sync": "ondol.cli.add:sync",
-        "forget": "ondol.cli.documents:forget",
+        "forget": "ondol.cli.forget:forget",
         "collection": "ondol.cli.collections:collection",
         "sensitivity": "ondol.cli.collections:limit",
         "lock": "ondol.cli.lock:lock",

@@ -21,6 +21,9 @@ NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 CANDIDATE = "-candidate"
 """Ends the name of an adapter that is on trial."""
 
+FORGOTTEN_AT = "forgotten_at"
+"""In ``trained_on``: when documents that it learned from were forgotten."""
+
 # Known from where an adapter lies and from the model that is here, so neither is written down.
 _NOT_STORED = ("shipped", "stale")
 
@@ -33,7 +36,8 @@ class Adapter:
     file's. ``template`` is the digest of the chat template and prompt layout of its training ("":
     any); ``abstention_bias`` is added to the logit of saying that the sentences do not hold the
     answer. ``trained_on`` and ``evaluation`` hold whatever its maker recorded, as JSON. A ``stale``
-    adapter was made for other weights than are installed now, and is never served; a ``shipped``
+    adapter was made for other weights than are installed now, or learned from documents that were
+    forgotten since, and is never served; a ``shipped``
     one came with Ondol and cannot be removed.
     """
 
@@ -59,6 +63,11 @@ class Adapter:
     def full_name(self) -> str:
         """What a person types wherever the name of a model goes."""
         return f"{self.model}:{self.name}"
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether it learned from documents that were forgotten since."""
+        return FORGOTTEN_AT in self.trained_on
 
     @property
     def is_candidate(self) -> bool:

@@ -90,9 +90,10 @@ class AdapterStore:
                 # A name that can only mean an adapter is told about that; "llama:1b" is a model.
                 raise (other if isinstance(error, UsageError) and base else error) from None
         if found.stale:
+            why = "outdated" if found.is_outdated else "stale"
             raise AdapterNotFoundError(
-                t("adapters.stale", name=found.full_name, model=model.name),
-                t("adapters.stale_hint", model=model.name),
+                t(f"adapters.{why}", name=found.full_name, model=model.name),
+                t(f"adapters.{why}_hint", model=model.name, name=found.full_name),
             )
         return model, found
 
@@ -186,6 +187,23 @@ class AdapterStore:
             self._store.sweep()
         return adapter
 
+    def outdate(self, digest: str) -> Sequence[str]:
+        """Say of every adapter in the file ``digest`` that what it learned from was forgotten;
+        returns their full names."""
+        found = []
+        for model in self._store.list():
+            for adapter in list(self._own(model.name)):
+                if adapter.digest != digest:
+                    continue
+                at = datetime.now(UTC).isoformat(timespec="seconds")
+                trained_on = {**adapter.trained_on, adapter_manifest.FORGOTTEN_AT: at}
+                path = self._store.adapters_directory(model.name) / f"{adapter.name}.json"
+                with self._store.lock():
+                    changed = replace(adapter, trained_on=trained_on)
+                    self._store.write(path, adapter_manifest.to_json(changed))
+                found.append(adapter.full_name)
+        return found
+
     def remove(self, model: str, name: str) -> int:
         """Forget an adapter; the bytes freed. One's own goes first, even a stale one; one that came
         with Ondol stays: UsageError."""
@@ -216,7 +234,11 @@ class AdapterStore:
         if not weights:
             return []
         own = [
-            replace(adapter, model=model.name, stale=adapter.base_digest != weights)
+            replace(
+                adapter,
+                model=model.name,
+                stale=adapter.base_digest != weights or adapter.is_outdated,
+            )
             for adapter in self._own(model.name)
         ]
         # One's own stands before the one of that name that came with Ondol, while it fits.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from ondol.i18n import t
 from ondol.retrieval import erasing, files, folders, matching, rows
 from ondol.retrieval.collections import DEFAULT, forget_limits
 from ondol.retrieval.filters import Filter
+from ondol.retrieval.packed import unpack_spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +101,18 @@ def forget(connection: Connection, lock: threading.RLock, chosen: Chosen) -> Rec
     return replace(receipt, is_erased=is_erased, at=rows.now())
 
 
-def texts(connection: Connection, chosen: Chosen) -> Iterator[str]:
-    """What the documents say, chunk by chunk."""
-    for (text,) in _select(
-        connection,
-        "c.text FROM documents d JOIN chunks c ON c.document_id = coalesce(d.duplicate_of, d.id) "
-        "WHERE d.id IN",
-        list(chosen.documents),
-    ):
-        yield text
+def sentences(connection: Connection, chosen: Chosen) -> set[str]:
+    """What the documents say, sentence by sentence, on one line each."""
+    return {
+        " ".join(text[begin:end].split())
+        for text, spans in _select(
+            connection,
+            "c.text, c.spans FROM documents d "
+            "JOIN chunks c ON c.document_id = coalesce(d.duplicate_of, d.id) WHERE d.id IN",
+            list(chosen.documents),
+        )
+        for begin, end in unpack_spans(spans, 0)
+    }
 
 
 def _forget(connection: Connection, chosen: Chosen) -> Receipt:

@@ -243,10 +243,10 @@ class Library:
             where = self._searcher.check(where or Filter())
             return forgetting.choose(self._connection, paths, where, matching)
 
-    def texts(self, chosen: Chosen) -> list[str]:
+    def sentences(self, chosen: Chosen) -> set[str]:
         """What is about to be forgotten, to look for it elsewhere."""
         with self._lock:
-            return list(forgetting.texts(self._connection, chosen))
+            return forgetting.sentences(self._connection, chosen)
 
     def documents(self, *, where: Filter | None = None) -> list[LibraryDocument]:
         """Everything in the library, or what ``where`` lets through, by source."""

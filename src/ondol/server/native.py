@@ -20,6 +20,7 @@ from pydantic import Field
 from ondol import __version__
 from ondol.ask import Event, Manner, ask
 from ondol.errors import UsageError
+from ondol.forget import forget as forget_everywhere
 from ondol.i18n import t
 from ondol.json import answer_json, evidence_json, hit_json, labelled_json
 from ondol.parts import Parts
@@ -145,9 +146,9 @@ def _add_documents(routes: APIRouter, parts: Parts) -> None:
 
     @routes.delete("/documents")
     async def forget(body: ForgetRequest) -> Response:
-        """Remove documents from the library; the files stay."""
+        """Remove documents from the library and from this server's memory; the files stay."""
         files = _paths(body.paths)
-        return json_response(asdict(await in_thread(lambda: parts.library.forget(files))))
+        return json_response((await in_thread(lambda: forget_everywhere(parts, files))).json())
 
 
 class Asking:

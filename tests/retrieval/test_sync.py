@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from ondol import paths
 from ondol.database import IN_MEMORY
 from ondol.errors import DocumentNotFoundError
 from ondol.retrieval import folders
@@ -163,7 +165,7 @@ def test_copies_in_other_collections_do_not_share(cheap: Library, tmp_path: Path
     assert sorted(d.num_chunks for d in found.values()) == [0, 1]
     cheap.add([tmp_path / "closed"], collection="other")
     assert {d.num_chunks for d in cheap.documents()} == {1}
-    assert len(cheap.search("walnuts")) == 2
+    assert cheap._connection.execute("SELECT count(*) FROM chunks").fetchone()[0] == 2
 
 
 def zipped(file: Path, members: dict[str, str]) -> None:
@@ -370,6 +372,23 @@ def test_collection_and_limit_of_a_folder_hold_for_what_comes_later(
     report = cheap.add([folder], collection="home", sensitivity=Sensitivity.PUBLIC)
     assert (report.updated, report.chunks) == (2, 0)
     assert {(d.collection, d.limit) for d in cheap.documents()} == {("home", Sensitivity.PUBLIC)}
+
+
+def test_two_that_add_at_once_queue_and_do_not_double(home: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    for number in range(120):
+        (folder / f"{number}.md").write_text(paragraphs(f"matter {number}"), "utf-8")
+    libraries = [Library(paths.database_file(), FakeEmbedder()) for _ in range(2)]
+    threads = [threading.Thread(target=one.add, args=([folder],)) for one in libraries]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for one in libraries:
+        assert sum(sources(one).values()) == len(sources(one)) == 120
+        assert len(one.search("matter 7", limit=200)) > 0
+        one.close()
 
 
 def test_sync_of_a_path_that_was_never_added_is_an_error(cheap: Library, tmp_path: Path) -> None:

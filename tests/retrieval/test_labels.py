@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,7 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ondol.database import IN_MEMORY, Connection, connect
-from ondol.errors import CollectionNotFoundError, DocumentNotFoundError, UsageError
+from ondol.errors import (
+    CollectionNotFoundError,
+    DocumentError,
+    DocumentNotFoundError,
+    UsageError,
+)
 from ondol.retrieval.collections import Collections
 from ondol.retrieval.embedding import PassageVectors
 from ondol.retrieval.filters import Filter
@@ -300,6 +306,12 @@ def test_collection_with_something_in_it_stays(
 def test_limit_on_nothing_is_an_error(library: Library, tmp_path: Path) -> None:
     with pytest.raises(DocumentNotFoundError):
         library.collections.set_limit(tmp_path / "nowhere", PRIVATE)
+    with pytest.raises(DocumentNotFoundError):
+        library.collections.set_limit(tmp_path / ("x" * 3000), PRIVATE)
+    nameless = tmp_path / os.fsdecode(b"\xff")
+    nameless.mkdir()
+    with pytest.raises(DocumentError):
+        library.collections.set_limit(nameless, PRIVATE)
 
 
 def _row(connection: Connection, source: str, content: str, collection: str) -> None:

@@ -92,6 +92,8 @@ def test_days_that_move_along() -> None:
         ("path:./x", "path"),
         ("path:~nobody-here/x", "path"),
         ("path:" + "x" * 2000, "path"),
+        (" ".join(f"path:{number}" for number in range(101)), "path"),
+        (" ".join(f"-in:{number}" for number in range(101)), "-in"),
     ],
 )
 def test_value_that_cannot_be_says_what_can(text: str, field: str) -> None:

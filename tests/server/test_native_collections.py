@@ -124,6 +124,10 @@ def test_collection_is_made_relabelled_renamed_and_removed(house: House, folder:
     renamed = call(house, "PATCH", "collections/its home", name="theirs").json()
     assert (renamed["name"], renamed["documents"]) == ("theirs", 1)
     assert call(house, "PATCH", "collections/theirs", name="its work").status_code == 422
+    both = call(house, "PATCH", "collections/its work", name="theirs", sensitivity="public")
+    assert both.status_code == 422
+    (hit,) = call(house, "POST", "search", query="stove", filter={"in": "its work"}).json()["hits"]
+    assert hit["sensitivity"] == "private"
     assert call(house, "DELETE", "collections/theirs").status_code == 422
     assert call(house, "DELETE", "collections/books/2025").json() == {"removed": "books/2025"}
     assert call(house, "PATCH", "collections/gone", sensitivity="public").status_code == 404

@@ -8,6 +8,7 @@ the view ``labels`` says so for every reader. Knows rows, not who may be sent wh
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -19,6 +20,7 @@ from ondol.database import Connection
 from ondol.errors import CollectionNotFoundError, DocumentNotFoundError, UsageError
 from ondol.i18n import t
 from ondol.retrieval import files
+from ondol.retrieval.loaders.loader import source_of
 from ondol.retrieval.rows import bump, now
 from ondol.types import Sensitivity
 
@@ -168,14 +170,15 @@ class Collections:
         """Limit how far a file, or everything in a folder, may travel, now and when it is added
         later; ``PUBLIC`` takes the limit away. Limits further down stay.
 
-        Raises ``DocumentNotFoundError`` when the path is neither on disk nor in the library.
+        Raises ``DocumentNotFoundError`` when the path is neither on disk nor in the library, and
+        ``DocumentError`` when it is no text.
         """
-        source = str(files.absolute(path))
+        source = source_of(files.absolute(path))
         with self._lock:
             known = self._connection.execute(
                 f"SELECT 1 FROM documents d WHERE {_UNDER} LIMIT 1", {"path": source}
             ).fetchone()
-        if not known and not Path(source).exists():
+        if not known and not os.path.exists(source):
             raise DocumentNotFoundError(
                 t("library.not_in_library", path=path), t("library.not_in_library_hint")
             )

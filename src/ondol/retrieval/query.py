@@ -41,6 +41,8 @@ _AGO = re.compile(r"(\d{1,4})([dw])")
 _DAYS = {"today": 0, "오늘": 0, "yesterday": 1, "어제": 1}
 _YEARS = range(1900, 3000)
 _MAX_LENGTH = 1000
+# SQLite takes no longer chains of conditions than a few hundred.
+MAX_VALUES = 100
 
 
 def parse(text: str, *, base: Path | None = None) -> tuple[str, Filter]:
@@ -69,6 +71,10 @@ def parse(text: str, *, base: Path | None = None) -> tuple[str, Filter]:
 def read(values: Mapping[str, Iterable[str]], *, base: Path | None = None) -> Filter:
     """The filter that ``values`` by key (``in``, ``-in``, ``path`` …) ask for."""
     given = {key: list(dict.fromkeys(found)) for key, found in values.items()}
+    for key, found in given.items():
+        if len(found) > MAX_VALUES:
+            hint = t("filters.too_many_hint", field=key, limit=MAX_VALUES)
+            raise UsageError(t("filters.too_many", field=key), hint, param=key)
     excluded = {key[1:]: found for key, found in given.items() if key.startswith("-")}
     after = [_date("after", value) for value in given.get("after", ())]
     before = [_date("before", value) for value in given.get("before", ())]

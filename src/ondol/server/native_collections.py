@@ -126,10 +126,11 @@ def add_routes(routes: APIRouter, parts: Parts) -> None:
 
         def work() -> dict[str, Any]:
             known, name, done = parts.library.collections, collection, Relabelling()
-            if body.sensitivity:
-                done = known.set_sensitivity(name, sensitivity_of(body.sensitivity))
+            # First what may be refused: nothing gets freer in a request that fails.
             if body.name:
                 name = known.rename(name, body.name).name
+            if body.sensitivity:
+                done = known.set_sensitivity(name, sensitivity_of(body.sensitivity))
             return labelled_json(known.get(name)) | asdict(done)
 
         return json_response(await in_thread(work))

@@ -1,4 +1,4 @@
-"""Does anything get lost when a process is killed? Engine, pull, ingest and encryption.
+"""Does anything get lost when a process is killed? Engine, pull, ingest, encryption and the library.
 
 Runs the scripts beside it; --write keeps what they print as results.json. See README.md.
 """
@@ -31,6 +31,7 @@ def main() -> None:
         "pull": ["pull.py", points],
         "ingest": ["ingest.py", "--points", points],
         "encryption": ["encryption.py", "--points", points],
+        "library": ["library.py", "--points", points],
     }
     results: dict[str, object] = {"date": date.today().isoformat(), "ondol": __version__}
     for name, (script, *rest) in commands.items():

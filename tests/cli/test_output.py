@@ -48,6 +48,11 @@ def test_place_is_relative_only_below_here(tmp_path: Path, monkeypatch) -> None:
     assert place("stdin") == "stdin"
 
 
+def test_name_of_a_file_is_one_line(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert place(str(tmp_path / "a\nerror: b.txt")) == "a\\nerror: b.txt"
+
+
 @pytest.mark.parametrize("settings", [{"json": True}, {"quiet": True}])
 def test_notes_are_silent_when_asked(settings, capsys: pytest.CaptureFixture[str]) -> None:
     Output(**settings).note("hint")

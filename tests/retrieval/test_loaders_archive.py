@@ -81,6 +81,14 @@ def test_names_are_mended(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_long_path_loses_whole_folders(tmp_path: Path) -> None:
+    """Cut anywhere else, "abc../…" would become a path that climbs and is passed over."""
+    rest = "/".join(["d" * 100] * 9 + ["e" * 84 + ".txt"])
+    assert len(f"../{rest}") == 1000
+    document = read(tmp_path, make_zip({f"abc../{rest}": "text"}))
+    assert inside(document) == {rest: "text"}
+
+
 def test_korean_names_of_old_programs_are_decoded(tmp_path: Path) -> None:
     names = ["회의록.txt", "보고서/온돌방.txt"]
     data = make_zip({name.encode("cp949").hex(): name for name in names})

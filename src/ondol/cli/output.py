@@ -118,5 +118,6 @@ def place(source: str, page: int | None = None) -> str:
         near = os.path.relpath(source) if os.path.isabs(source) else source
     except ValueError:  # on another drive
         near = source
-    shown = clean(source if near.startswith("..") else near)
+    # A line feed is a letter of a name like any other: nobody's file adds a line of its own.
+    shown = clean(source if near.startswith("..") else near).replace("\n", "\\n")
     return shown if page is None else f"{shown}:{page}"

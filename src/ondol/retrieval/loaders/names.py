@@ -39,7 +39,10 @@ def clean(name: str) -> str:
     steps = [_UNPRINTABLE.sub("", step).strip() for step in readable.split("/")]
     kept = [_shortened(step) for step in steps if step not in ("", ".", "..")]
     path = unicodedata.normalize("NFC", "/".join(kept))
-    return path[-MAX_PATH_CHARACTERS:].lstrip("/") or "unnamed"
+    if len(path) > MAX_PATH_CHARACTERS:
+        # Whole steps: what is left of one could be "..", or look hidden.
+        path = path[-MAX_PATH_CHARACTERS:].partition("/")[2]
+    return path or "unnamed"
 
 
 def one_step(text: str) -> str:

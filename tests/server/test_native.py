@@ -188,6 +188,10 @@ def test_documents_are_added_listed_found_and_forgotten(house: House, tmp_path: 
     (document,) = call(house, "GET", "documents").json()["documents"]
     assert document["source"] == str(tmp_path / "note.txt")
     assert document["collection"] == "home"
+    # Adding again without naming one leaves everything where it is.
+    assert call(house, "POST", "documents", paths=[str(tmp_path)], stream=False).status_code == 200
+    (document,) = call(house, "GET", "documents").json()["documents"]
+    assert document["collection"] == "home"
 
     (hit, *_) = call(house, "POST", "search", query="stove oak", limit=1).json()["hits"]
     assert hit["rank"] == 1 and TEXT[hit["start"] : hit["end"]] == hit["text"]

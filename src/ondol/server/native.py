@@ -71,7 +71,7 @@ class SearchRequest(Lenient):
 
 class AddRequest(Lenient):
     paths: Paths
-    collection: Annotated[Text, Field(max_length=200)] = "default"
+    collection: Annotated[Text, Field(max_length=200)] | None = None
     stream: bool = True
 
 
@@ -242,7 +242,9 @@ def _last_answer(events: Iterator[Event]) -> Response:
     return json_response(answer_json(answer))
 
 
-def _adding(parts: Parts, files: Sequence[Path], collection: str) -> Iterator[Progress | AddReport]:
+def _adding(
+    parts: Parts, files: Sequence[Path], collection: str | None
+) -> Iterator[Progress | AddReport]:
     def run(
         report: Callable[[Progress | AddReport], None], cancel: threading.Event
     ) -> Progress | AddReport:

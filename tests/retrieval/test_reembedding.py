@@ -9,7 +9,6 @@ import sys
 import time
 import zlib
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -104,17 +103,11 @@ def test_searches_keep_to_the_old_model_and_what_is_added_meanwhile_is_not_misse
     def look(completed: int, total: int) -> None:
         if completed == 3:
             fill(filled, 4, first=20)
-            filled.forget([Path("note 3")])
+            filled.forget(matching="number3")
         assert sources(filled, "number21 garden")[0] == "note 21"
         current = filled._vectors.embedder(filled._connection).model
         seen.append((completed, total, current))
 
-    filled._under = lambda path: [  # type: ignore[method-assign]  # a text has no path
-        row[0]
-        for row in filled._connection.execute(
-            "SELECT id FROM documents WHERE source = ?", (str(path),)
-        )
-    ]
     report = filled.reembed("bag:16", on_progress=look)
     assert {model for _, _, model in seen} == {"bag:24"}
     assert all(completed <= total for completed, total, _ in seen)

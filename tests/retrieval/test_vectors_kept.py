@@ -48,14 +48,6 @@ def chunk_ids(library: Library) -> set[int]:
     return {row[0] for row in library._connection.execute("SELECT id FROM chunks")}
 
 
-def forget(library: Library, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A text has no path of its own.
-    rows = library._connection.execute("SELECT id FROM documents WHERE source = ?", (source,))
-    found = [row[0] for row in rows]
-    monkeypatch.setattr(library, "_under", lambda path: found)
-    library.forget([Path(source)])
-
-
 def test_vectors_move_there_and_back(home: Path, server: Any) -> None:
     library = Library(paths.database_file(), bags())
     fill(library)
@@ -73,13 +65,11 @@ def test_vectors_move_there_and_back(home: Path, server: Any) -> None:
     library.close()
 
 
-def test_what_is_added_and_forgotten_reaches_the_server_at_once(
-    home: Path, server: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_added_and_forgotten_reaches_the_server_at_once(home: Path, server: Any) -> None:
     library = Library(paths.database_file(), bags(), opener=Opener(HERE))
     fill(library)
     assert stored(server) == chunk_ids(library)
-    forget(library, "note 7", monkeypatch)
+    assert library.forget(matching="number7").documents == 1
     assert len(stored(server)) == 19
     assert stored(server) == chunk_ids(library)
     library.close()

@@ -21,7 +21,6 @@ MODEL, DIMENSIONS = "bag:24", 24
 
 CHILD = """
 import sys
-from pathlib import Path
 from ondol import paths
 from ondol.retrieval.library import Library
 from tests.retrieval.test_reembedding import bags, fill
@@ -32,12 +31,9 @@ for line in sys.stdin:
     if what == "add":
         fill(library, 3, first=int(number))
     else:
-        rows = library._connection.execute("SELECT id FROM documents WHERE source = ?", (f"note {number}",))
-        found = [row[0] for row in rows]
-        library._under = lambda path: found
-        library.forget([Path("x")])
+        library.forget(matching=f"number{number}")
     print("done", flush=True)
-"""  # noqa: E501
+"""
 
 
 class OtherProcess:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import unicodedata
@@ -218,3 +219,21 @@ def test_environment_of_other_children_has_no_passphrase(monkeypatch: pytest.Mon
     environ = keys.public_environ()
     assert environ["ONDOL_LANGUAGE"] == "ko" and environ["PATH"] == os.environ["PATH"]
     assert not {"secret words", "/where/it/is"} & set(environ.values())
+
+
+CRASH = """
+import os, resource
+from ondol import keys
+hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+keys.remember(keys.Key(bytes(32), bytes(16)))
+print(resource.getrlimit(resource.RLIMIT_CORE)[0], flush=True)
+os.abort()
+"""
+
+
+def test_crash_of_a_process_that_knows_a_key_leaves_no_memory_on_disk(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", CRASH]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGABRT and done.stdout.strip() == "0"
+    assert not list(tmp_path.iterdir())

@@ -13,7 +13,7 @@ import os
 import threading
 import unicodedata
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,7 +106,12 @@ def ask_with(ask: Ask | None) -> None:
 
 
 def remember(key: Key) -> None:
-    """Keep a key that opened something, as long as the process lives."""
+    """Keep a key that opened something, as long as the process lives, and nowhere else: from now on
+    a crash writes no memory to disk."""
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     _process.keys[key.salt] = key
 
 

@@ -13,7 +13,7 @@ from ondol import config
 from ondol.ask import Manner
 from ondol.errors import AdapterNotFoundError
 from ondol.parts import Parts
-from ondol.prompt import GROUNDING, PLAIN
+from ondol.prompt import GROUNDING, GROUNDING_QUOTES, PLAIN
 
 HouseMaker = Callable[..., Parts]
 
@@ -99,7 +99,7 @@ def shape(manner: Manner) -> tuple[object, ...]:
 def test_model_with_the_grounding_adapter_is_asked_in_its_layout(house: HouseMaker) -> None:
     parts = house(grounding=GROUNDING.digest(CHAT))
     manner = parts.manner("model:1")
-    assert shape(manner) == ({"grounding": 1.0}, GROUNDING, ("\n",), None)
+    assert shape(manner) == ({"grounding": 1.0}, GROUNDING, ("\n",), GROUNDING_QUOTES)
     assert manner.options.temperature == 0.0
     assert parts.manner("model:1:grounding") == manner
     assert manner.model == "model:1:grounding"  # that is what answers

@@ -66,7 +66,7 @@ def under_title(titles: Mapping[str, str]) -> Callable[[Quotes], Quotes]:
     return titled
 
 
-def at_most(count: int) -> Callable[[Manner], Manner]:
+def at_most(count: int | None) -> Callable[[Manner], Manner]:
     return lambda manner: replace(manner, max_quotes=count)
 
 
@@ -88,7 +88,7 @@ def choices(texts: Sequence[Text]) -> list[Choice]:
         Choice(DEFAULT),
         Choice("1 sentence", manner=at_most(1)),
         Choice("2 sentences", manner=at_most(2)),
-        Choice("3 sentences", manner=at_most(3)),
+        Choice("all sentences", manner=at_most(None)),
         Choice("best sentence last", quotes=best_last),
         Choice("in document order", quotes=in_document_order),
         Choice("title before each", quotes=under_title(titles)),

@@ -20,7 +20,7 @@ from ondol.config import Config
 from ondol.egress import Egress
 from ondol.errors import UsageError
 from ondol.i18n import t
-from ondol.prompt import ABSTENTION_OPENS, GROUNDING
+from ondol.prompt import ABSTENTION_OPENS, GROUNDING, GROUNDING_QUOTES
 from ondol.types import GenerateOptions, Reranker
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class Parts:
         if adapter is not None and self._knows_layout(found, adapter):
             bias = {ABSTENTION_OPENS: adapter.abstention_bias} if adapter.abstention_bias else {}
             options = replace(options, stop=("\n",), logit_bias=bias)
-            return Manner(options, template=GROUNDING, model=name)
+            return Manner(options, GROUNDING_QUOTES, GROUNDING, name)
         if found.parameters and found.parameters < TINY_PARAMETERS:
             options = replace(options, stop=("\n",))
             return Manner(options, max_quotes=self.num_quotes, model=name)

@@ -49,6 +49,11 @@ PLAIN = Template(
 GROUNDING = Template("Answer from the numbered sentences.", question_first=True)
 """For a model whose adapter has learned what to do: less to read at every question."""
 
+GROUNDING_QUOTES = 3
+"""How many of the best sentences such a model is given, in training as in answering. Of the gold
+answers on XQuAD two hold 90 %, three 92 %, all that the evidence budget allows 94 %, and each costs
+time before the first word."""
+
 REWRITING = (
     "Rewrite the last question of the conversation so that it can be understood alone, in its own "
     "language. Write nothing but the question."

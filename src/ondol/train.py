@@ -24,7 +24,7 @@ from ondol.models.adapter_manifest import CANDIDATE
 from ondol.models.adapters import Adapter
 from ondol.models.store import Model
 from ondol.parts import Parts
-from ondol.prompt import ABSTENTION_OPENS, GROUNDING
+from ondol.prompt import ABSTENTION_OPENS, GROUNDING, GROUNDING_QUOTES
 from ondol.retrieval.library import Library
 from ondol.training import abstention, extra, grounding, job
 from ondol.training.dataset import Example, SourceDocument, build_examples
@@ -67,7 +67,7 @@ def grounding_examples(
             library.add_text(document.id, document.text)
 
         def evidence(question: str) -> tuple[Quote, ...]:
-            quotes = library.evidence(question).quotes
+            quotes = library.evidence(question).quotes[:GROUNDING_QUOTES]
             said = " ".join([question, *(quote.text for quote in quotes)])
             return quotes if can_read(engine, question) and can_read(engine, said) else ()
 

@@ -433,6 +433,15 @@ def test_leftovers_of_a_kill_are_overwritten_and_removed(file: Path, tmp_path: P
     os.close(watcher)
 
 
+@pytest.mark.parametrize("ending", ["old", "new", "bak", "orig", "copy", "1"])
+def test_copy_that_the_owner_made_beside_the_library_stays(ending: str, file: Path) -> None:
+    copy = file.with_name(f"{file.name}.{ending}")
+    copy.write_bytes(file.read_bytes())
+    encryption.lock(file, WORD)
+    database.connect(file).close()
+    assert MARKER.encode() in copy.read_bytes()
+
+
 def test_second_name_of_the_library_itself_goes_without_its_bytes(file: Path) -> None:
     before = held(file)
     os.link(file, leftovers.old(file))
@@ -456,6 +465,7 @@ def test_copy_that_another_process_has_begun_since_is_left_alone(
 
     def begin_another() -> None:
         leftovers.new(file).write_bytes(b"somebody else's")
+        leftovers.old(file).unlink(missing_ok=True)
         leftovers.old(file).write_bytes(b"theirs too")
 
     def put_slowly(target: Path, file: Path) -> None:

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from ondol import paths
 
-NEW = ".new"
-OLD = ".old"
+# Names that nobody gives a copy of their own: what has them is destroyed.
+NEW = ".ondol-writes"
+OLD = ".ondol-replaces"
 BLOCK_BYTES = 1 << 20
 
 

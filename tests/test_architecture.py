@@ -18,6 +18,7 @@ FOUNDATION = {"types", "errors", "i18n"}
 FIRST_FLOOR = {"config", "paths", "database", "schema", "egress"} | {
     "backup",
     "cipher",
+    "rebuild",
     "encryption",
     "exchange",
     "keychain",

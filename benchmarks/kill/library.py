@@ -3,8 +3,8 @@
 Two points in three are statements that SQLite is given, one in each equal part of the task, so that
 they spread over all of its phases; the others are random moments. After each the library must be
 whole (integrity_check, foreign keys, chunks, terms and vectors in equal numbers), hold everything
-that was acknowledged and nothing, not a byte, of what was forgotten, and the next sync must bring it
-to what is in the folder, without what was forgotten.
+that was acknowledged and nothing, not a byte, of what was forgotten; the next sync must bring it to
+what is in the folder, without what was forgotten.
 
     python benchmarks/kill/library.py [--points 60] [--seed 0]
 """

@@ -1,4 +1,4 @@
-"""Does anything get lost when a process is killed? Engine, pull, ingest, encryption and the library.
+"""Does anything get lost when a process is killed? Engine, pull, ingest, encryption, library.
 
 Runs the scripts beside it; --write keeps what they print as results.json. See README.md.
 """

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -128,17 +129,18 @@ def restore(source: Path, file: Path, config: Path, *, force: bool = False) -> R
             # Of the library that is here, or of the backup: then this says so again.
             if not force or not file.exists():
                 raise
-            kept = _replace_unreadable(file, opened, key())
+            kept = replace_unreadable(file, lambda target: _unpack(opened, target, key()))
         saved = _saved(opened, "config")
     return Restored(facts, cipher.is_encrypted(file), _restore_config(saved, config, force), kept)
 
 
-def _replace_unreadable(file: Path, opened: Connection, key: Key | None) -> tuple[str, ...]:
-    """Restore beside a library that does not open, then move that one aside; its new names."""
+def replace_unreadable(file: Path, write: Callable[[Path], None]) -> tuple[str, ...]:
+    """Put what ``write(target)`` writes in the place of a library that does not open, and move that
+    one aside; its new names."""
     target = leftovers.new(file)
     leftovers.erase(target)
     try:
-        _unpack(opened, target, key)
+        write(target)
         with exchange.alone_with_unreadable(file):
             stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
             aside = file.with_name(f"{file.name}{ASIDE}-{stamp}")

@@ -131,8 +131,9 @@ def _begin(connection: Connection, file: Path, key: Key) -> None:
 def _unlock(connection: Connection, file: Path, salt: bytes) -> None:
     from sqlcipher3 import dbapi2 as sqlite
 
-    if file.stat().st_size % PAGE_BYTES:
-        # No locked library has such a size; a passphrase would be asked for in vain.
+    if file.stat().st_size % PAGE_BYTES or not any(salt):
+        # No locked library has such a size, or such a beginning (one that was zeroed out); a
+        # passphrase would be asked for in vain.
         raise sqlite.DatabaseError("file is not a database")
     with keys.lock:
         known = keys.known(salt)

@@ -29,6 +29,9 @@ IN_MEMORY = Path(":memory:")
 # How long a writer waits for another one.
 BUSY_SECONDS = 30
 
+# In SQLite's words: damaged pages, no database at all, and no room.
+_DAMAGE = ("malformed", "not a database", "corrupt", "disk is full", "disk I/O")
+
 _creating = threading.Lock()
 
 
@@ -158,6 +161,16 @@ def _switch_to_wal(connection: Connection) -> None:
 
 def _file_of(connection: Connection) -> Path:
     return Path(connection.execute("PRAGMA database_list").fetchone()[2] or IN_MEMORY)
+
+
+def damage(error: BaseException) -> Exception | None:
+    """The sentence for what SQLite says, wherever it says it, of a library that is damaged or has
+    no room; None for any other error."""
+    if type(error).__module__.partition(".")[0] != "sqlcipher3":
+        return None
+    if not any(words in str(error) for words in _DAMAGE):
+        return None
+    return explain(Exception(str(error)), paths.database_file())
 
 
 def explain(error: Exception, file: Path) -> Exception:

@@ -17,6 +17,7 @@ from types import FrameType
 
 import click
 
+from ondol import database
 from ondol.cli.output import Output, clean
 from ondol.errors import OndolError, UsageError
 from ondol.i18n import t
@@ -135,6 +136,8 @@ def explain(error: BaseException) -> OndolError:
         return error
     if isinstance(error, click.ClickException):
         return _usage(error)
+    if isinstance(damaged := database.damage(error), OndolError):
+        return damaged
     if isinstance(error, OSError) and error.errno in _STORAGE:
         from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""``ondol library``: which embedder reads the library, and where its vectors are."""
+"""``ondol library``: its embedding model, where its vectors are, and a way out of damage."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from dataclasses import asdict
 
 import click
 
-from ondol.cli.command import Group, command, model_argument, pass_output
+from ondol.cli.command import Group, command, model_argument, option, pass_output
 from ondol.cli.house import house
 from ondol.cli.output import Output
+from ondol.cli.output import place as shown_place
 from ondol.i18n import t
 
 library = Group("library", help=t("cli.library_help"), subcommand_metavar="COMMAND …")
@@ -62,3 +63,23 @@ def move(output: Output, place: str) -> None:
         output.line(t("vectors.moved_back", vectors=verified.vectors))
     if before != place:
         output.note(t("vectors.restart"))
+
+
+@command("rebuild", library)
+@option("--force", key="rebuild_force", is_flag=True)
+@pass_output
+def rebuild(output: Output, force: bool) -> None:
+    from ondol import paths
+    from ondol.rebuild import rebuild as put_anew
+
+    with house(output) as parts:
+        done = put_anew(paths.database_file(), force=force)
+        report = parts.library.sync()
+    if output.json:
+        output.emit({**asdict(done), "report": asdict(report)})
+        return
+    output.line(t("rebuild.done", documents=report.added, places=done.places))
+    for name in done.kept:
+        output.line(t("rebuild.kept", file=shown_place(name)))
+    if not done.has_all:
+        output.note(t("rebuild.not_all"))

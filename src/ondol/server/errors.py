@@ -18,6 +18,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from ondol import database
 from ondol.errors import EngineBusyError, OndolError, UsageError
 from ondol.i18n import t
 from ondol.server.body import to_bytes
@@ -77,6 +78,7 @@ def dialect_of(path: str) -> Dialect:
 
 def failure_of(error: Exception) -> Failure:
     """What to say about ``error``."""
+    error = database.damage(error) or error
     if isinstance(error, OndolError):
         return _known(error)
     if isinstance(error, RequestValidationError):

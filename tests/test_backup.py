@@ -79,6 +79,22 @@ def test_backup_of_a_plain_library_is_encrypted_and_restores_it_plain(
     assert held(new) == before
 
 
+def test_vectors_that_a_server_keeps_are_not_taken_for_those_of_a_restored_library(
+    file: Path, tmp_path: Path
+) -> None:
+    """As many may be there as when the backup was made, and still be others."""
+    with closing(database.connect(file)) as connection:
+        connection.execute(
+            "INSERT INTO library_settings VALUES ('vectors at http://localhost:1/notes', '{}')"
+        )
+    target = tmp_path / "my.backup"
+    make(file, target)
+    restore(target, file, force=True)
+    with closing(database.connect(file)) as connection:
+        left = connection.execute("SELECT name FROM library_settings").fetchall()
+    assert not [name for (name,) in left if name.startswith("vectors at")]
+
+
 def test_restored_library_is_plain_where_nothing_was_locked(file: Path, tmp_path: Path) -> None:
     before, target = held(file), tmp_path / "my.backup"
     make(file, target)

@@ -174,6 +174,8 @@ def _unpack(opened: Connection, target: Path, key: Key | None) -> None:
     exchange.verify(target, expected)
     with closing(exchange.open_copy(target)) as library:
         database.migrate(library)
+        # A vector server went on after the backup was made: it is filled anew.
+        library.execute("DELETE FROM library_settings WHERE name GLOB 'vectors at *'")
 
 
 def _describe(part: Path, held: Contents, *, was_locked: bool, config: bytes | None) -> None:

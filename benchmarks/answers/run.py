@@ -12,7 +12,7 @@ import random
 import tempfile
 import time
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -23,11 +23,11 @@ from ondol.ask import ask
 from ondol.database import IN_MEMORY
 from ondol.parts import Parts
 from ondol.retrieval.library import Library
-from ondol.retrieval.search import Candidate, match_terms, prepare, rank
 from ondol.types import Answer
 
 HERE = Path(__file__).parent
 XQUAD = HERE.parents[2] / "shared" / "data" / "xquad-en-dev"
+SEARCHED = 50
 
 
 @dataclass(frozen=True)
@@ -74,65 +74,20 @@ def share(values: Iterable[bool]) -> float:
     return round(sum(counted) / max(len(counted), 1), 4)
 
 
-def files_in_order(library: Library, candidates: Iterable[Candidate]) -> list[str]:
-    """The distinct file names behind a ranking, best first."""
-    by_id = dict(
-        library._connection.execute(
-            "SELECT c.id, d.source FROM chunks c JOIN documents d ON d.id = c.document_id"
-        ).fetchall()
-    )
-    return list(dict.fromkeys(Path(by_id[c.chunk_id]).name for c in candidates))
+def files_in_order(library: Library, text: str) -> list[str]:
+    """The distinct file names behind a search, best first."""
+    hits = library.search(text, limit=SEARCHED)
+    return list(dict.fromkeys(Path(hit.chunk.source).name for hit in hits))
 
 
-def halves(library: Library, parts: Parts) -> dict[str, Callable[[str], list[str]]]:
-    """The rankings to stand beside: each half alone, and plain reciprocal rank fusion."""
-    library.search("warm")
-
-    def lexical(text: str) -> list[tuple[int, float]]:
-        found = match_terms(library._connection, prepare(text, None).terms)
-        return sorted(found.items(), key=lambda pair: -pair[1])
-
-    def dense(text: str) -> list[tuple[int, float]]:
-        vector = parts.embedder.embed([text], input_type="query")[0]
-        return library._index.search(vector, 50)
-
-    def fused(text: str) -> list[tuple[int, float]]:
-        scores: dict[int, float] = {}
-        for ranking in (lexical(text), dense(text)):
-            for place, (chunk_id, _) in enumerate(ranking, start=1):
-                scores[chunk_id] = scores.get(chunk_id, 0.0) + 1.0 / (60 + place)
-        return sorted(scores.items(), key=lambda pair: -pair[1])
-
-    def names(ranking: Callable[[str], list[tuple[int, float]]]) -> Callable[[str], list[str]]:
-        return lambda text: files_in_order(
-            library, [Candidate(i, 0.0, 0.0, s) for i, s in ranking(text)]
-        )
-
-    def hybrid(text: str) -> list[str]:
-        ranked = rank(library._connection, library._index, prepare(text, parts.embedder))
-        return files_in_order(library, ranked)
-
-    return {
-        "hybrid": hybrid,
-        "BM25 alone": names(lexical),
-        "vectors alone": names(dense),
-        "reciprocal rank fusion": names(fused),
-    }
-
-
-def retrieval(library: Library, parts: Parts, questions: list[Question]) -> dict[str, Any]:
-    rankings = {}
-    for name, search in halves(library, parts).items():
-        found = [search(q.text) for q in questions]
-        rankings[name] = {
-            "first": share(f[:1] == [q.file] for f, q in zip(found, questions, strict=True)),
-            "first_five": share(q.file in f[:5] for f, q in zip(found, questions, strict=True)),
-        }
+def retrieval(library: Library, questions: list[Question]) -> dict[str, Any]:
+    found = [(files_in_order(library, q.text), q) for q in questions]
     evidence = [library.evidence(q.text) for q in questions]
     pairs = list(zip(evidence, questions, strict=True))
     return {
         "questions": len(questions),
-        "rankings": rankings,
+        "first": share(files[:1] == [q.file] for files, q in found),
+        "first_five": share(q.file in files[:5] for files, q in found),
         "gold_in_two_quotes": share(
             any(holds(quote.text, q.answers) for quote in e.quotes[:2]) for e, q in pairs
         ),
@@ -187,7 +142,7 @@ def measure(parts: Parts, name: str, questions: list[Question], folder: Path, co
     assert not report.failed, report.failed
     parts.use_library(library)
     result = {"files": report.added, "chunks": report.chunks}
-    result |= retrieval(library, parts, questions)
+    result |= retrieval(library, questions)
     if name.startswith("XQuAD"):
         result["said_nothing_found_without_the_article"] = unknown(parts, questions, folder)
     if count:
@@ -200,6 +155,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=XQUAD, help="folder with XQuAD's two files")
     parser.add_argument("--answers", type=int, default=200, help="questions the model answers")
+    parser.add_argument("--questions", type=int, default=0, help="of each set (0: all), for a look")
     parser.add_argument("--write", action="store_true", help="keep the result")
     arguments = parser.parse_args()
     results: dict[str, Any] = {"date": date.today().isoformat(), "ondol": __version__}
@@ -213,7 +169,7 @@ def main() -> None:
                 print(f"{name}: left out, {arguments.data.name} is not here")
                 continue
             with tempfile.TemporaryDirectory() as folder:
-                questions = make(Path(folder))
+                questions = make(Path(folder))[: arguments.questions or None]
                 results[name] = measure(parts, name, questions, Path(folder), arguments.answers)
     if arguments.write:
         text = json.dumps(results, indent=2, ensure_ascii=False) + "\n"

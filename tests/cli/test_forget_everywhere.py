@@ -148,3 +148,20 @@ def test_outdated_is_written_into_the_manifest() -> None:
         datetime.now(UTC), trained_on={"forgotten_at": "2026-01-01T00:00:00+00:00"},
     )  # fmt: skip
     assert from_json(to_json(adapter)).is_outdated
+
+
+def test_a_running_server_lets_go_of_what_it_read(
+    ondol, server: str, tmp_path: Path, home: Path
+) -> None:
+    markers, kept = Markers(31), Markers(32)
+    (lost,) = write(tmp_path / "notes", markers, 1)
+    write(tmp_path / "notes", kept, 1)
+    ondol("add", tmp_path / "notes")
+    question = f"What was said about {markers.all[3]}?"
+    assert markers.all[3] in ondol("ask", question, "--json").stdout
+    assert ondol("ps", "--json").json["loaded"]
+    receipt = ondol("forget", lost, "--json").json
+    assert receipt["engines"] and receipt["is_erased"]
+    assert ondol("ps", "--json").json["loaded"] == []
+    assert markers.all[4] not in ondol("search", markers.all[3], "--json").stdout
+    assert found_in(home, tails(markers.all)) == set()

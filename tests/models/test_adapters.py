@@ -452,3 +452,15 @@ def test_a_model_with_an_adapter_looks_like_a_model(adapters, store, lora):
     assert view.size_bytes == model.size_bytes + adapter.size_bytes
     assert view.digest not in (model.digest, adapter.digest)
     assert as_model(model, None) is model
+
+
+def test_an_adapter_that_learned_what_was_forgotten_is_listed_and_not_served(adapters, store, lora):
+    adapter = adapters.add(lora, name="style", model="tiny:1m", trained_on={"sets": ["mine"]})
+    assert adapters.outdate(f"sha256:{'0' * 64}") == []
+    assert adapters.outdate(adapter.digest) == ["tiny:1m:style"]
+    (listed,) = adapters.list()
+    assert listed.stale and listed.is_outdated and listed.trained_on["sets"] == ["mine"]
+    assert adapters.usable(store.get("tiny:1m")) == []
+    with pytest.raises(AdapterNotFoundError) as caught:
+        adapters.resolve("tiny:1m:style")
+    assert "forgotten" in caught.value.message

@@ -14,8 +14,10 @@ import pytest
 from ondol import database, encryption, keys, paths
 from ondol.errors import DocumentNotFoundError
 from ondol.retrieval import erasing
+from ondol.retrieval.embedders import Embedders
 from ondol.retrieval.filters import Filter
 from ondol.retrieval.library import Library
+from ondol.retrieval.reembedding import Reembedding
 from tests.retrieval.fake_embedder import FakeEmbedder
 
 LETTERS = "bcdfghjklmnpqrstvwxz"
@@ -309,3 +311,29 @@ def test_unknown_paths_forget_nothing(tmp_path: Path, opened: Callable[[], Libra
         library.forget([files[0], tmp_path / "elsewhere"])
     assert len(library.documents()) == 2
     assert library.forget(matching="nothing says this").documents == 0
+
+
+def test_vectors_of_two_models_archives_and_failures_go_too(home: Path, tmp_path: Path) -> None:
+    markers, folder = Markers(41), tmp_path / "box"
+    folder.mkdir()
+    archive = folder / f"{markers()}.zip"
+    with zipfile.ZipFile(archive, "w") as box:
+        box.writestr(f"{markers()}.md", f"# {markers()}\n\nThe {markers()} is in a box. " * 9)
+    broken = folder / f"{markers()}.pdf"
+    broken.write_bytes(b"%PDF-1.7 and nothing that can be read")
+    embedders = Embedders(lambda: "fake:1", NoisyEmbedder)
+    with closing(Library(paths.database_file(), embedders)) as library:
+        library.add([folder])
+        assert [one.source for one in library.failures()] == [str(broken)]
+        (member,) = [Path(one.source) for one in library.documents() if one.container]
+        vectors = vectors_of(member)
+        # Killed between the switch and the end: the vectors of both are there.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Reembedding, "_delete_others", lambda self: None)
+            library.reembed("fake:2")
+        vectors |= vectors_of(member)
+        assert found_in(home, vectors) == vectors and len(vectors) >= 4
+        receipt = library.forget([folder])
+        assert receipt.models == ("fake:1", "fake:2") and receipt.failures == 1
+        assert found_in(home, tails(markers.all) | vectors) == set()
+        assert library.sync().added == 0 and library.failures() == []

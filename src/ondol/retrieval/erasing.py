@@ -49,8 +49,8 @@ def finish(connection: Connection, *, is_patient: bool = True) -> bool:
                     connection.execute("DELETE FROM library_settings WHERE name = ?", (MARK,))
                     return True
                 time.sleep(0.05)
-        except (sqlite.DatabaseError, OndolError):
-            # A full disk, a writer, a reader: the rows are gone, and the mark stays.
+        except (sqlite.DatabaseError, OndolError, MemoryError):
+            # A full disk, a writer, too little memory: the rows are gone, and the mark stays.
             return False
     return False
 

@@ -28,7 +28,7 @@ from ondol.train import answer_and_given
 from ondol.training.bootstrap import Estimate, difference
 from ondol.training.evaluation import Case, Outcome, scores
 from ondol.training.gate import aligned, differences, label, shown
-from ondol.types import Engine, Evidence, Hit, Quote
+from ondol.types import Engine, Evidence, Hit, Message, Quote
 
 DEFAULT = "as it is"
 METRICS = ("accuracy", "f1", "citation_correctness", "wrongly_abstains", "abstention_recall")
@@ -116,9 +116,20 @@ class Varied:
     def search(self, query: str, *, limit: int = 10, where: object = None) -> list[Hit]:
         return self.library.search(query, limit=limit)
 
-    def evidence(self, question: str, *, where: object = None) -> Evidence:
+    def evidence(
+        self, question: str, *, where: object = None, history: Sequence[Message] = ()
+    ) -> Evidence:
         found = self.library.evidence(question)
         return replace(found, quotes=self.choice.quotes(found.quotes))
+
+    def listing(self, question: str, *, where: object = None) -> Evidence:
+        return self.library.listing(question)
+
+    def asks_for_all(self, question: str) -> bool:
+        return self.library.asks_for_all(question)
+
+    def follows_up(self, question: str) -> bool:
+        return False
 
     @property
     def num_quotes(self) -> int:

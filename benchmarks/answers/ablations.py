@@ -75,6 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=XQUAD)
     parser.add_argument("--answers", type=int, default=120)
+    parser.add_argument("--questions", type=int, default=0, help="for the quotes (0: all)")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     results: dict[str, Any] = {"date": date.today().isoformat(), "answers": arguments.answers}
@@ -82,6 +83,7 @@ def main() -> None:
         folder = Path(name)
         questions = english(folder, arguments.data)
         sample = random.Random(0).sample(questions, arguments.answers)
+        asked = questions[: arguments.questions or None]
         for house, label in ((Parts, "shown quotes"), (AllQuotes, "all evidence")):
             with house(config.load()) as parts:
                 library = parts.open_library(IN_MEMORY)
@@ -91,8 +93,8 @@ def main() -> None:
                     alone = Library(IN_MEMORY, SentenceBySentence(parts.embedder))
                     alone.add([folder])
                     results["gold_in_two_quotes"] = {
-                        "sentence vectors from the passage": gold_in_two_quotes(library, questions),
-                        "sentence by sentence": gold_in_two_quotes(alone, questions),
+                        "sentence vectors from the passage": gold_in_two_quotes(library, asked),
+                        "sentence by sentence": gold_in_two_quotes(alone, asked),
                     }
                 results.setdefault("in_own_words", {})[label] = in_own_words(parts, sample)
     print(json.dumps(results, indent=2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -103,3 +104,24 @@ def test_damaged_library_is_a_sentence(ondol, config, home: Path, papers: Path) 
         (home / "data" / f"ondol.db{suffix}").unlink(missing_ok=True)
     result = ondol("search", "apple")
     assert result.code == 5 and "ondol.db" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_words_to_search_for_need_no_quotes(ondol, config, papers: Path) -> None:
+    ondol("add", papers)
+    assert "three apple trees" in ondol("search", "apple", "trees").stdout
+    missing = ondol("search")
+    assert missing.code == 2 and "QUERY is missing" in missing.stderr
+
+
+def test_what_came_in_an_archive_counts_with_the_archive_s_size(
+    ondol, config, tmp_path: Path
+) -> None:
+    archive = tmp_path / "old.zip"
+    with ZipFile(archive, "w") as file:
+        file.writestr("a.txt", "The garden has three apple trees.")
+        file.writestr("b.txt", "The pond has nine carps.")
+    ondol("add", archive)
+    (default,) = ondol("collection", "list", "--json").json["collections"]
+    assert default["documents"] == 3 and default["size_bytes"] == archive.stat().st_size
+    lines = ondol("list", "--documents").stdout.splitlines()
+    assert all("–" in line for line in lines if "old.zip/" in line)

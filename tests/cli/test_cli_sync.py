@@ -43,7 +43,7 @@ def test_what_failed_is_listed_with_its_reason(ondol, config, papers: Path) -> N
     assert "could be read" in ondol("list", "--documents", "--failed").stderr
     (papers / "broken.pdf").write_bytes(b"%PDF-1.7 and then nothing")
     (papers / "copy.txt").write_bytes((papers / "garden.txt").read_bytes())
-    assert "1 of them the same as another" in ondol("add", papers).stdout
+    assert ondol("add", papers).stdout == "3 added, 1 of them the same as another, 1 skipped\n"
     (failed,) = ondol("list", "--documents", "--failed", "--json").json["failed"]
     assert failed["source"].endswith("broken.pdf") and failed["reason"]
     documents = ondol("list", "--documents", "--json").json["documents"]

@@ -192,3 +192,16 @@ def test_colour_goes_to_a_terminal_unless_refused(
     os.close(parent)
     assert done.returncode == 0
     assert (b"\x1b[" in text) == is_coloured
+
+
+def test_help_of_a_group_keeps_its_examples_and_whole_sentences() -> None:
+    group = cli.make_group()
+    context = click.Context(group, info_name="ondol")
+
+    def shown(name: str) -> str:
+        command = group.get_command(context, name)
+        assert command is not None
+        return command.get_help(click.Context(command, context, name))
+
+    assert "--collection work\n" in shown("collection")
+    assert "..." not in shown("library")

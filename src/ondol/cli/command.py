@@ -34,6 +34,7 @@ class _Translated(click.Command):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("context_settings", {}).setdefault("max_content_width", WIDTH)
+        kwargs["help"] = _paragraphs(kwargs.get("help") or "")
         super().__init__(*args, **{**kwargs, "add_help_option": False})
         self.params += _global_options()
 
@@ -65,7 +66,7 @@ class Group(_Translated, click.Group):
         self.format_commands(ctx, formatter)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        rows = [(name, self.commands[name].get_short_help_str(70)) for name in self.commands]
+        rows = [(name, (c.help or "").partition("\n")[0]) for name, c in self.commands.items()]
         with formatter.section(t("cli.commands")):
             formatter.write_dl(rows)
 
@@ -120,7 +121,7 @@ def short_help(name: str) -> str:
 def command(name: str, group: Group | None = None, **settings: Any) -> Callable[[F], Command]:
     """Declare a command; its help is the sentence ``cli.<name>_help`` (with its group's name)."""
     key = f"{group.name}_{name}" if group else name
-    settings = {"help": _paragraphs(t(f"cli.{key}_help")), **settings}
+    settings = {"help": t(f"cli.{key}_help"), **settings}
 
     def declare(function: F) -> Command:
         made = click.command(name, cls=Command, **settings)(function)

@@ -22,14 +22,16 @@ EXCERPT_LETTERS = 240
 
 
 @command("search")
-@click.argument("query", type=words)
+@click.argument("query", type=words, nargs=-1, required=True)
 @option("--limit", key="limit", type=click.IntRange(1, 1000), metavar="N")
 @option("--all", "everything", key="all", is_flag=True)
 @filter_options
 @pass_output
-def search(output: Output, query: str, limit: int | None, everything: bool, where: Wanted) -> None:
+def search(
+    output: Output, query: tuple[str, ...], limit: int | None, everything: bool, where: Wanted
+) -> None:
     with house(output, retrieval_limit=limit) as parts:
-        hits = _search(parts, query, where, everything)
+        hits = _search(parts, " ".join(query), where, everything)
     if output.json:
         output.emit({"hits": hits})
         return
@@ -64,7 +66,8 @@ def show_documents(documents: Sequence[LibraryDocument], output: Output) -> None
         (
             d.source if output.quiet else place(d.source),
             _shared(d) or str(d.num_chunks),
-            readable_size(d.size_bytes),
+            # What came in a container was not a file of its own.
+            "–" if d.container else readable_size(d.size_bytes),
             d.collection,
             sensitivity_word(d.sensitivity),
             d.added_at[:10],

@@ -157,7 +157,8 @@ def _usage(error: click.ClickException) -> UsageError:
             hint = t("cli.did_you_mean", command=sorted(error.possibilities)[0])
         return UsageError(message, hint)
     if isinstance(error, click.MissingParameter) and error.param is not None:
-        return UsageError(t("cli.missing", name=error.param.make_metavar(_need(context))), hint)
+        name = error.param.make_metavar(_need(context)).removesuffix("...")
+        return UsageError(t("cli.missing", name=name), hint)
     return UsageError(t("cli.bad_usage", reason=error.format_message()), hint)
 
 

@@ -63,13 +63,11 @@ def summary(report: AddReport) -> str:
     """What became of the files, in one line."""
     counts = {name: getattr(report, name) for name in OUTCOMES}
     parts = [t(_COUNTS[name], count=count) for name, count in counts.items() if count]
-    if report.failed:
-        parts.append(t("cli.count_skipped", count=len(report.failed)))
-    if not parts:
-        return t("cli.no_files")
     if report.duplicates:
         parts.append(t("sync.count_duplicates", count=report.duplicates))
-    return ", ".join(parts)
+    if report.failed:
+        parts.append(t("cli.count_skipped", count=len(report.failed)))
+    return ", ".join(parts) or t("cli.no_files")
 
 
 _COUNTS = {

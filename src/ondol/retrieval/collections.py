@@ -69,7 +69,7 @@ class Collections:
         with self._lock:
             rows = self._connection.execute(
                 """SELECT l.name, l.sensitivity, count(d.id), coalesce(sum(d.num_chunks), 0),
-                       coalesce(sum(d.size_bytes), 0),
+                       coalesce(sum(d.size_bytes) FILTER (WHERE d.container IS NULL), 0),
                        coalesce(sum((SELECT sensitivity FROM labels WHERE document_id = d.id)
                                     < l.sensitivity), 0),
                        l.created_at

@@ -13,6 +13,7 @@ import pytest
 
 from ondol.config import Config, load
 from ondol.models.store import ModelStore
+from ondol.retrieval import korean
 
 CHAT_MODEL = "smollm2:135m"
 EMBEDDING_MODEL = "all-minilm:l6-v2"
@@ -31,6 +32,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ONDOL_HOME", str(directory))
     monkeypatch.setenv("ONDOL_LANGUAGE", "en")
     return directory
+
+
+@pytest.fixture(autouse=True)
+def without_korean_analyser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same terms on machines with and without ``ondol[korean]``; its tests switch it on."""
+    monkeypatch.setattr(korean, "analyser", lambda: "")
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -60,6 +62,7 @@ def _diagnose(parts: Parts) -> list[Check]:
     library = paths.database_file()
     if library.exists():
         checks.append(check_library(encryption.is_locked(library)))
+        checks += _check_korean(library)
     return checks
 
 
@@ -71,6 +74,26 @@ def _check_reading() -> Check:
         return check_reading(protections(), PROTECTIONS)
     except DocumentError as error:
         return Check("reading", False, error.message, error.hint)
+
+
+def _check_korean(library: Path) -> list[Check]:
+    """What a library can do with Korean; nothing where it cannot be opened, or is as it came."""
+    from ondol import database
+    from ondol.models.doctor import Check
+    from ondol.retrieval import analysers, korean
+
+    try:
+        with closing(database.connect(library)) as connection:
+            recorded = analysers.recorded(connection)
+    except DocumentError:
+        return []
+    here = korean.analyser()
+    if recorded == here:
+        found = Check("korean", True, t("korean.found", analyser=here))
+        return [found] if here else []
+    if not here:
+        return [Check("korean", None, t("korean.missing"), t("korean.missing_hint"))]
+    return [Check("korean", None, t("korean.unused", analyser=here), t("korean.unused_hint"))]
 
 
 def _is_here(parts: Parts, name: str) -> bool:

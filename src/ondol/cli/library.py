@@ -1,4 +1,5 @@
-"""``ondol library``: its embedding model, where its vectors are, and a way out of damage."""
+"""``ondol library``: its embedding model, its terms, where its vectors are, and a way out of
+damage."""
 
 from __future__ import annotations
 
@@ -37,6 +38,30 @@ def reembed(output: Output, model: str | None) -> None:
     output.line(t(key, model=report.model, chunks=report.chunks))
     if configured != report.model:
         output.note(t("vectors.settings_differ", configured=configured, model=report.model))
+
+
+@command("reindex", library)
+@pass_output
+def reindex(output: Output) -> None:
+    from ondol.retrieval import korean
+
+    with house(output) as parts:
+        with output.bar(None, unit="chunk", desc=t("korean.reindexing")) as bar:
+
+            def show(completed: int, total: int) -> None:
+                bar.total = total
+                bar.update(completed - bar.n)
+
+            report = parts.library.reindex(show)
+    if output.json:
+        output.emit(asdict(report))
+    elif report.analyser != korean.analyser():
+        output.line(t("korean.interrupted"))
+    elif report.previous == report.analyser and not report.chunks:
+        output.line(t("korean.same"))
+    else:
+        key = "korean.reindexed" if report.analyser else "korean.reindexed_plain"
+        output.line(t(key, analyser=report.analyser, chunks=report.chunks))
 
 
 @command("move", library)

@@ -18,7 +18,7 @@ from ondol.retrieval.diversity import as_strict_as
 from ondol.retrieval.mentions import in_place, read_places
 from ondol.retrieval.packed import cosines
 from ondol.retrieval.search import Query
-from ondol.retrieval.terms import terms
+from ondol.retrieval.terms import terms_for
 from ondol.types import Hit, Quote, Sensitivity
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def rank_sentences(
         hit = by_id[chunk_id]
         begin = hit.chunk.start
         texts = [place.text[start:end] for start, end in place.spans]
-        shares = in_place(weights, place, [terms(text) for text in texts])
+        shares = in_place(weights, place, [terms_for(weights, text) for text in texts])
         closeness = _cosines(vectors.get(chunk_id, b""), query.vector, len(texts))
         for (start, end), text, (alone, placed), cosine in zip(
             place.spans, texts, shares, closeness, strict=True

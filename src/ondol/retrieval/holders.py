@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ondol.database import Connection
-from ondol.retrieval import rows
+from ondol.retrieval import analysers, rows
 
 
 class Content(NamedTuple):
@@ -151,7 +151,13 @@ def _name_anew(connection: Connection, document_id: int, source: str) -> None:
         "SELECT id, heading, text FROM chunks WHERE document_id = ?", (document_id,)
     ).fetchall()
     connection.executemany("DELETE FROM chunk_terms WHERE rowid = ?", [row[:1] for row in chunks])
+    morphemes = analysers.writes_morphemes(connection)
+    if not morphemes:
+        analysers.note_plain(connection, [source, *(row[2] for row in chunks)])
     connection.executemany(
         "INSERT INTO chunk_terms (rowid, terms) VALUES (?, ?)",
-        [(i, rows.chunk_terms(source, heading, text)) for i, heading, text in chunks],
+        [
+            (i, rows.chunk_terms(source, heading, text, morphemes=morphemes))
+            for i, heading, text in chunks
+        ],
     )

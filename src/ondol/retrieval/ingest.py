@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from ondol import database
 from ondol.database import Connection
-from ondol.retrieval import rows
+from ondol.retrieval import analysers, rows
 from ondol.retrieval.files import Found
 from ondol.retrieval.folders import Folder
 from ondol.retrieval.packed import unpack_spans
@@ -70,7 +70,9 @@ class Ingest:
         self._lock = lock
         self._embedder = embedder
         self._wait = wait
-        self._desk = Desk(reader, max_file_bytes, self._find_twin)
+        with lock:
+            morphemes = analysers.writes_morphemes(connection)
+        self._desk = Desk(reader, max_file_bytes, self._find_twin, morphemes=morphemes)
         self._batch: list[Reading] = []
         self._gone = Gone()
 
@@ -116,7 +118,7 @@ class Ingest:
         while batch:
             vectors = self._vectors(batch, vectors)
             with self._lock, database.transaction(self._connection) as connection:
-                store = Store(connection, self.model, self._gone)
+                store = Store(connection, self.model, self._gone, morphemes=self._desk.morphemes)
                 stored = [(reading, self._store(store, reading, vectors)) for reading in batch]
                 rows.bump(connection)
             batch = []

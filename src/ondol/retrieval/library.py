@@ -24,6 +24,7 @@ from ondol.retrieval.folders import FailedFile, Folder
 from ondol.retrieval.forgetting import Chosen, Receipt
 from ondol.retrieval.loaders.isolation import Reader
 from ondol.retrieval.reembedding import Reembedding, ReembedReport
+from ondol.retrieval.reindexing import Reindexed, Reindexing
 from ondol.retrieval.searcher import Searcher
 from ondol.retrieval.sentences import Span
 from ondol.retrieval.sync import Sync
@@ -183,6 +184,12 @@ class Library:
             self._connection, self._lock, embedder, on_progress=on_progress, wait=wait
         )
         return again.run()
+
+    def reindex(
+        self, on_progress: Callable[[int, int], None] = lambda done, total: None
+    ) -> Reindexed:
+        """Make the keyword terms with the Korean analyser that is installed, or without one."""
+        return Reindexing(self._connection, self._lock, on_progress).run()
 
     def move(self, opener: Opener) -> Verified:
         """Take the vectors to another place, compare them, and use them there."""

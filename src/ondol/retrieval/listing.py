@@ -20,7 +20,7 @@ from ondol.retrieval.evidence import RELEVANT, Sentence, rank_sentences
 from ondol.retrieval.filters import Filter, chunks_within
 from ondol.retrieval.mentions import coverage, term_weights
 from ondol.retrieval.search import Candidate, Query, best_sentences, read_hits
-from ondol.retrieval.terms import terms
+from ondol.retrieval.terms import terms, terms_for
 from ondol.retrieval.vectors.index import VectorIndex
 from ondol.types import Chunk, Evidence, Hit, Quote
 
@@ -182,12 +182,12 @@ def _telling(sentences: Sequence[Sentence], weights: Mapping[str, float]) -> lis
     heading = coverage(weights, plain[0].hit.chunk.heading)
     if heading >= best.coverage and heading > 0.0 and len(plain) > 1:
         return plain
-    mentioned = weights.keys() & set(terms(best.text))
+    mentioned = weights.keys() & set(terms_for(weights, best.text))
     if not mentioned:
         return [max(plain, key=lambda s: s.cosine)]
     found: list[Sentence] = []
     for place, sentence in enumerate(plain):
-        if mentioned <= set(terms(sentence.text)):
+        if mentioned <= set(terms_for(weights, sentence.text)):
             found += _announced(plain[place:])
     return list(dict.fromkeys(found))
 

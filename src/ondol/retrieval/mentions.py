@@ -14,7 +14,7 @@ from pathlib import PurePath
 
 from ondol.database import Connection
 from ondol.retrieval.packed import unpack_spans
-from ondol.retrieval.terms import terms
+from ondol.retrieval.terms import terms_for
 
 # A library of three documents says little about how common a word is: this many imagined documents
 # without it stand beside them.
@@ -60,7 +60,7 @@ def share(weights: Mapping[str, float], mentioned: Collection[str]) -> float:
 
 def coverage(weights: Mapping[str, float], text: str) -> float:
     """The share of the question's weight that ``text`` mentions, 0 to 1."""
-    return share(weights, terms(text))
+    return share(weights, terms_for(weights, text))
 
 
 def read_places(connection: Connection, ids: Sequence[int]) -> dict[int, Place]:
@@ -88,7 +88,7 @@ def in_place(
 ) -> list[tuple[float, float]]:
     """For each sentence, whose terms are ``said``: the share of the question that it mentions
     itself, and the share when what it stands under and after is read with it."""
-    above = weights.keys() & set(terms(place.above))
+    above = weights.keys() & set(terms_for(weights, place.above))
     shares: list[tuple[float, float]] = []
     before: set[str] = set()
     for mentioned in said:

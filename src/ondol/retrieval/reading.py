@@ -106,9 +106,13 @@ class Reading:
 
 
 class Desk:
-    """Where files are read, with ``reader``; ``find_twin`` looks into the library."""
+    """Where files are read, with ``reader``; ``find_twin`` looks into the library.
+    ``morphemes`` says whether terms are made with them."""
 
-    def __init__(self, reader: FileReader, max_bytes: int, find_twin: FindTwin) -> None:
+    def __init__(
+        self, reader: FileReader, max_bytes: int, find_twin: FindTwin, *, morphemes: bool = False
+    ) -> None:
+        self.morphemes = morphemes
         self._reader = reader
         self._max_bytes = max_bytes
         self._find_twin = find_twin
@@ -165,7 +169,12 @@ class Desk:
                 return Part(replace(document, text=""), language=twin.language, is_twin=True)
         passages = tuple(chunking.chunk(document))
         terms = tuple(
-            rows.chunk_terms(document.source, passage.chunk.heading, passage.chunk.text)
+            rows.chunk_terms(
+                document.source,
+                passage.chunk.heading,
+                passage.chunk.text,
+                morphemes=self.morphemes,
+            )
             for passage in passages
         )
         return Part(replace(document, text=""), passages, terms, language_code(document.text))

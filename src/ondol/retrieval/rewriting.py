@@ -8,8 +8,9 @@ what the last turns were about; a search weighs that below the new words. What t
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from ondol.retrieval.terms import STOP_WORDS, query_terms
 from ondol.types import Message
@@ -106,11 +107,13 @@ def follows_up(question: str) -> bool:
     return len(words) <= FEW_WORDS and len(said) <= 1
 
 
-def rewrite(question: str, history: Sequence[Message]) -> StandAlone:
-    """``question`` with what it points back at in ``history``; itself where it does not."""
+def rewrite(question: str, history: Sequence[Message], *, morphemes: bool = False) -> StandAlone:
+    """``question`` with what it points back at in ``history``; itself where it does not. Its terms
+    have Korean ``morphemes`` where those are asked for."""
+    terms_of = partial(query_terms, morphemes=morphemes)
     if not history or not follows_up(question):
-        return StandAlone(question, tuple(query_terms(question)))
-    own = _own_terms(question)
+        return StandAlone(question, tuple(terms_of(question)))
+    own = _own_terms(question, terms_of)
     asked, answered = _last_turn(history)
     before = [_without_replaced(part, question) for part in (asked, answered) if part]
     item = _item_of(question, answered)
@@ -121,20 +124,20 @@ def rewrite(question: str, history: Sequence[Message]) -> StandAlone:
         earlier, _ = _last_turn(_until(history, asked))
         before.insert(0, _without_replaced(_without_replaced(earlier, asked), question))
     text = " ".join([*(part for part in before if part), question])
-    terms = (term for part in before for term in (query_terms(part) if part else ()))
+    terms = (term for part in before for term in (terms_of(part) if part else ()))
     # A number of the last answer is what was asked then.
     carried = [t for t in dict.fromkeys(terms) if t not in own and not t.isdigit()]
     return StandAlone(" ".join(text.split()), own, tuple(carried[:MOST_CARRIED]))
 
 
-def _own_terms(question: str) -> tuple[str, ...]:
+def _own_terms(question: str, terms_of: Callable[[str], list[str]]) -> tuple[str, ...]:
     """The terms of the question that say something; none where it only points."""
     plain = _FILLING.sub(" ", question)
     # "the second one" says "second", "그 계약서" says "계약서"; "it" and "그거" say nothing.
     for pattern in (_POINTS, _KOREAN_POINTS):
         plain = pattern.sub(lambda match: match.group().partition(" ")[2], plain)
     says = any(word not in STOP_WORDS for word in _WORD.findall(plain.lower()))
-    return tuple(query_terms(plain)) if says else ()
+    return tuple(terms_of(plain)) if says else ()
 
 
 def _last_turn(history: Sequence[Message]) -> tuple[str, str]:

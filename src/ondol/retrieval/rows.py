@@ -123,10 +123,11 @@ def insert_document(
     return int(cursor.lastrowid)
 
 
-def chunk_terms(source: str, heading: str, text: str) -> str:
+def chunk_terms(source: str, heading: str, text: str, *, morphemes: bool) -> str:
     """What the keyword index has of a chunk. The file's name and the headings above are how people
     remember where something stands."""
-    return " ".join([*terms(f"{Path(source).stem} {heading}"), *terms(text)])
+    above = f"{Path(source).stem} {heading}"
+    return " ".join([*terms(above, morphemes=morphemes), *terms(text, morphemes=morphemes)])
 
 
 def insert_chunk(

@@ -19,7 +19,7 @@ from ondol.database import Connection
 from ondol.retrieval.filters import Filter, chunk_ids, is_within
 from ondol.retrieval.mentions import Place, in_place, nearness, read_places, term_weights
 from ondol.retrieval.packed import cosines
-from ondol.retrieval.terms import query_terms, terms
+from ondol.retrieval.terms import query_terms, terms_for
 from ondol.retrieval.vectors.index import VectorIndex
 from ondol.types import Chunk, Hit, Sensitivity
 
@@ -70,11 +70,12 @@ class Candidate:
     score: float
 
 
-def prepare(text: str, embedder: Any) -> Query:
-    """Read a question once for everything that follows."""
+def prepare(text: str, embedder: Any, *, morphemes: bool = False) -> Query:
+    """Read a question once for everything that follows; with Korean ``morphemes`` where the library
+    has them."""
     # A shell passes on bytes that are no text as half characters, which no tokenizer takes.
     text = text.encode("utf-8", "replace").decode("utf-8")
-    terms = tuple(query_terms(text))
+    terms = tuple(query_terms(text, morphemes=morphemes))
     # Signs alone ask nothing, and their vector is near to everything.
     readable = bool(terms) and embedder is not None and embedder.can_read(text)
     vector = embedder.embed([text], input_type="query")[0] if readable else None
@@ -177,7 +178,7 @@ def _read(
     def mentioned(place: Place | None) -> float:
         if place is None:
             return 0.0
-        said = [terms(place.text[start:end]) for start, end in place.spans]
+        said = [terms_for(weights, place.text[start:end]) for start, end in place.spans]
         covered = max((share for _, share in in_place(weights, place, said)), default=0.0)
         near = nearness(weights, [word for sentence in said for word in sentence])
         return COVERAGE_WEIGHT * covered + NEARNESS_WEIGHT * near

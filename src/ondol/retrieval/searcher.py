@@ -15,6 +15,7 @@ from ondol.database import Connection
 from ondol.retrieval import asked, listing
 from ondol.retrieval import evidence as evidences
 from ondol.retrieval import query as syntax
+from ondol.retrieval.analysers import answers_with_morphemes
 from ondol.retrieval.collections import Collections
 from ondol.retrieval.diversity import LOOK_AHEAD, collapse, spread
 from ondol.retrieval.filters import Filter, fill_languages, under_matching_names
@@ -142,9 +143,10 @@ class Searcher:
         text, said = syntax.parse(text)
         where = self.check(said & where)
         embedder, index = self._vectors.refresh(self._connection)
+        morphemes = answers_with_morphemes(self._connection)
         if not history:
-            return prepare(text, embedder), index, where
-        alone = rewrite(text, history)
+            return prepare(text, embedder, morphemes=morphemes), index, where
+        alone = rewrite(text, history, morphemes=morphemes)
         query = prepare(alone.text, embedder)
         # A word of an answer that no document has would only make every document fit less.
         carried = [term for term in alone.carried if listing.occurs(self._connection, term)]

@@ -6,11 +6,11 @@ file was read, so that it has to be read again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ondol.database import Connection
-from ondol.retrieval import folders, holders, rows
+from ondol.retrieval import analysers, folders, holders, rows
 from ondol.retrieval.folders import Folder
 from ondol.retrieval.holders import Content
 from ondol.retrieval.packed import pack_spans
@@ -97,12 +97,18 @@ def chunk_keys(part: Part) -> list[ChunkKey]:
 
 
 class Store:
-    """Writes files with the vectors of ``model``, in one transaction or several."""
+    """Writes files with the vectors of ``model``, in one transaction; ``morphemes`` says whether
+    the terms that were read hold them."""
 
-    def __init__(self, connection: Connection, model: str, gone: Gone) -> None:
+    def __init__(
+        self, connection: Connection, model: str, gone: Gone, *, morphemes: bool = False
+    ) -> None:
         self._connection = connection
         self._model = model
         self._gone = gone
+        self._morphemes = morphemes
+        # Another process may have reindexed the library since.
+        self._wants_morphemes = analysers.settle(connection)
 
     def store(self, reading: Reading, vectors: Vectors) -> Stored:
         """A file with all that it holds, in place of what the library had of it."""
@@ -236,9 +242,21 @@ class Store:
             duplicate_of=holder,
             language=part.language,
         )
-        for passage, terms, key in zip(part.passages, part.terms, keys, strict=False):
+        for passage, terms, key in zip(part.passages, self._terms(part), keys, strict=False):
             rows.insert_chunk(connection, document_id, passage, terms, vectors[key])
         return Stored(outcome, len(keys), holder is not None)
+
+    def _terms(self, part: Part) -> Sequence[str]:
+        """The terms of a part's chunks as the library wants them now."""
+        source, chunks = part.document.source, [passage.chunk for passage in part.passages]
+        if not self._wants_morphemes:
+            analysers.note_plain(self._connection, [source, *(chunk.text for chunk in chunks)])
+        if self._morphemes == self._wants_morphemes:
+            return part.terms
+        return [
+            rows.chunk_terms(source, c.heading, c.text, morphemes=self._wants_morphemes)
+            for c in chunks
+        ]
 
     def _move(
         self, document_id: int, before: int, part: Part, reading: Reading, container: str | None

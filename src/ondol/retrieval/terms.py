@@ -1,4 +1,5 @@
-"""Text to search terms: stems for English, words for other alphabets, bigrams for Hangul and Han.
+"""Text to search terms: stems for English, words for other alphabets, bigrams for Hangul and Han,
+beside them Korean morphemes where they are asked for.
 
 Stems are Snowball English (Porter, 2001). A Korean noun hides inside an inflected word, so every
 Hangul word becomes its overlapping pairs of syllables. The index, the query and the sentences all
@@ -10,7 +11,10 @@ from __future__ import annotations
 import re
 import threading
 import unicodedata
+from collections.abc import Iterable
 from typing import Any
+
+from ondol.retrieval import korean
 
 _CJK = r"\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
 _ACCENTS = re.compile("[\u0300-\u036f]")
@@ -48,18 +52,26 @@ _PARTICLES = re.compile(
 _local = threading.local()
 
 
-def terms(text: str) -> list[str]:
-    """The terms of ``text`` in order, repeated as often as they occur."""
+def terms(text: str, *, morphemes: bool = False) -> list[str]:
+    """The terms of ``text``, each kind in order, repeated as often as they occur. ``morphemes``
+    needs an analyser (see ``korean``)."""
     east_asian, words = _runs(text)
-    return _bigrams(east_asian) + _stem(words)
+    found = _bigrams(east_asian) + _stem(words)
+    return found + korean.morphemes(text) if morphemes else found
 
 
-def query_terms(text: str) -> list[str]:
+def terms_for(wanted: Iterable[str], text: str) -> list[str]:
+    """The terms of ``text``, with those morphemes among ``wanted`` that it mentions."""
+    return terms(text) + korean.mentioned(wanted, _normal(text))
+
+
+def query_terms(text: str, *, morphemes: bool = False) -> list[str]:
     """The distinct terms worth searching for; all of them when nothing else is left."""
     east_asian, words = _runs(text)
     pairs = _bigrams([_core(run) for run in east_asian])
     kept = pairs + _stem([word for word in words if word not in STOP_WORDS])
-    return list(dict.fromkeys(kept)) or list(dict.fromkeys(terms(text)))
+    found = list(dict.fromkeys(kept)) or list(dict.fromkeys(terms(text)))
+    return found + korean.query_morphemes(text) if morphemes else found
 
 
 def _runs(text: str) -> tuple[list[str], list[str]]:

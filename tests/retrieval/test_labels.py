@@ -279,6 +279,27 @@ def test_duplicate_is_found_and_named_by_its_own_path(
     assert names("path:*.md") == {"same.md"}
 
 
+def test_duplicates_of_a_copy_that_is_not_shown_are_named_with_it(
+    library: Library, folders: tuple[Path, Path]
+) -> None:
+    rain = "It rained all day and the wind came from the west. "
+    story, near = rain * 9 + TEXT, rain + TEXT
+    (folders[0] / "a near one.txt").write_text(near)
+    for place, name in ((folders[0], "g1.txt"), (folders[0], "g2.txt"), (folders[1], "g3.txt")):
+        (place / name).write_text(story)
+    library.sync()
+    wanted = {"a near one.txt", "g1.txt", "g2.txt", "g3.txt"}
+    for hits in (library.search(QUESTION), library.search_all(QUESTION)):
+        (found,) = (hit for hit in hits if "forty" in hit.chunk.text)
+        assert found.chunk.source.endswith("a near one.txt")
+        assert {Path(s).name for s in (found.chunk.source, *found.also_in)} == wanted
+        assert found.chunk.sensitivity == PRIVATE
+    for evidence in (library.evidence(QUESTION), library.listing(f"list all {QUESTION}")):
+        named = {Path(s).name for q in evidence.quotes for s in (q.source, *q.also_in)}
+        assert wanted <= named
+        assert evidence.sensitivity == PRIVATE
+
+
 @pytest.mark.parametrize("name", ["", "  ", 'a"b', "a\nb", "x" * 101, "\\", "“a”"])
 def test_name_that_cannot_be_typed_is_refused(library: Library, name: str) -> None:
     with pytest.raises(UsageError):

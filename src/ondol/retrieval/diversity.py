@@ -91,8 +91,9 @@ def _originals(hits: Sequence[Hit], limit: int) -> list[tuple[Hit, Fingerprint]]
         place = next((i for i in before if mine.repeats(kept[i][1])), None)
         if place is not None:
             original, theirs = kept[place]
-            found_too = with_source(original, hit.chunk.source)
-            kept[place] = as_strict_as(found_too, hit.chunk.sensitivity), theirs
+            for source in (hit.chunk.source, *hit.also_in):
+                original = with_source(original, source)
+            kept[place] = as_strict_as(original, hit.chunk.sensitivity), theirs
         elif len(kept) < limit:
             kept.append((hit, mine))
     return kept

@@ -22,7 +22,7 @@ from ondol.retrieval.mentions import coverage, term_weights
 from ondol.retrieval.search import Candidate, Query, best_sentences, read_hits
 from ondol.retrieval.terms import terms, terms_for
 from ondol.retrieval.vectors.index import VectorIndex
-from ondol.types import Chunk, Evidence, Hit, Quote
+from ondol.types import Evidence, Hit, Quote
 
 # Share of the best passage's coverage that another one needs. Of two words equally rare both must
 # be there; a common one may be missing.
@@ -233,16 +233,17 @@ def _without_copies(found: Sequence[_Item]) -> list[_Item]:
         if place is None:
             same.append(replace(item, also_in=item.sentence.hit.also_in))
         else:
-            same[place] = _and_in(same[place], item.sentence.hit.chunk)
+            same[place] = _and_in(same[place], item.sentence.hit)
     return [item for group in kept.values() for item in group]
 
 
-def _and_in(item: _Item, chunk: Chunk) -> _Item:
-    hit = as_strict_as(item.sentence.hit, chunk.sensitivity)
-    item = replace(item, sentence=replace(item.sentence, hit=hit))
-    if chunk.source == hit.chunk.source or chunk.source in item.also_in:
-        return item
-    return replace(item, also_in=(*item.also_in, chunk.source))
+def _and_in(item: _Item, other: Hit) -> _Item:
+    """``item``, which is also in the passage ``other`` and where that has copies."""
+    hit = as_strict_as(item.sentence.hit, other.chunk.sensitivity)
+    named = {hit.chunk.source, *item.also_in}
+    more = [source for source in (other.chunk.source, *other.also_in) if source not in named]
+    sentence = replace(item.sentence, hit=hit)
+    return replace(item, sentence=sentence, also_in=(*item.also_in, *more))
 
 
 def _opening(connection: Connection, source: str) -> str:

@@ -62,14 +62,14 @@ class Searcher:
         if reranker:
             # Without the lock: a model reads the passages, and others may search meanwhile.
             hits = rerank_hits(reranker, prepared.text, hits)
-        return self._with_duplicates(spread(hits, limit), where)
+        return spread(self._with_duplicates(hits, where), limit)
 
     def search_all(self, query: str, *, where: Filter | None = None) -> list[Hit]:
         """Every passage that matches, however many, best first, copies once."""
         with self._lock:
             prepared, index, where = self._prepare(query, where)
             hits = self._matches(prepared, index, where)
-        return self._with_duplicates(collapse(hits, len(hits)), where)
+        return collapse(self._with_duplicates(hits, where), len(hits))
 
     def evidence(
         self, question: str, *, where: Filter | None = None, history: Sequence[Message] = ()
@@ -84,7 +84,7 @@ class Searcher:
             return Evidence()
         if reranker:
             hits = rerank_hits(reranker, query.text, hits)
-        hits = self._with_duplicates(collapse(hits, EVIDENCE_HITS), where)
+        hits = collapse(self._with_duplicates(hits, where), EVIDENCE_HITS)
         with self._lock:
             weights = query_weights(self._connection, query)
             for term in set(query.carried) - set(query.terms):
@@ -133,7 +133,8 @@ class Searcher:
         return under_matching_names(self._connection, where, hits) if where else hits
 
     def _with_duplicates(self, hits: Sequence[Hit], where: Filter) -> list[Hit]:
-        """``hits`` with the names of the files that are word for word the same."""
+        """``hits`` with the names of the files that are word for word the same. Before copies are
+        collapsed: those of a copy that is not shown belong to what is shown for it."""
         with self._lock:
             return listing.with_duplicates(self._connection, hits, where)
 

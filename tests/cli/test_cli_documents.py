@@ -82,7 +82,7 @@ def test_forget_takes_documents_out_and_leaves_the_files(ondol, config, papers: 
     assert all(hit["source"] != str(papers / "garden.txt") for hit in hits)
     unknown = ondol("forget", papers / "garden.txt")
     assert unknown.code == 5 and "ondol list --documents" in unknown.stderr
-    assert ondol("forget", papers, "--json").json ["chunks"] == 1
+    assert ondol("forget", papers, "--json").json["chunks"] == 1
 
 
 def test_listing_and_forgetting_need_no_model(ondol, config, papers: Path, tmp_path: Path) -> None:

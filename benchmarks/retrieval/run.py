@@ -2,7 +2,8 @@
 
 Every set goes through ``Library.add`` and ``Library.search``, whole, with each part switched off in
 turn, and beside BM25 alone, vectors alone and reciprocal rank fusion on the same index. Prints a
-table with 95 % bootstrap intervals; --write keeps results.json. See README.md.
+table with 95 % bootstrap intervals; --write keeps results.json. --korean-morphemes measures the
+Korean set alone, with and without the extra ``korean``. See README.md.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import math
 import tempfile
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import date
 from functools import cache
@@ -21,6 +22,7 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+import sets
 from sets import (
     HERE,
     XQUAD,
@@ -29,14 +31,13 @@ from sets import (
     abstracts,
     docstrings,
     english,
-    korean,
     long_questions,
 )
 
 from ondol import __version__, config
 from ondol.database import IN_MEMORY
 from ondol.parts import Parts
-from ondol.retrieval import diversity, evidence, mentions, search, searcher
+from ondol.retrieval import diversity, evidence, korean, mentions, search, searcher
 from ondol.retrieval.library import Library
 
 DEPTH = 100
@@ -194,7 +195,9 @@ def both_halves(numbers: Numbers, questions: Sequence[Question]) -> dict[str, An
     }
 
 
-def measure(collection: Collection, embedder: Any) -> dict[str, Any]:
+def measure(
+    collection: Collection, embedder: Any, *, parts: Iterable[str] = tuple(PARTS)
+) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         measured = Measured(collection, embedder, Path(folder))
         questions = collection.questions
@@ -210,7 +213,7 @@ def measure(collection: Collection, embedder: Any) -> dict[str, Any]:
             result[name] = both_halves(run(), questions)
             show(name, result[name])
         result["without"] = {}
-        for part in PARTS:
+        for part in parts:
             with without(part):
                 result["without"][part] = both_halves(measured.hybrid(), questions)
             show(f"- {part}", result["without"][part])
@@ -231,7 +234,7 @@ def show(name: str, halves: Mapping[str, Any]) -> None:
 
 def collections(data: Path, *, with_docstrings: bool) -> Iterator[Collection]:
     yield abstracts()
-    yield korean()
+    yield sets.korean()
     if data.exists():
         yield english(data)
         yield long_questions(data)
@@ -257,13 +260,38 @@ def run(embedder: Any, data: Path, *, with_docstrings: bool, write: bool) -> Non
             (HERE / "results.json").write_text(text, "utf-8")
 
 
+def compare_analysers(embedder: Any, *, write: bool) -> None:
+    """The Korean set in a library with bigrams alone, and in one with morphemes beside them."""
+    here = korean.analyser()
+    if not here:
+        raise SystemExit("The Korean analyser is not installed: pip install 'ondol[korean]'")
+    results: dict[str, Any] = {
+        "date": date.today().isoformat(),
+        "ondol": __version__,
+        "embedding": embedder.model,
+    }
+    for name, analyser in (("bigrams", ""), (f"bigrams and {here}", here)):
+        with patch.object(korean, "analyser", lambda analyser=analyser: analyser):
+            print(f"\n{name}")
+            results[name] = measure(sets.korean(), embedder, parts=())
+    if write:
+        text = json.dumps(results, indent=1, ensure_ascii=False) + "\n"
+        (HERE / "results-korean-morphemes.json").write_text(text, "utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=XQUAD, help="folder with XQuAD's two files")
     parser.add_argument("--docstrings", action="store_true", help="the slow set too")
     parser.add_argument("--write", action="store_true", help="keep the result")
+    parser.add_argument("--korean-morphemes", action="store_true", help="the Korean set alone")
     chosen = parser.parse_args()
     with Parts(config.load()) as parts:
+        if chosen.korean_morphemes:
+            compare_analysers(parts.embedder, write=chosen.write)
+            return
+        # The figures are those of the base install, whatever is installed here.
+        korean.analyser = lambda: ""
         run(parts.embedder, chosen.data, with_docstrings=chosen.docstrings, write=chosen.write)
 
 

@@ -125,3 +125,22 @@ def test_what_came_in_an_archive_counts_with_the_archive_s_size(
     assert default["documents"] == 3 and default["size_bytes"] == archive.stat().st_size
     lines = ondol("list", "--documents").stdout.splitlines()
     assert all("–" in line for line in lines if "old.zip/" in line)
+
+
+def test_limit_holds_for_all_that_match_too(ondol, config, papers: Path) -> None:
+    for subject in ("pears", "plums"):
+        (papers / f"{subject}.txt").write_text(
+            f"The apple trees stand by the {subject}.\n", "utf-8"
+        )
+    ondol("add", papers)
+    query = "apple trees"
+    everything = ondol("search", query, "--all", "--json").json["hits"]
+    assert len(everything) > 1
+    assert ondol("search", query, "--all", "--limit", "1", "--json").json["hits"] == everything[:1]
+
+
+def test_bare_names_of_hits_are_one_line_each(ondol, config, papers: Path) -> None:
+    (papers / "a\nerror.txt").write_text("The lighthouse keeper counts the gulls.\n", "utf-8")
+    ondol("add", papers)
+    shown = ondol("search", "lighthouse gulls", "--limit", "1", "--quiet").stdout
+    assert shown == f"{papers}/a\\nerror.txt\n"

@@ -63,6 +63,10 @@ def test_collection_and_limit_are_remembered_with_the_folder(ondol, config, pape
         {"path": str(papers), "collection": "home", "sensitivity": "trusted", "watch": False}
     ]
     assert ondol("list", "--folders", "--quiet").stdout == f"{papers}\n"
+    ondol("add", papers, "--sensitivity", "public")
+    (folder,) = ondol("list", "--folders", "--json").json["folders"]
+    assert folder["sensitivity"] == "public"
+    assert "public" not in (shown := ondol("list", "--folders").stdout) and "–" in shown
 
 
 def until(condition: Callable[[], bool]) -> None:

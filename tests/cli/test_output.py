@@ -62,3 +62,15 @@ def test_notes_are_silent_when_asked(settings, capsys: pytest.CaptureFixture[str
 def test_warning_is_heard_when_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     Output(quiet=True).warn("skipped x")
     assert capsys.readouterr().err == "skipped x\n"
+
+
+@pytest.mark.parametrize("letter", ["\n", "\t", "\r", "\x1b", "\u202e", "\u2067", "\u2028"])
+def test_bare_name_is_one_line_that_turns_nothing_around(
+    letter: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Output(quiet=True).table(["NAME"], [(f"a{letter}b.txt",), ("c",)])
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert letter not in one_line(f"a{letter}b") and letter not in place(f"a{letter}b.txt")
+    Output(json=True).emit({"name": letter})
+    assert json.loads(out := capsys.readouterr().out) == {"name": letter}
+    assert letter == "\n" or letter not in out

@@ -141,6 +141,8 @@ def show_failures(output: Output) -> None:
 
 def show_folders(output: Output) -> None:
     """The table of ``ondol list --folders``."""
+    from ondol.types import Sensitivity
+
     with house(output) as parts:
         folders = parts.library.folders()
     if output.json:
@@ -159,7 +161,8 @@ def show_folders(output: Output) -> None:
         (
             folder.path,
             folder.collection,
-            folder.sensitivity.name.lower(),
+            # In JSON that is "public", the loosest level, as it is of a document.
+            "–" if folder.sensitivity == Sensitivity.PUBLIC else folder.sensitivity.name.lower(),
             t("sync.watched") if folder.watch else "",
         )
         for folder in folders

@@ -15,7 +15,7 @@ from ondol.cli.answers import show_answer
 from ondol.cli.command import command, model_option, option, pass_output, words
 from ondol.cli.filtering import Wanted, filter_options
 from ondol.cli.house import house
-from ondol.cli.output import Output, clean
+from ondol.cli.output import Output, name_line
 from ondol.errors import UsageError
 from ondol.i18n import t
 from ondol.types import GenerateOptions
@@ -77,7 +77,7 @@ def ask(
         with closing(_events(asked, parts, output)) as events:
             show_answer(events, output, parts.num_quotes, verbose=verbose)
     if paths:
-        output.note(t("cli.keep_hint", paths=" ".join(clean(str(path)) for path in paths)))
+        output.note(t("cli.keep_hint", paths=" ".join(name_line(str(path)) for path in paths)))
 
 
 def _events(asked: Question, parts: Parts, output: Output) -> Generator[Event, None, None]:

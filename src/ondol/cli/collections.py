@@ -10,7 +10,7 @@ import click
 
 from ondol.cli.command import Group, command, option, pass_output, words
 from ondol.cli.house import house
-from ondol.cli.output import Output, clean, place
+from ondol.cli.output import Output, clean, name_line, place
 from ondol.i18n import t
 from ondol.json import labelled_json, sensitivity_of, sensitivity_word
 from ondol.types import Sensitivity
@@ -121,7 +121,7 @@ def limit(output: Output, path: Path | None, sensitivity: str | None) -> None:
             output.emit({"path": str(path), "sensitivity": sensitivity} | asdict(done))
             return
         word = "limit_taken" if level == Sensitivity.PUBLIC else "sensitivity_set"
-        output.line(t(f"cli.{word}", name=clean(str(path)), sensitivity=sensitivity))
+        output.line(t(f"cli.{word}", name=name_line(str(path)), sensitivity=sensitivity))
         _show_change(done, level, output)
 
 

@@ -10,7 +10,7 @@ import click
 from ondol.cli.command import command, option, pass_output, words
 from ondol.cli.filtering import Wanted, filter_options
 from ondol.cli.house import house
-from ondol.cli.output import Output, clean, one_line, place
+from ondol.cli.output import Output, name_line, one_line, place
 from ondol.i18n import t
 from ondol.json import hit_json, labelled_json, sensitivity_word
 
@@ -30,14 +30,14 @@ EXCERPT_LETTERS = 240
 def search(
     output: Output, query: tuple[str, ...], limit: int | None, everything: bool, where: Wanted
 ) -> None:
-    with house(output, retrieval_limit=limit) as parts:
-        hits = _search(parts, " ".join(query), where, everything)
+    with house(output) as parts:
+        hits = _search(parts, " ".join(query), where, limit, everything)
     if output.json:
         output.emit({"hits": hits})
         return
     for hit in hits:
         if output.quiet:
-            output.line(clean(hit["source"]))
+            output.line(name_line(hit["source"]))
         else:
             _show_hit(hit, output)
     if not hits:
@@ -83,18 +83,21 @@ def _shared(document: LibraryDocument) -> str:
     return f"= {place(document.duplicate_of)}" if document.duplicate_of else ""
 
 
-def _search(parts: Parts, query: str, where: Wanted, everything: bool) -> list[dict[str, Any]]:
+def _search(
+    parts: Parts, query: str, where: Wanted, limit: int | None, everything: bool
+) -> list[dict[str, Any]]:
+    """The best passages, or all that match; no more than ``limit``, if there is one."""
     from ondol.cli import remote
 
-    limit = parts.config["retrieval.limit"]
+    best = limit or parts.config["retrieval.limit"]
     server = remote.find(parts.config)
     if server is not None:
         text, fields = where.for_server(query)
-        return server.search(text, limit, fields, everything=everything)
+        return server.search(text, limit if everything else best, fields, everything=everything)
     text, passing = where.read(query)
     if everything:
-        return [hit_json(hit) for hit in parts.library.search_all(text, where=passing)]
-    return [hit_json(hit) for hit in parts.library.search(text, limit=limit, where=passing)]
+        return [hit_json(hit) for hit in parts.library.search_all(text, where=passing)[:limit]]
+    return [hit_json(hit) for hit in parts.library.search(text, limit=best, where=passing)]
 
 
 def _show_hit(hit: dict[str, Any], output: Output) -> None:

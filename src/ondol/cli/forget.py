@@ -12,7 +12,7 @@ import click
 from ondol.cli.command import command, option, pass_output, words
 from ondol.cli.filtering import Wanted, filter_options
 from ondol.cli.house import house
-from ondol.cli.output import Output, place
+from ondol.cli.output import Output, name_line, place
 from ondol.errors import UsageError
 from ondol.i18n import t
 
@@ -71,7 +71,7 @@ def _show_found(sources: Sequence[str], output: Output) -> None:
         output.emit({"documents": len(sources), "sources": list(sources)})
         return
     for source in sources:
-        output.line(source if output.quiet else place(source))
+        output.line(name_line(source) if output.quiet else place(source))
     output.note(t("forget.would", documents=len(sources)))
 
 

@@ -18,9 +18,10 @@ from typing import Any
 
 import click
 
-# Everything below space but tab and line feed, delete, and the C1 controls.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_C1 = re.compile(r"[\x7f-\x9f\u2028\u2029]")
+# Everything below space but tab and line feed, delete, the C1 controls, and what turns the order of
+# letters around, so that "exe.jpg" is written and "gpj.exe" is read.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_ESCAPED = re.compile(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 @dataclass(slots=True)
@@ -48,7 +49,7 @@ class Output:
 
         indent = 2 if sys.stdout.isatty() else None
         text = json.dumps(value, ensure_ascii=False, indent=indent)
-        click.echo(_C1.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+        click.echo(_ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
     def line(self, text: str = "", **style: Any) -> None:
         """A line of the result."""
@@ -72,7 +73,7 @@ class Output:
         """Columns padded to their width on the screen; with ``--quiet`` the first column only."""
         if self.quiet:
             for row in rows:
-                self.line(clean(row[0]))
+                self.line(name_line(row[0]))
             return
         cells = [list(columns), *([one_line(cell) for cell in row] for row in rows)]
         widths = [max(width(row[i]) for row in cells) for i in range(len(columns))]
@@ -103,6 +104,13 @@ def one_line(text: str) -> str:
     return clean(" ".join(text.split()))
 
 
+def name_line(name: str) -> str:
+    """``name`` on a line of its own. A line feed is a letter of a name like any other: nobody's
+    file adds a line, or the name of another."""
+    shown = name.replace("\n", "\\n").replace("\t", "\\t")
+    return clean(shown.replace("\u2028", "").replace("\u2029", ""))
+
+
 def width(text: str) -> int:
     """Columns that ``text`` takes on a screen; Korean letters take two."""
     from unicodedata import combining, east_asian_width
@@ -118,6 +126,5 @@ def place(source: str, page: int | None = None) -> str:
         near = os.path.relpath(source) if os.path.isabs(source) else source
     except ValueError:  # on another drive
         near = source
-    # A line feed is a letter of a name like any other: nobody's file adds a line of its own.
-    shown = clean(source if near.startswith("..") else near).replace("\n", "\\n")
+    shown = name_line(source if near.startswith("..") else near)
     return shown if page is None else f"{shown}:{page}"

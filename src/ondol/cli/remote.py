@@ -107,11 +107,18 @@ class Server:
         yield last
 
     def search(
-        self, query: str, limit: int, where: Words | None = None, *, everything: bool = False
+        self,
+        query: str,
+        limit: int | None,
+        where: Words | None = None,
+        *,
+        everything: bool = False,
     ) -> list[dict[str, Any]]:
         """Hits in the form of ``ondol.json.hit_json``; ``where`` is a filter that is written down
-        (``retrieval.query.written``)."""
-        body: dict[str, Any] = {"query": query, "limit": limit}
+        (``retrieval.query.written``). Without ``limit`` as many as the server's settings say, or
+        all."""
+        body: dict[str, Any] = {"query": query}
+        body |= {"limit": limit} if limit else {}
         body |= {"filter": where} if where else {}
         body |= {"all": True} if everything else {}
         return list(self._request("POST", "/ondol/v1/search", body)["hits"])

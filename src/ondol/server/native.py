@@ -111,13 +111,14 @@ def _add_answers(routes: APIRouter, parts: Parts) -> None:
 
     @routes.post("/search")
     async def search(body: SearchRequest) -> Response:
-        """The best passages, or all that match, of the documents that pass the filter."""
+        """The best passages, or all that match, of the documents that pass the filter; never more
+        than ``limit`` where that is given."""
         limit = body.limit or parts.config["retrieval.limit"]
         text, where = read_question(body.query, body.filter)
 
         def work() -> list[Hit]:
             if body.all:
-                return parts.library.search_all(text, where=where)
+                return parts.library.search_all(text, where=where)[: body.limit]
             return parts.library.search(text, limit=limit, where=where)
 
         return json_response({"hits": [hit_json(hit) for hit in await in_thread(work)]})

@@ -17,8 +17,11 @@ import pytest
 from ondol.database import IN_MEMORY
 from ondol.errors import DocumentError
 from ondol.retrieval import analysers, korean, reindexing
+from ondol.retrieval.evidence import Sentence, is_relevant
 from ondol.retrieval.library import Library
+from ondol.retrieval.search import Query
 from ondol.retrieval.terms import query_terms, terms, terms_for
+from ondol.types import Chunk, Hit
 from tests.retrieval.fake_embedder import FakeEmbedder
 
 needs_kiwi = pytest.mark.skipif(find_spec("kiwipiepy") is None, reason="ondol[korean] is missing")
@@ -278,6 +281,13 @@ def test_interrupted_reindexing_is_not_begun_again_from_the_start(
     library.add_text("meanwhile.txt", "보증금이 올랐다.")
     assert with_term(library, "k보증금") == 4, "what is new has its morphemes at once"
     assert library.reindex().chunks == 4
+
+
+def test_question_with_morphemes_asks_for_more_before_something_counts_as_found() -> None:
+    hit = Hit(Chunk("글", 0, 1), 1.0, 1)
+    sentences = [Sentence(hit, 0, 1, coverage=0.13, cosine=0.0)]
+    assert is_relevant(Query("?", ("보증", "k"), None), sentences)
+    assert not is_relevant(Query("?", ("보증", "k보증금"), None), sentences)
 
 
 def test_analyser_that_cannot_be_loaded_is_said(monkeypatch) -> None:

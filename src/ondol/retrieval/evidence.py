@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ondol.database import Connection
+from ondol.retrieval import korean
 from ondol.retrieval.answer_types import answer_type, holds_answer
 from ondol.retrieval.diversity import as_strict_as
 from ondol.retrieval.mentions import in_place, read_places
@@ -39,6 +40,8 @@ CHARACTERS_PER_TOKEN = 4.0
 RELEVANT = 0.58
 RELEVANT_TERMS_WEIGHT = 0.5
 RELEVANT_BY_TERMS_ALONE = 0.12
+# A sentence mentions a word of two kinds of terms twice: benchmarks/retrieval.
+RELEVANT_WITH_MORPHEMES = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,10 @@ def is_relevant(query: Query, sentences: Sequence[Sentence]) -> bool:
     """Whether the library says anything of the question at all."""
     terms_alone = max((s.coverage for s in sentences), default=0.0)
     if query.vector is None:
-        return terms_alone >= RELEVANT_BY_TERMS_ALONE
+        has_morphemes = any(map(korean.is_morpheme, query.terms))
+        return terms_alone >= (
+            RELEVANT_WITH_MORPHEMES if has_morphemes else RELEVANT_BY_TERMS_ALONE
+        )
     closest = max((s.cosine for s in sentences), default=0.0)
     return closest + RELEVANT_TERMS_WEIGHT * terms_alone >= RELEVANT
 

@@ -73,9 +73,12 @@ def query_morphemes(text: str) -> list[str]:
 def mentioned(wanted: Iterable[str], normal: str) -> list[str]:
     """The morphemes among the terms ``wanted`` whose letters stand in the normalised text, so that
     "보험" is in "보험금"."""
-    return [
-        one for one in wanted if one[:1] == MARK and _HANGUL.match(one, 1) and one[1:] in normal
-    ]
+    return [one for one in wanted if is_morpheme(one) and one[1:] in normal]
+
+
+def is_morpheme(term: str) -> bool:
+    """Whether ``term`` is one of those that are made here."""
+    return term[:1] == MARK and _HANGUL.match(term, 1) is not None
 
 
 @cache

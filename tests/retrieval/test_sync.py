@@ -285,6 +285,33 @@ def test_failures_are_retried_when_a_program_has_come(
     assert [f.is_new for f in cheap.sync().failed] == [False]
 
 
+@pytest.mark.parametrize("kind", ["pipe", "old.hwp", "picture.png", "program"])
+def test_what_could_never_be_read_is_not_followed(
+    cheap: Library, tmp_path: Path, kind: str
+) -> None:
+    file, note = tmp_path / kind, tmp_path / "note.txt"
+    note.write_text("Walnuts are ripe in October.", "utf-8")
+    if kind == "pipe":
+        os.mkfifo(file)
+    else:
+        picture = b"\x89PNG\r\n\x1a\n" if kind == "picture.png" else b""
+        file.write_bytes(picture + bytes(range(256)) * 40)
+    report = cheap.add([file, note])
+    assert ([f.source for f in report.failed], report.added) == ([str(file)], 1)
+    assert [folder.path for folder in cheap.folders()] == [str(note)]
+    assert cheap.failures() == [] and not cheap.sync().failed
+    with pytest.raises(DocumentNotFoundError):
+        cheap.sync([file])
+
+
+def test_file_that_is_only_broken_is_followed(cheap: Library, tmp_path: Path) -> None:
+    file = tmp_path / "broken.pdf"
+    file.write_bytes(b"%PDF-1.7 and then nonsense")
+    cheap.add([file])
+    assert [folder.path for folder in cheap.folders()] == [str(file)]
+    assert len(cheap.failures()) == 1
+
+
 def test_missing_folder_takes_nothing_out(cheap: Library, tmp_path: Path) -> None:
     disk, other = tmp_path / "disk", tmp_path / "other"
     for folder in (disk, other):

@@ -54,8 +54,8 @@ def add(
             output.emit(asdict(report))
         else:
             output.line(summary(report))
-        if watch:
-            _follow(parts, paths, output)
+        if watch and (followed := _followed(parts, paths)):
+            _follow(parts, followed, output)
             return
     if is_in_vain and output.json:
         click.get_current_context().exit(DocumentError.exit_code)
@@ -82,6 +82,14 @@ def sync(output: Output, paths: tuple[Path, ...], retry: bool, watch: bool) -> N
                 output.note(t("sync.nothing_to_follow"))
         if watch:
             _follow(parts, paths, output)
+
+
+def _followed(parts: Parts, paths: Sequence[Path]) -> list[Path]:
+    """Those of ``paths`` that the library remembers: what no reader could ever read it does not."""
+    from ondol.retrieval import files
+
+    remembered = {folder.path for folder in parts.library.folders()}
+    return [path for path in paths if str(files.absolute(path)) in remembered]
 
 
 def _follow(parts: Parts, paths: Sequence[Path], output: Output) -> None:

@@ -79,6 +79,16 @@ def scan(
     return _Walk(on_skip or (lambda path, why: None), known or {}).run(paths)
 
 
+def is_no_document(path: Path) -> bool:
+    """Whether ``path`` is neither a folder nor of a kind that is read here, whatever it holds: a
+    pipe, a picture without tesseract, a program."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return not stat.S_ISDIR(mode) and (not stat.S_ISREG(mode) or loaders.media_type(path) is None)
+
+
 def absolute(path: Path) -> Path:
     """Where ``path`` leads, one name for one place: ``~`` and ``..`` are resolved, links are not
     (but for those that a ``..`` steps out of)."""

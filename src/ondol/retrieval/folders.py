@@ -177,6 +177,13 @@ def forget(connection: Connection, path: str, *, container: str = "") -> None:
         )
 
 
+def let_go(connection: Connection, path: str) -> None:
+    """Follow ``path``, a file, by itself no longer. A folder around it goes on knowing of it."""
+    connection.execute("DELETE FROM folders WHERE path = ?", (path,))
+    if Labels(all_folders(connection)).of(path) is None:
+        rows.delete_failures(connection, path)
+
+
 def welcome(connection: Connection, paths: Iterable[str]) -> None:
     """``paths`` have been added again: they, and what they lie in, are forgotten no longer."""
     if connection.execute("SELECT EXISTS (SELECT 1 FROM forgotten)").fetchone()[0]:

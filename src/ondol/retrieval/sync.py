@@ -69,6 +69,7 @@ class Sync:
             labels = Labels.read(connection)
         named = {str(path) for path in paths}
         self._run(found, labels, [], retried=lambda path: path in named)
+        self._let_go([str(path) for path in paths if files.is_no_document(path)])
         return self._tally.report()
 
     def sync(
@@ -91,6 +92,14 @@ class Sync:
         self._run(found, labels, gone, retried=lambda path: is_retried)
         self._note_mounts(present)
         return self._tally.report()
+
+    def _let_go(self, paths: Sequence[str]) -> None:
+        """There is nothing to follow in what no reader could ever read; it was named, and why it
+        was left out has been said."""
+        if paths:
+            with self._lock, database.transaction(self._connection) as connection:
+                for path in paths:
+                    folders.let_go(connection, path)
 
     def _scan(self, paths: Sequence[Path]) -> list[Found]:
         known = {path: known.stamp for path, known in self._known.items()}

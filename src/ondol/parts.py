@@ -268,6 +268,9 @@ class Parts:
 
     def _build_embedder(self, name: str = "") -> PassageEmbedder:
         model = self.store.get(name or self.config["models.embedding"])
+        if model.kind != "embedding":
+            told = t("embedding.not_an_embedder", name=model.name)
+            raise UsageError(told, t("embedding.not_an_embedder_hint"))
         if model.format == "onnx":
             return self.onnx_embedder(model)
         from ondol.retrieval.embedding import EngineEmbedder

@@ -38,3 +38,15 @@ def test_place_that_is_none_and_a_server_that_is_not_there(ondol, config, papers
     assert ondol("config", "get", "retrieval.vectors").stdout == "local\n"
     moved = ondol("library", "move", "local", "--json")
     assert moved.json["place"] == "local" and moved.json["vectors"] == 2
+
+
+def test_a_chat_model_embeds_nothing(ondol, config, papers: Path) -> None:
+    ondol("add", papers)
+    result = ondol("library", "reembed", "smollm2:135m")
+    assert result.code == 2 and "not an embedding model" in result.stderr
+
+
+def test_vectors_that_never_left_are_not_said_to_be_back(ondol, config, papers: Path) -> None:
+    ondol("add", papers)
+    result = ondol("library", "move", "local")
+    assert result.code == 0 and "as before" in result.stdout and "gone" not in result.stdout

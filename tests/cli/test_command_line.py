@@ -205,3 +205,31 @@ def test_help_of_a_group_keeps_its_examples_and_whole_sentences() -> None:
 
     assert "--collection work\n" in shown("collection")
     assert "..." not in shown("library")
+
+
+def test_a_group_alone_shows_its_help(ondol) -> None:
+    result = ondol("collection")
+    assert result.code == 0 and "rename" in result.stdout and result.stderr == ""
+    as_json = ondol("--json", "collection")
+    assert as_json.code == 2 and "COMMAND" in as_json.json["error"]["message"]
+
+
+@pytest.mark.parametrize("command", ["add", "sync", "forget", "sensitivity"])
+def test_an_empty_path_is_not_the_folder_we_are_in(ondol, command: str) -> None:
+    result = ondol(command, "")
+    assert result.code == 2 and "empty" in result.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is full")
+@pytest.mark.parametrize("flag", ["--json", "--quiet"])
+def test_stdout_that_takes_nothing_is_a_sentence(home: Path, flag: str) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "ondol", "config", "list", flag],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode != 0 and "disk is full" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ondol.cli.command import F, command, option, pass_output
+from ondol.cli.command import F, PathName, command, option, pass_output
 from ondol.cli.house import house
 from ondol.cli.output import Output
 from ondol.errors import DocumentError
@@ -24,7 +24,7 @@ SENSITIVITIES = ("private", "trusted", "public")
 
 def _paths(*, required: bool) -> Callable[[F], F]:
     metavar = "PATH..." if required else "[PATH...]"
-    kind = click.Path(path_type=Path)
+    kind = PathName()
     return click.argument("paths", nargs=-1, required=required, metavar=metavar, type=kind)
 
 

@@ -12,7 +12,7 @@ import click
 
 from ondol.cli import stdin
 from ondol.cli.answers import show_answer
-from ondol.cli.command import command, model_option, option, pass_output, words
+from ondol.cli.command import PathName, command, model_option, option, pass_output, words
 from ondol.cli.filtering import Wanted, filter_options
 from ondol.cli.house import house
 from ondol.cli.output import Output, name_line
@@ -40,7 +40,7 @@ class Question:
 
 @command("ask")
 @click.argument("question", required=False, type=words)
-@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=PathName())
 @model_option()
 @option("--max-tokens", key="max_tokens", type=click.IntRange(1), metavar="N")
 @option("--temperature", key="temperature", type=click.FloatRange(0, 2), metavar="X")

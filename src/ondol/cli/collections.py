@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ondol.cli.command import Group, command, option, pass_output, words
+from ondol.cli.command import Group, PathName, command, option, pass_output, words
 from ondol.cli.house import house
 from ondol.cli.output import Output, clean, name_line, place
 from ondol.i18n import t
@@ -105,7 +105,7 @@ def rm(output: Output, names: tuple[str, ...]) -> None:
 
 
 @command("sensitivity")
-@click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.argument("path", required=False, type=PathName())
 @click.argument("sensitivity", required=False, type=WORDS)
 @pass_output
 def limit(output: Output, path: Path | None, sensitivity: str | None) -> None:

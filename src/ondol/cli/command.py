@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -60,6 +61,16 @@ class Group(_Translated, click.Group):
     """A command with subcommands."""
 
     command_class = Command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args and self.no_args_is_help and not ctx.resilient_parsing:
+            if output_of(ctx).json:
+                raise UsageError(
+                    t("cli.missing", name="COMMAND"), t("cli.see_help", command=ctx.command_path)
+                )
+            click.echo(self.get_help(ctx), color=ctx.color)
+            ctx.exit()
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_options(ctx, formatter)
@@ -130,6 +141,19 @@ def command(name: str, group: Group | None = None, **settings: Any) -> Callable[
         return made
 
     return declare
+
+
+class PathName(click.Path):
+    """The type of a path. An empty one, as a variable gives that is not set, is not the folder
+    that we are in."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            raise UsageError(t("cli.empty_path"), t("cli.empty_path_hint"))
+        return super().convert(value, param, ctx)
 
 
 def words(said: str) -> str:

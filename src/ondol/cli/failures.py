@@ -124,7 +124,10 @@ def say(error: OndolError, output: Output) -> None:
     """The sentence, and the next command."""
     if output.json:
         body = {"code": error.code, "message": error.message, "hint": error.hint}
-        output.emit({"error": body})
+        try:
+            output.emit({"error": body})
+        except OSError:
+            pass  # stdout itself is what failed
     _line(t("cli.error", message=clean(error.message)), output, fg="red")
     if error.hint:
         _line(t("cli.hint", hint=clean(error.hint)), output)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ondol.cli.command import command, option, pass_output, words
+from ondol.cli.command import PathName, command, option, pass_output, words
 from ondol.cli.filtering import Wanted, filter_options
 from ondol.cli.house import house
 from ondol.cli.output import Output, name_line, place
@@ -24,7 +24,7 @@ SHOWN = 20
 
 
 @command("forget")
-@click.argument("paths", nargs=-1, metavar="[PATH...]", type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, metavar="[PATH...]", type=PathName())
 @option("--matching", key="matching", metavar="TEXT", type=words, default="")
 @option("--dry-run", key="dry_run", is_flag=True)
 @option("--yes", key="yes", is_flag=True)

@@ -85,7 +85,8 @@ def move(output: Output, place: str) -> None:
             t("vectors.moved", place=place, vectors=verified.vectors, scores=verified.scores)
         )
     else:
-        output.line(t("vectors.moved_back", vectors=verified.vectors))
+        key = "vectors.moved_back" if source.is_kept else "vectors.in_memory"
+        output.line(t(key, vectors=verified.vectors))
     if before != place:
         output.note(t("vectors.restart"))
 

@@ -117,6 +117,27 @@ def test_a_locked_library_stays_locked(notes: Path, monkeypatch: pytest.MonkeyPa
         rebuild(file, force=True)
 
 
+@pytest.mark.parametrize("kind", ["zeroed header", "truncated", "cut within a page", "few bytes"])
+def test_a_locked_library_without_its_key_is_never_followed_by_a_plain_one(
+    kind: str, notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = paths.database_file()
+    encryption.lock(file, "a passphrase")
+    keys.forget_all()
+    if kind == "few bytes":
+        file.write_bytes(file.read_bytes()[:1000])
+    else:
+        damage(kind)
+    damaged = file.read_bytes()
+    for force in (False, True):
+        with pytest.raises(LockedError):
+            rebuild(file, force=force)
+    assert file.read_bytes() == damaged
+    if kind == "cut within a page":
+        monkeypatch.setenv(keys.PASSPHRASE, "a passphrase")
+        assert rebuild(file).is_locked and cipher.is_encrypted(file)
+
+
 @contextmanager
 def no_room(more_bytes: int) -> Iterator[None]:
     """Files may grow by so much only, as on a disk that is nearly full."""

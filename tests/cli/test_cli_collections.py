@@ -97,6 +97,16 @@ def test_collections_are_listed_made_relabelled_renamed_and_removed(
     assert ondol("collection", "rename", "home", "house").code == 0
     assert ondol("collection", "rename", "house", "work").code == 2
     assert ondol("collection", "rm", "house").code == 2
+    unknown = ondol("collection", "rm", "books", "nope")
+    assert unknown.code == 5 and unknown.stdout == "" and "quotes" not in unknown.stderr
+    assert "ondol collection list" in unknown.stderr
+    assert "books" in ondol("collection", "list", "--quiet").stdout, "all of them, or none"
+    for words in (["purple"], []):
+        refused = ondol("collection", "set", "books", *words)
+        assert refused.code == 2 and "{" not in refused.stderr
+    assert ondol("collection", "rm", "books", "books", "--json").code == 0
+    assert ondol("collection", "rm", "books", "books", "--json").code == 5
+    assert ondol("collection", "create", "books").code == 0
     assert ondol("collection", "rm", "books", "--json").json == {"removed": ["books"]}
     assert ondol("collection", "list", "--quiet").stdout.split() == ["default", "house", "work"]
 
@@ -116,6 +126,9 @@ def test_limit_of_a_file_is_stricter_than_its_collection_and_stays(
     taken = ondol("sensitivity", washer, "public")
     assert "1 document(s)" in taken.stdout
     assert ondol("sensitivity", sorted_papers / "nowhere", "private").code == 5
+    nowhere = ondol("sensitivity", sorted_papers / "nowhere")
+    assert nowhere.code == 5 and nowhere.stdout == "" and "not in the library" in nowhere.stderr
+    assert ondol("sensitivity", sorted_papers.parent).code == 0
 
 
 def test_running_server_filters_the_same(ondol, sorted_papers: Path, server, monkeypatch) -> None:

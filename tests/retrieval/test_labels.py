@@ -324,6 +324,23 @@ def test_collection_with_something_in_it_stays(
     assert [one.name for one in library.collections.all()] == ["default", "secret"]
 
 
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_limit_on_a_link_holds_for_what_it_leads_to(
+    library: Library, folders: tuple[Path, Path], tmp_path: Path, is_folder: bool
+) -> None:
+    (folders[0] / "safe.txt").write_text(TEXT)
+    library.sync()
+    link = tmp_path / "link"
+    link.symlink_to(folders[0] if is_folder else folders[0] / "safe.txt")
+    assert library.collections.set_limit(link, PRIVATE).tightened == (2 if is_folder else 1)
+    assert quoted(library) == PRIVATE
+    (folders[0] / "safe.txt").write_text(TEXT + "It is grey.\n")
+    library.sync()
+    assert quoted(library) == PRIVATE
+    library.collections.set_limit(link, PUBLIC)
+    assert quoted(library) == PUBLIC and library.collections.limits() == []
+
+
 def test_limit_on_nothing_is_an_error(library: Library, tmp_path: Path) -> None:
     with pytest.raises(DocumentNotFoundError):
         library.collections.set_limit(tmp_path / "nowhere", PRIVATE)

@@ -11,6 +11,7 @@ import click
 from ondol.cli.command import Group, PathName, command, option, pass_output, words
 from ondol.cli.house import house
 from ondol.cli.output import Output, clean, name_line, place
+from ondol.errors import DocumentNotFoundError
 from ondol.i18n import t
 from ondol.json import labelled_json, sensitivity_of, sensitivity_word
 from ondol.types import Sensitivity
@@ -96,12 +97,12 @@ def rename(output: Output, name: str, new_name: str) -> None:
 @pass_output
 def rm(output: Output, names: tuple[str, ...]) -> None:
     with house(output) as parts:
-        for name in names:
-            parts.library.collections.remove(name)
-            if not output.json:
-                output.line(t("cli.collection_removed", name=clean(name)))
+        parts.library.collections.remove(*names)
     if output.json:
         output.emit({"removed": list(names)})
+        return
+    for name in names:
+        output.line(t("cli.collection_removed", name=clean(name)))
 
 
 @command("sensitivity")
@@ -142,11 +143,17 @@ def _list_limits(output: Output) -> None:
 
 def _show_labels(path: Path, output: Output) -> None:
     from ondol.cli.documents import show_documents
-    from ondol.retrieval import files
+    from ondol.retrieval.collections import names_of
     from ondol.retrieval.filters import Filter
 
     with house(output) as parts:
-        found = parts.library.documents(where=Filter(paths=(str(files.absolute(path)),)))
+        library, names = parts.library, names_of(path)
+        found = library.documents(where=Filter(paths=tuple(names)))
+        places = [*library.collections.limits(), *library.folders()]
+        if not found and not any(place.path in names for place in places):
+            raise DocumentNotFoundError(
+                t("library.not_in_library", path=path), t("library.not_in_library_hint")
+            )
     show_documents(found, output)
 
 

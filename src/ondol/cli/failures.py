@@ -161,8 +161,17 @@ def _usage(error: click.ClickException) -> UsageError:
         return UsageError(message, hint)
     if isinstance(error, click.MissingParameter) and error.param is not None:
         name = error.param.make_metavar(_need(context)).removesuffix("...")
+        if _is_choice(error.param):
+            name = error.param.human_readable_name
         return UsageError(t("cli.missing", name=name), hint)
+    if isinstance(error, click.BadParameter) and error.param and _is_choice(error.param):
+        return UsageError(t("cli.bad_usage", reason=error.message), hint)
     return UsageError(t("cli.bad_usage", reason=error.format_message()), hint)
+
+
+def _is_choice(parameter: click.Parameter) -> bool:
+    """Whether click would call an argument by the list of what it may be: {private|trusted}."""
+    return isinstance(parameter, click.Argument) and isinstance(parameter.type, click.Choice)
 
 
 def _need(context: click.Context | None) -> click.Context:

@@ -81,21 +81,15 @@ class Collections:
     def get(self, name: str) -> Collection:
         """The collection of that name; ``CollectionNotFoundError`` when there is none."""
         with self._lock:
-            self.check([name])
+            self._refuse_unknown(name)
             wanted = _normal(name)
             return next(one for one in self.all() if one.name == wanted)
 
     def check(self, names: Iterable[str]) -> None:
-        """Raises ``CollectionNotFoundError`` for the first of ``names`` that is no collection."""
+        """Raises ``CollectionNotFoundError`` for the first of ``names``, those of a filter, that is
+        no collection."""
         for name in names:
-            with self._lock:
-                found = self._connection.execute(
-                    "SELECT 1 FROM collections WHERE name = ?", (_normal(name),)
-                ).fetchone()
-            if not found:
-                raise CollectionNotFoundError(
-                    t("filters.no_collection", name=name), t("filters.no_collection_hint")
-                )
+            self._refuse_unknown(name, t("filters.no_collection_hint"))
 
     def create(self, name: str, sensitivity: Sensitivity = Sensitivity.PRIVATE) -> Collection:
         """Make an empty collection. ``UsageError`` when there is one of that name."""
@@ -114,7 +108,7 @@ class Collections:
         name = _normal(name)
 
         def change(connection: Connection) -> None:
-            self.check([name])
+            self._refuse_unknown(name)
             connection.execute(
                 "UPDATE collections SET sensitivity = ? WHERE name = ?", (int(sensitivity), name)
             )
@@ -128,7 +122,7 @@ class Collections:
         with self._lock:
             with database.transaction(self._connection) as connection:
                 self._refuse_default(name)
-                self.check([name])
+                self._refuse_unknown(name)
                 if new_name != name:
                     self._refuse_taken(new_name)
                 # The folders follow by their foreign key.
@@ -142,23 +136,24 @@ class Collections:
                 bump(connection)
             return self.get(new_name)
 
-    def remove(self, name: str) -> None:
-        """Remove a collection that has nothing in it and no folder that is followed into it."""
-        name = _normal(name)
+    def remove(self, *names: str) -> None:
+        """Remove collections that have nothing in them and no folder that is followed into them;
+        none of them when one is another."""
         with self._lock, database.transaction(self._connection) as connection:
-            self._refuse_default(name)
-            self.check([name])
-            (used,) = connection.execute(
-                "SELECT (SELECT count(*) FROM documents WHERE collection = ?1) + "
-                "(SELECT count(*) FROM folders WHERE collection = ?1)",
-                (name,),
-            ).fetchone()
-            if used:
-                raise UsageError(
-                    t("filters.not_empty", name=name), t("filters.not_empty_hint"), param="name"
-                )
-            connection.execute("DELETE FROM failures WHERE collection = ?", (name,))
-            connection.execute("DELETE FROM collections WHERE name = ?", (name,))
+            for name in dict.fromkeys(map(_normal, names)):
+                self._refuse_default(name)
+                self._refuse_unknown(name)
+                (used,) = connection.execute(
+                    "SELECT (SELECT count(*) FROM documents WHERE collection = ?1) + "
+                    "(SELECT count(*) FROM folders WHERE collection = ?1)",
+                    (name,),
+                ).fetchone()
+                if used:
+                    raise UsageError(
+                        t("filters.not_empty", name=name), t("filters.not_empty_hint"), param="name"
+                    )
+                connection.execute("DELETE FROM failures WHERE collection = ?", (name,))
+                connection.execute("DELETE FROM collections WHERE name = ?", (name,))
 
     def limits(self) -> list[Limit]:
         """Every limit, by path."""
@@ -168,29 +163,35 @@ class Collections:
 
     def set_limit(self, path: Path, sensitivity: Sensitivity) -> Relabelling:
         """Limit how far a file, or everything in a folder, may travel, now and when it is added
-        later; ``PUBLIC`` takes the limit away. Limits further down stay.
+        later; ``PUBLIC`` takes the limit away. Limits further down stay. A limit on a link is one
+        on what it leads to, too: documents may be known by either name.
 
         Raises ``DocumentNotFoundError`` when the path is neither on disk nor in the library, and
         ``DocumentError`` when it is no text.
         """
-        source = source_of(files.absolute(path))
+        sources = names_of(path)
         with self._lock:
-            known = self._connection.execute(
-                f"SELECT 1 FROM documents d WHERE {_UNDER} LIMIT 1", {"path": source}
-            ).fetchone()
-        if not known and not os.path.exists(source):
+            known = any(
+                self._connection.execute(
+                    f"SELECT 1 FROM documents d WHERE {_UNDER} LIMIT 1", {"path": source}
+                ).fetchone()
+                for source in sources
+            )
+        if not known and not os.path.exists(sources[0]):
             raise DocumentNotFoundError(
                 t("library.not_in_library", path=path), t("library.not_in_library_hint")
             )
 
         def change(connection: Connection) -> None:
-            connection.execute("DELETE FROM limits WHERE path = ?", (source,))
-            if sensitivity < Sensitivity.PUBLIC:
-                connection.execute("INSERT INTO limits VALUES (?, ?)", (source, int(sensitivity)))
-            connection.execute(
-                f"UPDATE documents AS d SET sensitivity = {_LIMIT} WHERE {_UNDER}",
-                {"path": source},
-            )
+            for source in sources:
+                connection.execute("DELETE FROM limits WHERE path = ?", (source,))
+                if sensitivity < Sensitivity.PUBLIC:
+                    row = (source, int(sensitivity))
+                    connection.execute("INSERT INTO limits VALUES (?, ?)", row)
+                connection.execute(
+                    f"UPDATE documents AS d SET sensitivity = {_LIMIT} WHERE {_UNDER}",
+                    {"path": source},
+                )
 
         return self._relabel(change)
 
@@ -204,6 +205,16 @@ class Collections:
             loosened=sum(after[document] > label for document, label in before.items()),
             tightened=sum(after[document] < label for document, label in before.items()),
         )
+
+    def _refuse_unknown(self, name: str, hint: str = "") -> None:
+        with self._lock:
+            found = self._connection.execute(
+                "SELECT 1 FROM collections WHERE name = ?", (_normal(name),)
+            ).fetchone()
+        if not found:
+            raise CollectionNotFoundError(
+                t("filters.no_collection", name=name), hint or t("filters.collections_hint")
+            )
 
     def _refuse_taken(self, name: str) -> None:
         taken = self._connection.execute("SELECT 1 FROM collections WHERE name = ?", (name,))
@@ -228,6 +239,13 @@ _LIMIT = (
     "coalesce((SELECT min(o.sensitivity) FROM (SELECT path, sensitivity FROM limits UNION ALL "
     f"SELECT path, sensitivity FROM folders) o WHERE {_OVER}), {int(Sensitivity.PUBLIC)})"
 )
+
+
+def names_of(path: Path) -> list[str]:
+    """The sources under which the library may know ``path``: as it is named, and where its links
+    lead. ``DocumentError`` when one is no text."""
+    named = files.absolute(path)
+    return list(dict.fromkeys((source_of(named), source_of(Path(os.path.realpath(named))))))
 
 
 def valid_name(name: str) -> str:

@@ -4,6 +4,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 MODELS := smollm2:135m all-minilm:l6-v2
+BENCHMARKS = $(sort $(wildcard $(foreach name,run ablations waiting,benchmarks/*/$(name).py \
+	benchmarks/*/*/$(name).py)))
 
 .PHONY: up setup train test check bench constraints clean
 
@@ -25,7 +27,7 @@ check: .venv/dev
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
 bench: setup train .venv/dev
-	@for script in benchmarks/*/run.py; do echo "== $$script"; $(BIN)/python $$script || exit $$?; done
+	@for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python $$script || exit $$?; done
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("Ondol needs Python 3.11 or newer.") if sys.version_info < (3, 11) else None'

@@ -144,3 +144,14 @@ def test_bare_names_of_hits_are_one_line_each(ondol, config, papers: Path) -> No
     ondol("add", papers)
     shown = ondol("search", "lighthouse gulls", "--limit", "1", "--quiet").stdout
     assert shown == f"{papers}/a\\nerror.txt\n"
+
+
+def test_forgetting_what_nothing_is_like_says_so(ondol, config, papers: Path) -> None:
+    ondol("add", papers)
+    result = ondol("forget", "--matching", "zeppelin", "--yes")
+    assert result.code == 0 and "nothing was forgotten" in result.stdout
+    assert ondol("forget", "--matching", "zeppelin", "--yes", "--json").json["documents"] == 0
+
+
+def test_adding_nothing_asks_for_no_question(ondol, config, tmp_path: Path) -> None:
+    assert "ondol ask" not in ondol("add", tmp_path).stderr

@@ -61,7 +61,8 @@ def add(
         click.get_current_context().exit(DocumentError.exit_code)
     if is_in_vain:
         raise nothing_read(paths)
-    output.note(t("cli.add_hint"))
+    if report.has_changes or report.unchanged:
+        output.note(t("cli.add_hint"))
 
 
 @command("sync")

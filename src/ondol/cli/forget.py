@@ -62,6 +62,8 @@ def forget(
         )
     if output.json:
         output.emit(receipt.json())
+    elif not (chosen.documents or chosen.paths or chosen.collections):
+        output.line(t("forget.nothing"))
     else:
         _show(receipt, output)
 

@@ -149,8 +149,9 @@ def _show_labels(path: Path, output: Output) -> None:
     with house(output) as parts:
         library, names = parts.library, names_of(path)
         found = library.documents(where=Filter(paths=tuple(names)))
-        places = [*library.collections.limits(), *library.folders()]
-        if not found and not any(place.path in names for place in places):
+        places = {one.path for one in library.collections.limits()}
+        places |= {one.path for one in library.folders()}
+        if not found and places.isdisjoint(names):
             raise DocumentNotFoundError(
                 t("library.not_in_library", path=path), t("library.not_in_library_hint")
             )

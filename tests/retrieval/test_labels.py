@@ -341,6 +341,27 @@ def test_limit_on_a_link_holds_for_what_it_leads_to(
     assert quoted(library) == PUBLIC and library.collections.limits() == []
 
 
+def test_limit_on_a_link_is_forgotten_with_what_it_leads_to(
+    library: Library, folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    safe, link = folders[0] / "safe.txt", tmp_path / "link.txt"
+    safe.write_text(TEXT)
+    link.symlink_to(safe)
+    other = tmp_path / "other"
+    other.symlink_to(folders[1])
+    library.sync()
+    library.collections.set_limit(other, TRUSTED)
+    kept = library.collections.limits()
+    library.collections.set_limit(link, PRIVATE)
+    library.forget([safe])
+    assert library.collections.limits() == kept
+    # The same with a document that is known by the name of the link.
+    library.add([link])
+    library.collections.set_limit(link, PRIVATE)
+    library.forget([link])
+    assert library.collections.limits() == kept
+
+
 def test_limit_on_nothing_is_an_error(library: Library, tmp_path: Path) -> None:
     with pytest.raises(DocumentNotFoundError):
         library.collections.set_limit(tmp_path / "nowhere", PRIVATE)

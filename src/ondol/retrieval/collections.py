@@ -270,6 +270,25 @@ def forget_limits(connection: Connection, source: str) -> None:
     )
 
 
+def forget_aliases(connection: Connection, sources: Iterable[str]) -> None:
+    """Drop the limits that say the same of ``sources`` by another name, of a link or of what it
+    leads to; not those that hold for a document which stays."""
+    limited = [path for (path,) in connection.execute("SELECT path FROM limits").fetchall()]
+    if not limited:
+        return
+    # A text that is no file has a name that leads nowhere.
+    paths = [source for source in sources if os.path.isabs(source)]
+    names = {name for path in paths for name in (path, os.path.realpath(path))}
+    for path in limited:
+        real = os.path.realpath(path)
+        is_one = path in names or real in names or any(str(p) in names for p in Path(real).parents)
+        stays = connection.execute(
+            f"SELECT 1 FROM documents d WHERE {_UNDER} LIMIT 1", {"path": path}
+        )
+        if is_one and not stays.fetchone():
+            connection.execute("DELETE FROM limits WHERE path = ?", (path,))
+
+
 def _normal(name: str) -> str:
     return unicodedata.normalize("NFC", name.strip())
 

@@ -18,7 +18,7 @@ from ondol.database import Connection
 from ondol.errors import DocumentNotFoundError
 from ondol.i18n import t
 from ondol.retrieval import erasing, files, folders, matching, rows
-from ondol.retrieval.collections import DEFAULT, forget_limits
+from ondol.retrieval.collections import DEFAULT, forget_aliases, forget_limits
 from ondol.retrieval.filters import Filter
 from ondol.retrieval.packed import unpack_spans
 
@@ -146,6 +146,7 @@ def _forget(connection: Connection, chosen: Chosen) -> Receipt:
         if not _lies_in(source, chosen.paths):
             forget_limits(connection, source)
             folders.forget(connection, source, container=containers.get(document_id, ""))
+    forget_aliases(connection, [*chosen.paths, *chosen.documents.values()])
     kept = dict(_select(connection, "id, 1 FROM chunks WHERE id IN", [c for c, _, _ in before]))
     gone = [sizes for chunk, *sizes in before if chunk not in kept]
     failures, places = (a - b for a, b in zip(counts, _counts(connection), strict=True))

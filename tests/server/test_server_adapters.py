@@ -106,8 +106,8 @@ def test_ask_answers_with_an_adapter(
     asked = {"question": "What does the stove in the hall burn?", "stream": False}
     answer = client.post("/ondol/v1/ask", json={**asked, "model": STYLE})
     assert (answer.status_code, answer.json()["model"]) == (200, STYLE)
-    client.request("DELETE", "/ondol/v1/documents", json=paths)
     ((_, model, how),) = house.pool.calls
+    client.request("DELETE", "/ondol/v1/documents", json=paths)
     assert (model, how["adapter"]) == (CHAT, "style")
 
 

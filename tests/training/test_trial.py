@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +17,7 @@ from ondol.prompt import GROUNDING, NOT_IN_DOCUMENTS
 from ondol.train import answer_and_given, try_grounding
 from ondol.training.dataset import Question, SourceDocument
 from ondol.training.evaluation import Case, Outcome, scores
-from ondol.types import Alternative, Evidence, GenerateOptions, Hit, Quote, Token
+from ondol.types import Alternative, Evidence, GenerateOptions, Hit, Message, Quote, Token
 
 SENTENCES = ("It is due monthly.", "Pets are welcome.", "The deposit is 1800.", "Good luck.")
 QUOTES = tuple(Quote(n, s, "/lease", 0, len(s), 1 / n) for n, s in enumerate(SENTENCES, start=1))
@@ -32,8 +32,19 @@ class Shelf:
     def search(self, query: str, *, limit: int = 10, where: object = None) -> list[Hit]:
         return []
 
-    def evidence(self, question: str, *, where: object = None) -> Evidence:
+    def evidence(
+        self, question: str, *, where: object = None, history: Sequence[Message] = ()
+    ) -> Evidence:
         return Evidence((), QUOTES)
+
+    def listing(self, question: str, *, where: object = None) -> Evidence:
+        return self.evidence(question)
+
+    def asks_for_all(self, question: str) -> bool:
+        return False
+
+    def follows_up(self, question: str) -> bool:
+        return False
 
     def close(self) -> None:
         pass

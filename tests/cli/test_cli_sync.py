@@ -106,3 +106,10 @@ def test_server_follows_the_watched_folders(ondol, server: str, papers: Path) ->
         return any(d["source"].endswith("new.txt") for d in documents)
 
     until(is_there)
+
+
+def test_watching_what_no_reader_could_ever_read_ends_at_once(ondol, config, papers: Path) -> None:
+    (papers / "old.hwp").write_bytes(bytes(range(256)) * 40)
+    result = ondol("add", papers / "old.hwp", "--watch")
+    assert result.code == 5 and "old.hwp" in result.stderr
+    assert ondol("list", "--folders", "--json").json["folders"] == []

@@ -37,7 +37,8 @@ ALLOWED = {
     "training": FOUNDATION | FIRST_FLOOR | {"prompt"},
     "json": FOUNDATION | {"models"},
     "ask": FOUNDATION | {"prompt"},
-    "parts": FOUNDATION | FIRST_FLOOR | ROOMS | {"ask", "prompt"},
+    "manners": FOUNDATION | FIRST_FLOOR | {"models", "ask", "prompt"},
+    "parts": FOUNDATION | FIRST_FLOOR | ROOMS | {"ask", "manners", "prompt"},
     "forget": FOUNDATION | FIRST_FLOOR | ROOMS | {"parts", "trainable"},
     "trainable": FOUNDATION | FIRST_FLOOR | {"models", "training"},
     "train": FOUNDATION | FIRST_FLOOR | ROOMS | {"training", "prompt", "ask", "parts", "trainable"},
@@ -51,8 +52,8 @@ ALLOWED = {
 }
 HEAVY = (
     "argon2 docx fastapi gguf httpx2 huggingface_hub keyring kiwipiepy lxml numpy onnx onnxruntime "
-    "peft pydantic pypdfium2 python_calamine qdrant_client safetensors selectolax sqlcipher3 Stemmer "
-    "tokenizers torch transformers uvicorn watchfiles xllamacpp"
+    "peft pydantic pypdfium2 python_calamine qdrant_client safetensors selectolax sqlcipher3 "
+    "Stemmer tokenizers torch transformers uvicorn watchfiles xllamacpp"
 ).split()
 
 

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from ondol import paths
+from ondol import manners, paths
 from ondol.ask import Manner
 from ondol.config import Config
 from ondol.egress import Egress
 from ondol.errors import UsageError
 from ondol.i18n import t
-from ondol.prompt import ABSTENTION_OPENS, GROUNDING, GROUNDING_QUOTES
-from ondol.types import GenerateOptions, Reranker
+from ondol.prompt import GROUNDING
+from ondol.types import Reranker
 
 if TYPE_CHECKING:
     from ondol.engine.llama import LlamaEngine
@@ -34,10 +33,6 @@ if TYPE_CHECKING:
     from ondol.retrieval.vectors.opening import Opener
 
 T = TypeVar("T")
-
-TINY_PARAMETERS = 500_000_000
-# A chat model below this rewrites a question into another one as often as not.
-REWRITING_PARAMETERS = 3_000_000_000
 
 
 class Parts:
@@ -98,34 +93,12 @@ class Parts:
         return int(self.config["retrieval.quotes"])
 
     def manner(self, model: str | None = None) -> Manner:
-        """How ``model`` is asked: without sampling, so that an answer can be had again.
-
-        One with the adapter of ``answer.adapter`` (and one asked for by its full name) is asked in
-        the layout that the adapter was trained in. An adapter that says it was trained with another
-        one is switched on only for who names it. A tiny model without is given only the quotes
-        shown: each further sentence has to be read before the first word, and more of them made no
-        measurable difference to what it gets right (see benchmarks/answers/ablations.py). Its first
-        line is its answer; it repeats itself after.
-        """
+        """How ``model`` is asked (``manners.choose``)."""
         found, adapter = self.adapters.resolve(model or self.config["models.chat"])
-        options = GenerateOptions(max_tokens=self.config["answer.max_tokens"], temperature=0.0)
-        wanted = self.config["answer.adapter"]
-        if adapter is None and wanted:
-            adapter = next((a for a in self.adapters.usable(found) if a.name == wanted), None)
-            if adapter and adapter.template and not self._knows_layout(found, adapter):
-                adapter = None
-        name = adapter.full_name if adapter else found.name
-        if adapter is not None:
-            options = replace(options, adapters={adapter.name: 1.0})
-        if adapter is not None and self._knows_layout(found, adapter):
-            bias = {ABSTENTION_OPENS: adapter.abstention_bias} if adapter.abstention_bias else {}
-            options = replace(options, stop=("\n",), logit_bias=bias)
-            return Manner(options, GROUNDING_QUOTES, GROUNDING, name)
-        if found.parameters and found.parameters < TINY_PARAMETERS:
-            options = replace(options, stop=("\n",))
-            return Manner(options, max_quotes=self.num_quotes, model=name)
-        rewrites = (found.parameters or 0) >= REWRITING_PARAMETERS
-        return Manner(options, model=name, rewrites=rewrites)
+        usable = () if adapter else self.adapters.usable(found)
+        return manners.choose(
+            self.config, found, adapter, usable, lambda a: self._knows_layout(found, a)
+        )
 
     def engine(
         self,

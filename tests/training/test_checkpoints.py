@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -75,21 +76,24 @@ def uninterrupted() -> Trained:
     return learn()
 
 
-@pytest.fixture
+@contextmanager
 def full_disk() -> Iterator[None]:
-    """No file may grow beyond 20 KB: less than a checkpoint has."""
+    """No file may grow beyond 20 KB: less than a checkpoint has. Not for a whole test: what pytest
+    prints may go to a longer file."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.usefixtures("full_disk")
 def test_full_disk_is_told_once_and_the_training_goes_on(
     tmp_path: Path, uninterrupted: Trained
 ) -> None:
     said: list[Progress] = []
-    trained = learn(tmp_path / "checkpoint.pt", said.append)
+    with full_disk():
+        trained = learn(tmp_path / "checkpoint.pt", said.append)
     assert weights(trained) == weights(uninterrupted)
     (warning,) = (p.warning for p in said if p.warning)
     assert said[0].warning == warning

@@ -83,7 +83,8 @@ def send(connection: socket.socket, content: Mapping[str, object]) -> None:
 
 def send_bytes(connection: socket.socket, content: bytes) -> None:
     connection.sendall(_LENGTH.pack(len(content)))
-    connection.sendall(content)
+    if content:  # who has read that nothing follows may have gone
+        connection.sendall(content)
 
 
 def send_document(connection: socket.socket, document: Document) -> None:

@@ -8,6 +8,7 @@ import string
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -43,7 +44,8 @@ def pass_on(say: Callable[[socket.socket], None]) -> Document:
     ours, theirs = socket.socketpair()
 
     def speak() -> None:
-        with theirs:
+        # Who hears what cannot be goes at once, and need not hear the rest.
+        with theirs, suppress(BrokenPipeError):
             say(theirs)
 
     with ours:

@@ -8,7 +8,6 @@ that the model's vocabulary breaks into crumbs gets the zero vector: it could on
 
 from __future__ import annotations
 
-import os
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ondol.errors import InvalidModelError
 from ondol.i18n import t
+from ondol.retrieval.onnx_session import open_session, open_tokenizer
 from ondol.retrieval.sentences import Span
 from ondol.types import InputType
 
@@ -61,8 +61,8 @@ class OnnxEmbedder:
         self._name = name
         self._prefixes = prefixes
         try:
-            self._session = _session(graph, threads)
-            self._tokenizer = _tokenizer(tokenizer, max_tokens)
+            self._session = open_session(graph, threads)
+            self._tokenizer = open_tokenizer(tokenizer, max_tokens)
         except Exception as error:
             # onnxruntime and tokenizers raise their own classes, and plain Exception at worst.
             raise InvalidModelError(
@@ -158,28 +158,6 @@ class OnnxEmbedder:
 
         shape = self._dimensions if rows is None else (rows, self._dimensions)
         return np.zeros(shape, dtype=np.float32)
-
-
-def _session(graph: Path, threads: int) -> Any:
-    # onnxruntime would import numpy from C code, which turns a Ctrl-C into a printed traceback.
-    import numpy  # noqa: F401
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
-    options.log_severity_level = 3
-    # Threads that spin while they wait would starve the language model next door.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-
-
-def _tokenizer(file: Path, max_tokens: int) -> Any:
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(file))
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(max_tokens)
-    return tokenizer
 
 
 def _pool_spans(

@@ -8,7 +8,6 @@ library's search does. Raises ``InvalidModelError`` when the model's files canno
 from __future__ import annotations
 
 import math
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ondol.errors import InvalidModelError
 from ondol.i18n import t
+from ondol.retrieval.onnx_session import open_session, open_tokenizer
 from ondol.retrieval.search import DENSE_WEIGHT, fuse
 from ondol.retrieval.terms import query_terms, terms
 from ondol.types import Hit, Reranker
@@ -63,8 +63,8 @@ class OnnxReranker:
     ) -> None:
         self._name = name
         try:
-            self._session = _session(graph, threads)
-            self._tokenizer = _tokenizer(tokenizer, max_tokens)
+            self._session = open_session(graph, threads)
+            self._tokenizer = open_tokenizer(tokenizer, max_tokens)
             self._inputs = {entry.name for entry in self._session.get_inputs()}
             shape = self._session.get_outputs()[0].shape
             if len(shape) > 2 or (len(shape) == 2 and shape[1] not in (1, 2)):
@@ -180,25 +180,3 @@ def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
         size = max(1, BATCH_TOKENS // max(lengths[order[-1]], 1))
         yield order[-size:]
         order = order[:-size]
-
-
-def _session(graph: Path, threads: int) -> Any:
-    # onnxruntime would import numpy from C code, which turns a Ctrl-C into a printed traceback.
-    import numpy  # noqa: F401
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
-    options.log_severity_level = 3
-    # Threads that spin while they wait would starve the language model next door.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-
-
-def _tokenizer(file: Path, max_tokens: int) -> Any:
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(file))
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(max_tokens)
-    return tokenizer

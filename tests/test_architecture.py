@@ -15,17 +15,19 @@ MODULES = sorted(p.relative_to(SOURCE) for p in SOURCE.rglob("*.py"))
 MAX_LINES = 300
 
 FOUNDATION = {"types", "errors", "i18n"}
-FIRST_FLOOR = {"config", "paths", "database", "schema", "egress"} | {
+FIRST_FLOOR = {"config", "paths", "database", "schema", "schema3", "egress"} | {
     "backup",
     "cipher",
     "rebuild",
     "encryption",
     "exchange",
+    "identity",
     "keychain",
     "keys",
     "leftovers",
+    "signatures",
 }
-ROOMS = {"models", "engine", "retrieval"}
+ROOMS = {"models", "engine", "retrieval", "confidence", "routing", "ledger", "homes"}
 # Who may import whom, beside itself and everything below it.
 ALLOWED = {
     "types": set(),
@@ -46,12 +48,13 @@ ALLOWED = {
     "cli": FOUNDATION
     | FIRST_FLOOR
     | ROOMS
-    | {"ask", "forget", "parts", "json", "prompt", "server", "train", "training"},
+    | {"ask", "forget", "home", "parts", "json", "prompt", "server", "train", "training"},
+    "home": FOUNDATION | FIRST_FLOOR | ROOMS | {"ask", "parts", "json", "prompt", "server"},
     "__main__": {"cli"},
     "__init__": {"errors"},
 }
 HEAVY = (
-    "argon2 docx fastapi gguf httpx2 huggingface_hub keyring kiwipiepy lxml numpy onnx onnxruntime "
+    "argon2 cryptography docx fastapi gguf httpx2 huggingface_hub keyring kiwipiepy lxml numpy onnx onnxruntime "
     "peft pydantic pypdfium2 python_calamine qdrant_client safetensors selectolax sqlcipher3 "
     "Stemmer tokenizers torch transformers uvicorn watchfiles xllamacpp"
 ).split()

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
+from ondol import schema3
+
 # A connection of sqlcipher3, which ships no type hints.
 Connection = Any
 
@@ -208,4 +210,10 @@ def _bytes(vectors: Sequence[bytes], size: int) -> bytes:
     return bytes(whole.tobytes())
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_library, _collections)
+def _answers(connection: Connection) -> None:
+    """The ledger, the outcomes that confidence learns from, labels of what was said, homes."""
+    for statement in schema3.STATEMENTS:
+        connection.execute(statement)
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_library, _collections, _answers)

@@ -1,0 +1,80 @@
+"""What a model says, token by token, and how it is told to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+FinishReason = Literal["stop", "length", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A token the model could have chosen, with its natural-log probability."""
+
+    text: str
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a completion cost. Times are seconds of wall clock."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    load_seconds: float = 0.0
+    prompt_seconds: float = 0.0
+    completion_seconds: float = 0.0
+    total_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One step of a generation. The last one of every generation has ``finish_reason`` and
+    ``usage`` set and may have an empty text; no other token has them. ``reasoning`` marks thinking
+    that is not part of the answer."""
+
+    text: str
+    logprob: float | None = None
+    top: tuple[Alternative, ...] = ()
+    reasoning: bool = False
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A whole generation, gathered from its tokens."""
+
+    text: str
+    tokens: tuple[Token, ...]
+    finish_reason: FinishReason
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateOptions:
+    """How to generate. ``None`` means the engine's (the model's) own default.
+
+    ``logprobs`` is the number of alternatives per token (0: only the chosen token's own logprob);
+    ``json_schema`` constrains the answer; ``logit_bias`` is added to the logits of a text's
+    tokens; ``adapters`` maps an adapter's name to its scale: 1.0 is on, unnamed ones are off."""
+
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    typical_p: float | None = None
+    repeat_penalty: float | None = None
+    repeat_last_n: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    json_schema: Mapping[str, Any] | None = None
+    logprobs: int | None = None
+    logit_bias: Mapping[str, float] = field(default_factory=dict)
+    adapters: Mapping[str, float] = field(default_factory=dict)

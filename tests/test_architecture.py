@@ -54,9 +54,9 @@ ALLOWED = {
     "__init__": {"errors"},
 }
 HEAVY = (
-    "argon2 cryptography docx fastapi gguf httpx2 huggingface_hub keyring kiwipiepy lxml numpy onnx "
-    "onnxruntime peft pydantic pypdfium2 python_calamine qdrant_client safetensors segno selectolax "
-    "sqlcipher3 Stemmer tokenizers torch transformers uvicorn watchfiles xllamacpp"
+    "argon2 cryptography docx fastapi gguf httpx2 huggingface_hub keyring kiwipiepy lxml numpy "
+    "onnx onnxruntime peft pydantic pypdfium2 python_calamine qdrant_client safetensors segno "
+    "selectolax sqlcipher3 Stemmer tokenizers torch transformers uvicorn watchfiles xllamacpp"
 ).split()
 
 

@@ -20,6 +20,17 @@ OndolError                      unexpected            500   exit 1
 │   ├── CollectionNotFoundError                       404
 │   └── LockedError             no, or a wrong, passphrase 423
 ├── EgressError                 the door is shut      403   exit 6
+├── HomeError                   the owner's server    502   exit 6
+│   ├── HomeUnreachableError    nobody there          502
+│   ├── HomeInterruptedError    gone in mid-answer    502
+│   ├── HomeTimeoutError        too slow              504
+│   ├── HomeBusyError           queue full            503
+│   └── HomeRefusedError        it said no            403
+│       ├── DeviceRefusedError  revoked, or a stranger 403
+│       ├── InviteError         used, expired, wrong  403
+│       ├── SignatureError      not signed, or replayed 401
+│       ├── ClockError          made at another time  401
+│       └── QuotaError          enough for today      429
 └── TrainingError               an adapter            422   exit 8
 
 ``message`` and ``hint`` are sentences for people, already in the reader's language (see i18n):
@@ -183,6 +194,88 @@ class EgressError(OndolError):
     code = "egress_refused"
     status = 403
     exit_code = 6
+
+
+class HomeError(OndolError):
+    """The owner's own server did not answer, or this one did not as a server."""
+
+    code = "home_error"
+    status = 502
+    exit_code = 6
+
+
+class HomeUnreachableError(HomeError):
+    """Nobody answers there, or somebody who is not home."""
+
+    code = "home_unreachable"
+
+
+class HomeInterruptedError(HomeError):
+    """Home was gone in the middle of an answer."""
+
+    code = "home_interrupted"
+
+
+class HomeTimeoutError(HomeError):
+    """Home sent nothing for longer than ``home.timeout_seconds``."""
+
+    code = "home_timeout"
+    status = 504
+
+
+class HomeBusyError(HomeError):
+    """Home's queue is full; try again in ``retry_after_seconds``."""
+
+    code = "home_busy"
+    status = 503
+
+    def __init__(self, message: str, hint: str = "", *, retry_after_seconds: int = 5) -> None:
+        super().__init__(message, hint)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class HomeRefusedError(HomeError):
+    """Home will not do what it was asked."""
+
+    code = "home_refused"
+    status = 403
+
+
+class DeviceRefusedError(HomeRefusedError):
+    """The device was revoked, or never enrolled."""
+
+    code = "device_refused"
+
+
+class InviteError(HomeRefusedError):
+    """An invite that was used, has expired, or was never made."""
+
+    code = "invite_refused"
+
+
+class SignatureError(HomeRefusedError):
+    """A request that carries no good signature, or one that was seen before."""
+
+    code = "signature_refused"
+    status = 401
+
+
+class ClockError(HomeRefusedError):
+    """A request that says it was made at another time than now."""
+
+    code = "wrong_clock"
+    status = 401
+
+
+class QuotaError(HomeRefusedError):
+    """The device had its share of the day; more in ``retry_after_seconds``."""
+
+    code = "quota_exceeded"
+    status = 429
+
+    def __init__(self, message: str, hint: str = "", *, retry_after_seconds: int = 3600) -> None:
+        super().__init__(message, hint)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class TrainingError(OndolError):

@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from ondol import database
-from ondol.errors import EngineBusyError, OndolError, UsageError
+from ondol.errors import OndolError, UsageError
 from ondol.i18n import t
 from ondol.server.body import to_bytes
 
@@ -142,7 +142,7 @@ def _known(error: OndolError) -> Failure:
         error.message,
         error.hint,
         error.param if isinstance(error, UsageError) else None,
-        error.retry_after_seconds if isinstance(error, EngineBusyError) else None,
+        getattr(error, "retry_after_seconds", None),
     )
 
 

@@ -2,11 +2,66 @@
 
 from __future__ import annotations
 
-LEDGER: tuple[str, ...] = ()
+# What happened, one row each, and a chain: ``hash`` is SHA-256 of the hash before it and of ``entry``,
+# which is canonical JSON. The other columns repeat what is in it, to be searched. The triggers keep
+# accidents away; against who wants to change something there are the chain and the signatures.
+LEDGER: tuple[str, ...] = (
+    """CREATE TABLE ledger (
+        number INTEGER PRIMARY KEY,
+        time TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        route TEXT NOT NULL,
+        entry TEXT NOT NULL,
+        hash BLOB NOT NULL
+    ) STRICT""",
+    "CREATE INDEX ledger_time ON ledger(time)",
+    "CREATE INDEX ledger_kind ON ledger(kind)",
+    "CREATE INDEX ledger_hash ON ledger(hash)",
+    # The heads that stay, one every so many entries, and the newest one.
+    """CREATE TABLE ledger_checkpoints (
+        count INTEGER PRIMARY KEY,
+        time TEXT NOT NULL,
+        hash BLOB NOT NULL,
+        public_key BLOB NOT NULL,
+        signature BLOB NOT NULL
+    ) STRICT""",
+    """CREATE TABLE ledger_head (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        count INTEGER NOT NULL,
+        time TEXT NOT NULL,
+        hash BLOB NOT NULL,
+        public_key BLOB NOT NULL,
+        signature BLOB NOT NULL
+    ) STRICT""",
+    *(
+        f"""CREATE TRIGGER {table}_no_{event.lower()} BEFORE {event} ON {table}
+            BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"""
+        for table in ("ledger", "ledger_checkpoints")
+        for event in ("UPDATE", "DELETE")
+    ),
+    # INSERT OR REPLACE deletes without asking the triggers of DELETE.
+    """CREATE TRIGGER ledger_no_replace BEFORE INSERT ON ledger
+        WHEN EXISTS (SELECT 1 FROM ledger WHERE number = NEW.number)
+        BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END""",
+    """CREATE TRIGGER ledger_checkpoints_no_replace BEFORE INSERT ON ledger_checkpoints
+        WHEN EXISTS (SELECT 1 FROM ledger_checkpoints WHERE count = NEW.count)
+        BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END""",
+    """CREATE TRIGGER ledger_head_no_delete BEFORE DELETE ON ledger_head
+        BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END""",
+)
 
 OUTCOMES: tuple[str, ...] = ()
 
-SPOKEN: tuple[str, ...] = ()
+# What Ondol said, by keyed hash, with its label, and fingerprints of the passages of what was
+# private (see ``routing.taint``): never a text.
+SPOKEN: tuple[str, ...] = (
+    "CREATE TABLE spoken_key (id INTEGER PRIMARY KEY CHECK (id = 1), key BLOB NOT NULL)",
+    """CREATE TABLE spoken (
+        text_hash BLOB PRIMARY KEY,
+        sensitivity INTEGER NOT NULL CHECK (sensitivity BETWEEN 0 AND 2)
+    ) WITHOUT ROWID""",
+    "CREATE TABLE spoken_passages (passage_hash INTEGER PRIMARY KEY)",
+)
 
 # The device's own key, and the homes that it is enrolled with. ``fingerprint`` is the SHA-256 of
 # home's certificate (DER); ``clock_offset_seconds`` is home's clock less ours, as far as we know.

@@ -1,0 +1,132 @@
+"""How far a prompt may travel: as far as the strictest of everything that went into it.
+
+A join over labels (Denning 1976, a lattice model of secure information flow): documents, memory,
+attachments, the conversation so far, personal data, and text copied from private documents. What
+is not known is private. Knows no engine and no network; ``inspection`` looks again at what leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from typing import Protocol
+
+from ondol.i18n import LANGUAGES, t, use_language
+from ondol.routing import personal_data
+from ondol.routing.taint import Spoken
+from ondol.types import Evidence, Label, Message, Sensitivity
+
+
+class Labelled(Protocol):
+    """A text with a label of its own: a document, a chunk, a quote, something remembered."""
+
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def sensitivity(self) -> Sensitivity: ...
+
+
+NOTHING = Label(Sensitivity.PUBLIC)
+"""The label of no text at all; joined to another it changes nothing."""
+
+
+def join(*labels: Label) -> Label:
+    """The strictest of ``labels``, with the reasons of all that are as strict: associative,
+    commutative, and never freer than any of them."""
+    strictest = min((label.sensitivity for label in labels), default=Sensitivity.PUBLIC)
+    reasons = {r for label in labels if label.sensitivity is strictest for r in label.reasons}
+    return Label(strictest, tuple(sorted(reasons)))
+
+
+class PromptLabeller:
+    """Labels prompts and remembers what was said. ``find_private`` knows text that was copied from
+    a private document; ``question_sensitivity`` is how far the owner's own words may travel."""
+
+    def __init__(
+        self,
+        spoken: Spoken,
+        find_private: Callable[[str], bool],
+        *,
+        question_sensitivity: Sensitivity = Sensitivity.TRUSTED,
+    ) -> None:
+        self._spoken = spoken
+        self._find_private = find_private
+        self._question_sensitivity = question_sensitivity
+
+    def label(
+        self,
+        question: str,
+        evidence: Evidence,
+        history: Sequence[Message] = (),
+        *,
+        attachments: Sequence[Labelled] = (),
+        memory: Sequence[Labelled] = (),
+        declared: Sensitivity | None = None,
+        redacting: bool = False,
+    ) -> Label:
+        """The strictest of everything that goes in; every quote and hit in ``evidence`` counts.
+
+        ``declared`` is how far a request says that what it brings may travel: it stands in for what
+        is unknown, and never frees a document, personal data or what was said before. With
+        ``redacting``, personal data that ``redaction`` will take out does not count.
+        """
+        own = Label(self._question_sensitivity, ("setting",))
+        if declared is not None and declared < own.sensitivity:
+            own = Label(declared, ("declared",))
+        documents: list[Labelled] = [*evidence.quotes, *(hit.chunk for hit in evidence.hits)]
+        given: list[tuple[str, Sequence[Labelled]]] = [
+            ("document", documents),
+            ("attachment", attachments),
+            ("memory", memory),
+        ]
+        labels = [Label(one.sensitivity, (why,)) for why, ones in given for one in ones]
+        turns = [self._turn(message, own, declared) for message in history]
+        brought = [one for _, ones in given for one in ones]
+        private = Sensitivity.PRIVATE
+        self._spoken.notice(one.text for one in brought if one.sensitivity is private)
+        asked = [message.content for message in history if message.role == "user"]
+        said = [message.content for message in history if message.role != "user"]
+        free = [one.text for one in brought if one.sensitivity is not private]
+        # Joined, so that what is split over several turns is seen whole.
+        texts = ["\n".join([*asked, question]), *said, *dict.fromkeys(free)]
+        return join(own, *labels, *turns, *self._found(texts, redacting))
+
+    def remember(self, text: str, sensitivity: Sensitivity) -> None:
+        """An answer, a draft or a rewritten question that was given: it keeps its label."""
+        if text.strip() and text.strip() not in _own_words():
+            self._spoken.remember(text, sensitivity)
+
+    def holds_private(self, text: str) -> bool:
+        """Whether ``text`` holds a passage of a private document, or of a private answer."""
+        return self._spoken.quotes(text) or self._find_private(text)
+
+    def _turn(self, message: Message, own: Label, declared: Sensitivity | None) -> Label:
+        content = message.content.strip()
+        if message.role == "user" or not content:
+            return own
+        if message.role == "assistant":
+            if content in _own_words():
+                return NOTHING
+            known = self._spoken.sensitivity(content)
+            if known is not None:
+                return Label(known, ("history",))
+        return Label(Sensitivity.PRIVATE, ("unknown_history",)) if declared is None else own
+
+    def _found(self, texts: Sequence[str], redacting: bool) -> Iterable[Label]:
+        private = Sensitivity.PRIVATE
+        if not redacting:
+            for kind in {found.kind for text in texts for found in personal_data.find(text)}:
+                yield Label(private, (f"personal_data:{kind}",))
+        if any(self.holds_private(text) for text in texts):
+            yield Label(private, ("matches_private_text",))
+
+
+@cache
+def _own_words() -> frozenset[str]:
+    """What Ondol says without having read anything: it tells nothing of any document."""
+    words = set()
+    for code in LANGUAGES:
+        with use_language(code):
+            words.add(t("answer.nothing_found").strip())
+    return frozenset(words)

@@ -1,0 +1,153 @@
+"""Taint: what Ondol said keeps the label of what it was made from, in every later turn.
+
+Kept are keyed hashes (HMAC-SHA-256, the key in the same database) of whole texts with their label,
+and of private ones fingerprints of their passages, so that a quotation or a summary of them is
+known again; never a text. Fingerprints are winnowed (Schleimer, Wilkerson & Aiken 2003, MOSS):
+every passage of ``SURE_LETTERS`` folded letters in common is found, none below ``LEAST_LETTERS``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from ondol import database
+from ondol.database import Connection
+from ondol.folding import letters
+from ondol.types import Sensitivity
+
+LEAST_LETTERS = 24
+SURE_LETTERS = 32
+_WINDOW = SURE_LETTERS - LEAST_LETTERS + 1
+# What is in memory of evidence that was read: some 30,000 sentences.
+MOST_NOTICED = 1_000_000
+
+
+class Spoken:
+    """The answers, drafts and rewritten questions that were given, by hash. Safe to use from
+    several threads when ``lock`` guards ``connection`` everywhere. Raises ``StorageError``."""
+
+    def __init__(self, connection: Connection, lock: threading.RLock | None = None) -> None:
+        self._connection = connection
+        self._lock = lock or threading.RLock()
+        self._noticed: set[int] = set()
+        with self._lock:
+            self._key = _key(connection)
+
+    def remember(self, text: str, sensitivity: Sensitivity) -> None:
+        """``text`` was said with this label; of several labels the strictest stays."""
+        marks: list[int] = []
+        if sensitivity is Sensitivity.PRIVATE:
+            marks = self._fingerprints(text)
+        with self._lock, _transaction(self._connection) as connection:
+            connection.execute(
+                "INSERT INTO spoken VALUES (?, ?) ON CONFLICT DO UPDATE "
+                "SET sensitivity = min(sensitivity, excluded.sensitivity)",
+                (self._hash(text), int(sensitivity)),
+            )
+            connection.executemany(
+                "INSERT OR IGNORE INTO spoken_passages VALUES (?)", [(mark,) for mark in marks]
+            )
+
+    def sensitivity(self, text: str) -> Sensitivity | None:
+        """The label that ``text`` was said with; ``None`` for what was never said."""
+        with self._lock:
+            row = self._connection.execute(
+                "SELECT sensitivity FROM spoken WHERE text_hash = ?", (self._hash(text),)
+            ).fetchone()
+        return None if row is None else Sensitivity(row[0])
+
+    def notice(self, private: Iterable[str]) -> None:
+        """Know these private texts again while the process lives, however they are written."""
+        for text in private:
+            if len(self._noticed) > MOST_NOTICED:
+                self._noticed.clear()
+            self._noticed.update(self._fingerprints(text))
+
+    def quotes(self, text: str) -> bool:
+        """Whether ``text`` holds a passage of something private that was said or noticed."""
+        marks = self._fingerprints(text)
+        if not self._noticed.isdisjoint(marks):
+            return True
+        with self._lock:
+            return any(
+                self._connection.execute(
+                    "SELECT 1 FROM spoken_passages WHERE passage_hash IN "
+                    f"({','.join('?' * len(some))}) LIMIT 1",
+                    some,
+                ).fetchone()
+                for some in _portions(marks)
+            )
+
+    def forget(self) -> None:
+        """Forget everything that was said: from here on it is unknown, and so private."""
+        with self._lock, _transaction(self._connection) as connection:
+            connection.execute("DELETE FROM spoken")
+            connection.execute("DELETE FROM spoken_passages")
+        self._noticed.clear()
+
+    def _hash(self, text: str) -> bytes:
+        # Signs alone ("👍", "?") are told apart as they are.
+        said = letters(text) or text.strip()
+        return hmac.digest(self._key, said.encode("utf-8", "surrogatepass"), "sha256")
+
+    def _fingerprints(self, text: str) -> list[int]:
+        return fingerprints(letters(text), self._key)
+
+
+def fingerprints(folded: str, key: bytes) -> list[int]:
+    """Keyed 63-bit hashes of some of the passages of ``LEAST_LETTERS`` in ``folded``: in every
+    window of ``SURE_LETTERS`` letters the smallest, so that two texts with that much in common
+    always share one."""
+    if len(folded) < LEAST_LETTERS:
+        return []
+    import numpy as np
+
+    codes = np.frombuffer(folded.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    count = len(codes) - LEAST_LETTERS + 1
+    base, first, second = _multipliers(key)
+    sums = np.zeros(count, dtype=np.uint64)
+    # A polynomial of the letters modulo 2^64, at a secret point; overflow is the modulus.
+    for offset in range(LEAST_LETTERS):
+        sums = sums * np.uint64(base) + codes[offset : offset + count].astype(np.uint64)
+    for multiplier in (first, second):
+        sums = (sums ^ (sums >> np.uint64(32))) * np.uint64(multiplier)
+    sums = (sums ^ (sums >> np.uint64(29))) >> np.uint64(1)
+    width = min(_WINDOW, count)
+    smallest = np.lib.stride_tricks.sliding_window_view(sums, width).min(axis=1)
+    found: list[int] = np.unique(smallest).tolist()
+    return found
+
+
+def _multipliers(key: bytes) -> list[int]:
+    """Three odd numbers of 64 bits, from the key."""
+    drawn = hashlib.shake_256(b"passages" + key).digest(24)
+    return [int.from_bytes(drawn[i : i + 8], "little") | 1 for i in (0, 8, 16)]
+
+
+def _portions(marks: list[int], size: int = 500) -> Iterable[list[int]]:
+    return (marks[i : i + size] for i in range(0, len(marks), size))
+
+
+@contextmanager
+def _transaction(connection: Connection) -> Iterator[Connection]:
+    """One of its own, or the one that is open."""
+    if connection.in_transaction:
+        yield connection
+    else:
+        with database.transaction(connection):
+            yield connection
+
+
+def _key(connection: Connection) -> bytes:
+    """The key in this database, made now if there is none; two processes get the same one."""
+    with _transaction(connection):
+        connection.execute(
+            "INSERT OR IGNORE INTO spoken_key VALUES (1, ?)", (secrets.token_bytes(32),)
+        )
+        (key,) = connection.execute("SELECT key FROM spoken_key").fetchone()
+    return bytes(key)

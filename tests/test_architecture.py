@@ -14,7 +14,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "ondol"
 MODULES = sorted(p.relative_to(SOURCE) for p in SOURCE.rglob("*.py"))
 MAX_LINES = 300
 
-FOUNDATION = {"types", "errors", "i18n"}
+FOUNDATION = {"types", "errors", "i18n", "folding"}
 FIRST_FLOOR = {"config", "paths", "database", "schema", "schema3", "egress"} | {
     "backup",
     "cipher",
@@ -38,18 +38,41 @@ ALLOWED = {
     "prompt": FOUNDATION,
     "training": FOUNDATION | FIRST_FLOOR | {"prompt"},
     "json": FOUNDATION | {"models"},
-    "ask": FOUNDATION | {"prompt"},
+    "answering": FOUNDATION | {"prompt"},
+    "trust": FOUNDATION,
+    "ask": FOUNDATION | {"answering", "prompt", "trust"},
     "manners": FOUNDATION | FIRST_FLOOR | {"models", "ask", "prompt"},
-    "parts": FOUNDATION | FIRST_FLOOR | ROOMS | {"ask", "manners", "prompt"},
+    "parts": FOUNDATION | FIRST_FLOOR | ROOMS | {"ask", "manners", "prompt", "trust"},
     "forget": FOUNDATION | FIRST_FLOOR | ROOMS | {"parts", "trainable"},
     "trainable": FOUNDATION | FIRST_FLOOR | {"models", "training"},
-    "train": FOUNDATION | FIRST_FLOOR | ROOMS | {"training", "prompt", "ask", "parts", "trainable"},
-    "server": FOUNDATION | FIRST_FLOOR | ROOMS | {"ask", "forget", "parts", "json", "prompt"},
+    "train": FOUNDATION
+    | FIRST_FLOOR
+    | ROOMS
+    | {"answering", "training", "prompt", "ask", "parts", "trainable", "trust"},
+    "server": FOUNDATION
+    | FIRST_FLOOR
+    | ROOMS
+    | {"answering", "ask", "trust", "forget", "parts", "json", "prompt"},
     "cli": FOUNDATION
     | FIRST_FLOOR
     | ROOMS
-    | {"ask", "forget", "home", "parts", "json", "prompt", "server", "train", "training"},
-    "home": FOUNDATION | FIRST_FLOOR | ROOMS | {"ask", "parts", "json", "prompt", "server"},
+    | {
+        "answering",
+        "ask",
+        "forget",
+        "home",
+        "parts",
+        "trust",
+        "json",
+        "prompt",
+        "server",
+        "train",
+        "training",
+    },
+    "home": FOUNDATION
+    | FIRST_FLOOR
+    | ROOMS
+    | {"answering", "ask", "trust", "parts", "json", "prompt", "server"},
     "__main__": {"cli"},
     "__init__": {"errors"},
 }

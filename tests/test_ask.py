@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from ondol.ask import Event, Manner, ask, can_read, merge
+from ondol.answering import can_read, merge
+from ondol.ask import Event, Manner, ask
 from ondol.config import Config
 from ondol.database import IN_MEMORY
 from ondol.engine.scripted import ScriptedEngine
@@ -17,6 +18,7 @@ from ondol.errors import EngineCrashedError
 from ondol.json import answer_json, evidence_json, hit_json
 from ondol.parts import Parts
 from ondol.prompt import GROUNDING, build_prompt
+from ondol.trust import Trust
 from ondol.types import (
     Answer,
     Chunk,
@@ -71,6 +73,7 @@ class ScriptedParts:
     num_quotes: int = 2
 
     max_quotes: int | None = None
+    trust: Trust = field(default_factory=Trust)
     asked: list[tuple[str, int]] = field(default_factory=list)
 
     def manner(self, model: str | None = None) -> Manner:
@@ -315,7 +318,7 @@ def test_json_of_an_answer_has_the_documented_shape() -> None:
     document = answer_json(answer)
     assert list(document) == [
         "answer", "quotes", "citations", "confidence", "route", "reasons", "model", "usage",
-        "seconds",
+        "seconds", "sensitivity", "support", "draft", "cost", "ledger_id",
     ]  # fmt: skip
     assert document["confidence"] is None
     assert document["route"] == "local"

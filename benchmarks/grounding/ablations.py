@@ -28,6 +28,7 @@ from ondol.train import answer_and_given
 from ondol.training.bootstrap import Estimate, difference
 from ondol.training.evaluation import Case, Outcome, scores
 from ondol.training.gate import aligned, differences, label, shown
+from ondol.trust import Trust
 from ondol.types import Engine, Evidence, Hit, Message, Quote
 
 DEFAULT = "as it is"
@@ -140,6 +141,10 @@ class Varied:
 
     def engine(self, model: str | None = None) -> Engine:
         return self.parts.engine(model)
+
+    @property
+    def trust(self) -> Trust:
+        return Trust()
 
 
 def asked(case: Case, house: Varied, texts: Mapping[str, str]) -> Outcome:

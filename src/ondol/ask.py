@@ -3,48 +3,50 @@
 Retrieval finds sentences, the engine says what it makes of them, and the owner gets both, the
 sentences first. Nothing relevant in the library is an answer of its own, and so is a language that
 the model cannot read: no model is asked, so none can invent. A model that says the sentences do
-not hold the answer abstains too, and the owner still sees the nearest ones. Sees only protocols;
+not hold the answer abstains too, and the owner still sees the nearest ones. Then the judge says how
+sure that is, the policy who is to answer, and the ledger what happened. Sees only protocols;
 ``parts.py`` picks the classes.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from ondol.i18n import t
-from ondol.prompt import (
-    MARKS,
-    PLAIN,
-    Template,
-    abstains,
-    build_prompt,
-    build_rewriting_prompt,
-    citations,
+from ondol.answering import (
+    Clock,
+    answer_from,
+    can_read,
+    everything_found,
+    gather,
+    in_the_documents_words,
+    merge,
+    nothing_found,
+    says_something,
 )
+from ondol.errors import OndolError
+from ondol.prompt import PLAIN, Template, build_prompt, build_rewriting_prompt
+from ondol.trust import LOGPROBS, STAYS, Trust
 from ondol.types import (
     Answer,
     Completion,
+    Decision,
     Engine,
+    Escalation,
     Evidence,
     GenerateOptions,
+    Label,
     Message,
-    Quote,
     Retriever,
     Route,
-    Seconds,
     Token,
-    Usage,
+    Wanted,
 )
 
-Event = Evidence | Token | Answer
+Event = Evidence | Token | Escalation | Answer
 
-# SmolLM2 needs 2.8 tokens for a syllable of Hangul. Vocabularies made with Korean in them should
-# stay near one; that is expected, not measured: no such model can be had offline.
-MOST_TOKENS_PER_LETTER = 1.7
-FEWEST_LETTERS = 3
 MOST_REWRITTEN_TOKENS = 64
 
 
@@ -79,20 +81,10 @@ class AskParts(Protocol):
 
     def engine(self, model: str | None = None) -> Engine: ...
 
-
-@dataclass(slots=True)
-class _Clock:
-    """Seconds since the question arrived."""
-
-    started: float
-    retrieve: float = 0.0
-    first_token: float | None = None
-
-    def elapsed(self) -> float:
-        return time.perf_counter() - self.started
-
-    def seconds(self) -> Seconds:
-        return Seconds(self.retrieve, self.first_token, self.elapsed())
+    @property
+    def trust(self) -> Trust:
+        """Who judges, labels, decides and writes down."""
+        ...
 
 
 def ask(
@@ -104,39 +96,136 @@ def ask(
     options: GenerateOptions | None = None,
     where: Any = None,
     everything: bool = False,
+    wanted: Wanted = "auto",
 ) -> Iterator[Event]:
     """Answer from the owner's documents: one ``Evidence``, then ``Token``s, then one ``Answer``.
 
-    ``where`` is the retriever's filter: only documents that pass it are looked at. A question for
-    all there is ("list all …"), or any with ``everything``, is answered with every quote that fits
-    and how many they are; no model is asked, for it could only leave some out. Closing the iterator
-    stops the engine. Raises what retrieval and the engine raise.
+    Where the device is not sure and the policy allows, an ``Escalation`` with its draft comes
+    before the ``Token``s of home; ``wanted`` asks for one or the other. ``where`` is the
+    retriever's filter: only documents that pass it are looked at. A question for all there is
+    ("list all …"), or any with ``everything``, is answered with every quote that fits and how many
+    they are; no model is asked, for it could only leave some out. Closing the iterator stops
+    whoever generates. Raises what retrieval and the engine raise.
     """
-    clock = _Clock(time.perf_counter())
+    clock = Clock(time.perf_counter())
+    trust = parts.trust
+    recording = trust.start("grounded")
     if everything or parts.retriever.asks_for_all(question):
         listing = parts.retriever.listing(question, where=where)
         # One sentence may itself be the list.
         if everything or len(listing.quotes) > 1:
             clock.retrieve = clock.elapsed()
             yield listing
-            yield _everything(listing, clock) if listing.quotes else _nothing_found(clock)
+            answer = everything_found(listing, clock) if listing.quotes else nothing_found(clock)
+            label = trust.label(question, listing, history)
+            yield trust.close(recording, answer, replace(STAYS, route=answer.route), label)
             return
-    asked, before = _stand_alone(question, parts, model, history)
-    evidence = parts.retriever.evidence(asked, where=where, history=before)
+    searched, before = _stand_alone(question, parts, model, history)
+    evidence = parts.retriever.evidence(searched, where=where, history=before)
     clock.retrieve = clock.elapsed()
     yield evidence
+    label = trust.label(question, evidence, history)
     if not evidence.quotes:
-        yield _nothing_found(clock)
+        answer = nothing_found(clock)
+        yield trust.close(recording, answer, replace(STAYS, route=answer.route), label)
         return
-    engine = parts.engine(model)
-    if not can_read(engine, question):
-        yield _in_the_documents_words(evidence, parts.num_quotes, "model_language", clock)
-        return
-    manner = parts.manner(model)
-    quotes = evidence.quotes[: manner.max_quotes]
-    prompt = build_prompt(question, quotes, history, manner.template)
+    asked = _Asked(question, history, evidence, options, model, clock)
+    draft = None
+    decision = trust.decide(None, label, answered=False, wanted=wanted)
+    if decision.route is not Route.HOME:
+        draft = yield from _here(asked, parts)
+        decision = trust.decide(draft.confidence, label, wanted=wanted)
+    if decision.route is Route.HOME:
+        answer, decision = yield from _at_home(asked, parts, draft, decision, label)
+    else:
+        answer = _kept(draft, decision) if draft else nothing_found(clock)
+    yield trust.close(recording, answer, decision, label)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What whoever answers has to know."""
+
+    question: str
+    history: Sequence[Message]
+    evidence: Evidence
+    options: GenerateOptions | None
+    model: str | None
+    clock: Clock
+
+
+def _here(asked: _Asked, parts: AskParts) -> Generator[Event, None, Answer]:
+    """The device's own answer, judged."""
+    engine, evidence, trust = parts.engine(asked.model), asked.evidence, parts.trust
+    if not can_read(engine, asked.question):
+        answer = in_the_documents_words(evidence, parts.num_quotes, "model_language", asked.clock)
+        silence = Completion("", (), "stop", answer.usage)
+        return trust.judged(answer, asked.question, evidence, answer.quotes, silence)
+    manner = parts.manner(asked.model)
+    given = evidence.quotes[: manner.max_quotes]
+    options = merge(manner.options, asked.options)
+    if trust.judge is not None:
+        options = replace(options, logprobs=max(LOGPROBS, options.logprobs or 0))
+    prompt = build_prompt(asked.question, given, asked.history, manner.template)
+    completion = yield from _streamed(engine.generate(prompt, options), asked.clock)
+    if says_something(completion.text):
+        name = manner.model or engine.model
+        answer = answer_from(completion, evidence, given, parts.num_quotes, name, asked.clock)
+    else:
+        reason = "model_said_nothing"
+        answer = in_the_documents_words(evidence, parts.num_quotes, reason, asked.clock)
+        answer = replace(answer, usage=completion.usage)
+    return trust.judged(answer, asked.question, evidence, given, completion)
+
+
+def _at_home(
+    asked: _Asked, parts: AskParts, draft: Answer | None, decision: Decision, label: Label
+) -> Generator[Event, None, tuple[Answer, Decision]]:
+    """Home's answer in the draft's place; the draft, unsure, where home fails or knows no better.
+    Raises what home raises where there is no draft to fall back on."""
+    home = parts.trust.home
+    state = home.state() if home else None
+    if home is None or state is None:
+        raise AssertionError("the policy chose a home that is not there")
+    yield Escalation(draft, state.name, decision.reasons)
+    evidence = asked.evidence
+    prompt = build_prompt(asked.question, evidence.quotes, asked.history, PLAIN)
+    options = merge(
+        replace(parts.manner(asked.model).options, adapters={}, logit_bias={}, stop=()),
+        asked.options,
+    )
+    try:
+        completion = yield from _streamed(home.generate(prompt, options, label=label), asked.clock)
+    except OndolError as error:
+        if draft is None:
+            raise
+        return _fallen_back(draft, decision, "home_failed", error.code)
+    name = f"{state.name}/{state.model}"
+    answer = answer_from(completion, evidence, evidence.quotes, parts.num_quotes, name, asked.clock)
+    if draft is not None and (answer.route is Route.ABSTAIN or not says_something(completion.text)):
+        return _fallen_back(draft, decision, "home_knew_no_better")
+    support = parts.trust.judge.support(answer.text, evidence.quotes) if parts.trust.judge else ()
+    answer = replace(
+        answer, route=Route.HOME, reasons=decision.reasons, draft=draft, support=support
+    )
+    return answer, decision
+
+
+def _fallen_back(draft: Answer, decision: Decision, *why: str) -> tuple[Answer, Decision]:
+    reasons = tuple(dict.fromkeys((*decision.reasons, *why)))
+    back = replace(decision, route=Route.LOCAL, reasons=reasons)
+    return _kept(draft, back), back
+
+
+def _kept(draft: Answer, decision: Decision) -> Answer:
+    """The device's answer with why it was kept; one that abstains is no answer of the device's."""
+    route = draft.route if draft.route is Route.ABSTAIN else decision.route
+    reasons = tuple(dict.fromkeys((*draft.reasons, *decision.reasons)))
+    return replace(draft, route=route, reasons=reasons)
+
+
+def _streamed(stream: Iterator[Token], clock: Clock) -> Generator[Token, None, Completion]:
     tokens = []
-    stream = engine.generate(prompt, merge(manner.options, options))
     try:
         for token in stream:
             if clock.first_token is None and token.text:
@@ -147,13 +236,7 @@ def ask(
         close = getattr(stream, "close", None)
         if close is not None:
             close()
-    completion = gather(tokens)
-    if says_something(completion.text):
-        name = manner.model or engine.model
-        yield _answer(completion, evidence, quotes, parts.num_quotes, name, clock)
-    else:
-        answer = _in_the_documents_words(evidence, parts.num_quotes, "model_said_nothing", clock)
-        yield replace(answer, usage=completion.usage)
+    return gather(tokens)
 
 
 def _stand_alone(
@@ -169,116 +252,3 @@ def _stand_alone(
     stream = parts.engine(model).generate(build_rewriting_prompt(question, history), options)
     rewritten = gather(list(stream)).text.strip()
     return (rewritten, ()) if says_something(rewritten) else (question, history)
-
-
-def can_read(engine: Engine, question: str) -> bool:
-    """Whether the model's vocabulary knows the question's script.
-
-    A model that needs several tokens for one letter was hardly trained on that script: what it says
-    in it is noise. Words of plain ASCII tell nothing and cost nothing.
-    """
-    foreign = " ".join(word for word in question.split() if not word.isascii())
-    letters = sum(character.isalpha() for character in foreign)
-    if letters < FEWEST_LETTERS:
-        return True
-    return engine.count_tokens(foreign) <= MOST_TOKENS_PER_LETTER * letters
-
-
-def says_something(text: str) -> bool:
-    """Whether ``text`` is more than marks and an announcement ("The answer is:")."""
-    plain = MARKS.sub("", text).strip()
-    return any(character.isalnum() for character in plain) and not plain.endswith(":")
-
-
-def gather(tokens: Sequence[Token]) -> Completion:
-    """A whole completion from its tokens; reasoning is not part of the text."""
-    last = tokens[-1] if tokens else Token("")
-    text = "".join(token.text for token in tokens if not token.reasoning)
-    return Completion(text, tuple(tokens), last.finish_reason or "stop", last.usage or Usage())
-
-
-def merge(defaults: GenerateOptions, given: GenerateOptions | None) -> GenerateOptions:
-    """``given`` wherever it says something, else ``defaults``."""
-    if given is None:
-        return defaults
-    said = {
-        name: value
-        for name in GenerateOptions.__dataclass_fields__
-        if (value := getattr(given, name)) not in (None, (), {})
-    }
-    return replace(defaults, **said)
-
-
-def _answer(
-    completion: Completion,
-    evidence: Evidence,
-    given: Sequence[Quote],
-    num_quotes: int,
-    model: str,
-    clock: _Clock,
-) -> Answer:
-    text = completion.text.strip()
-    cited = citations(text, given)
-    silent = abstains(text)
-    return Answer(
-        text=text,
-        quotes=shown(evidence.quotes, num_quotes, cited),
-        citations=cited,
-        confidence=None,
-        route=Route.ABSTAIN if silent else Route.LOCAL,
-        reasons=("not_in_evidence",) if silent else (),
-        usage=completion.usage,
-        seconds=clock.seconds(),
-        model=model,
-    )
-
-
-def shown(quotes: Sequence[Quote], num_quotes: int, cited: Sequence[int] = ()) -> tuple[Quote, ...]:
-    """The best ``num_quotes``, and whatever else the answer cites."""
-    return tuple(q for q in quotes if q.number <= num_quotes or q.number in cited)
-
-
-def _in_the_documents_words(
-    evidence: Evidence, num_quotes: int, reason: str, clock: _Clock
-) -> Answer:
-    """The best sentence itself, where the model could only add noise, or added nothing."""
-    best = evidence.quotes[0]
-    return _without_a_model(
-        f"{' '.join(best.text.split())} [{best.number}]",
-        Route.LOCAL,
-        reason,
-        clock,
-        quotes=shown(evidence.quotes, num_quotes),
-        citations=(best.number,),
-    )
-
-
-def _everything(listing: Evidence, clock: _Clock) -> Answer:
-    documents = {source for q in listing.quotes for source in (q.source, *q.also_in)}
-    text = t("answer.everything", count=len(listing.quotes), documents=len(documents))
-    return _without_a_model(text, Route.LOCAL, "listing", clock, quotes=listing.quotes)
-
-
-def _nothing_found(clock: _Clock) -> Answer:
-    return _without_a_model(t("answer.nothing_found"), Route.ABSTAIN, "no_evidence", clock)
-
-
-def _without_a_model(
-    text: str,
-    route: Route,
-    reason: str,
-    clock: _Clock,
-    *,
-    quotes: tuple[Quote, ...] = (),
-    citations: tuple[int, ...] = (),
-) -> Answer:
-    return Answer(
-        text=text,
-        quotes=quotes,
-        citations=citations,
-        confidence=None,
-        route=route,
-        reasons=(reason,),
-        usage=Usage(),
-        seconds=clock.seconds(),
-    )

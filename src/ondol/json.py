@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ondol.types import Answer, Confidence, Evidence, Hit, Quote, Sensitivity, Usage
+from ondol.types import (
+    Answer,
+    Confidence,
+    Escalation,
+    Evidence,
+    Hit,
+    Quote,
+    Sensitivity,
+    Usage,
+)
 
 if TYPE_CHECKING:
     from ondol.models.adapters import Adapter
@@ -28,6 +37,20 @@ def answer_json(answer: Answer) -> dict[str, Any]:
             "first_token": _rounded(answer.seconds.first_token),
             "total": round(answer.seconds.total, 4),
         },
+        "sensitivity": sensitivity_word(answer.sensitivity),
+        "support": [asdict(one) for one in answer.support],
+        "draft": answer_json(answer.draft) if answer.draft else None,
+        "cost": asdict(answer.cost) if answer.cost else None,
+        "ledger_id": answer.ledger_id,
+    }
+
+
+def escalation_json(escalation: Escalation) -> dict[str, Any]:
+    """That home is being asked, and what the device would have said."""
+    return {
+        "draft": answer_json(escalation.draft) if escalation.draft else None,
+        "home": escalation.home,
+        "reasons": list(escalation.reasons),
     }
 
 
@@ -144,8 +167,12 @@ def usage_json(usage: Usage) -> dict[str, Any]:
 def confidence_json(confidence: Confidence | None) -> dict[str, Any] | None:
     if confidence is None:
         return None
-    return {"probability": confidence.probability, "signals": dict(confidence.signals)}
+    return {
+        "probability": _rounded(confidence.probability),
+        "calibrator": confidence.calibrator,
+        "signals": {name: round(value, 4) for name, value in confidence.signals.items()},
+    }
 
 
-def _rounded(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 4)
+def _rounded(number: float | None) -> float | None:
+    return None if number is None else round(number, 4)

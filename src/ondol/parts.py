@@ -20,6 +20,7 @@ from ondol.egress import Egress
 from ondol.errors import UsageError
 from ondol.i18n import t
 from ondol.prompt import GROUNDING
+from ondol.trust import Trust
 from ondol.types import Reranker
 
 if TYPE_CHECKING:
@@ -91,6 +92,10 @@ class Parts:
     @property
     def num_quotes(self) -> int:
         return int(self.config["retrieval.quotes"])
+
+    @property
+    def trust(self) -> Trust:
+        return Trust()
 
     def manner(self, model: str | None = None) -> Manner:
         """How ``model`` is asked (``manners.choose``)."""

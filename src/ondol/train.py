@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from ondol import trainable
-from ondol.ask import AskParts, Manner, ask, can_read
+from ondol.answering import can_read
+from ondol.ask import AskParts, Manner, ask
 from ondol.database import IN_MEMORY
 from ondol.errors import TrainingError
 from ondol.i18n import t
@@ -33,6 +34,7 @@ from ondol.training.evaluation import Case, Scores, scores, side_by_side
 from ondol.training.gate import Verdict, verdict
 from ondol.training.loop import Progress
 from ondol.training.lora import LoraConfig, Schedule
+from ondol.trust import Trust
 from ondol.types import Answer, Engine, Evidence, Quote
 
 TRIAL_CASES = 200
@@ -100,6 +102,11 @@ class House:
 
     def engine(self, model: str | None = None) -> Engine:
         return self.parts.engine(model or self.model)
+
+    @property
+    def trust(self) -> Trust:
+        """Nobody: an evaluation is judged by its answers, and is no answer to the owner."""
+        return Trust()
 
     def ask(self, question: str) -> tuple[Answer, tuple[Quote, ...]]:
         return answer_and_given(question, self)

@@ -17,6 +17,7 @@ from ondol.prompt import GROUNDING, NOT_IN_DOCUMENTS
 from ondol.train import answer_and_given, try_grounding
 from ondol.training.dataset import Question, SourceDocument
 from ondol.training.evaluation import Case, Outcome, scores
+from ondol.trust import Trust
 from ondol.types import Alternative, Evidence, GenerateOptions, Hit, Message, Quote, Token
 
 SENTENCES = ("It is due monthly.", "Pets are welcome.", "The deposit is 1800.", "Good luck.")
@@ -67,6 +68,7 @@ class House:
     num_quotes: int = 2
     config: Any = None
     retriever = Shelf()
+    trust = Trust()
 
     def manner(self, model: str | None = None) -> Manner:
         return Manner(GenerateOptions(max_tokens=50), self.max_quotes, GROUNDING)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ondol.ask import shown
+from ondol.answering import shown
 from ondol.cli.output import Output, clean, one_line, place
+from ondol.cli.verdict import show_escalation, show_verdict
 from ondol.i18n import t
 from ondol.json import answer_json
-from ondol.types import Answer, Evidence, Quote, Route, Token, Usage
+from ondol.types import Answer, Escalation, Evidence, Quote, Route, Token, Usage
 
 if TYPE_CHECKING:
     from ondol.ask import Event
@@ -33,6 +34,10 @@ def show_answer(
             show_quotes(quoted, output)
         elif isinstance(event, Token):
             text.show(event)
+        elif isinstance(event, Escalation):
+            text.end()
+            show_escalation(event, output)
+            text = Text(output)
         else:
             text.end()
             _finish(event, quoted, output, verbose)
@@ -96,6 +101,8 @@ def _finish(answer: Answer, quoted: Sequence[Quote], output: Output, verbose: bo
         # A number in the answer must lead somewhere.
         output.line()
         show_quotes(also_cited, output)
+    if answer.model or answer.confidence:
+        show_verdict(answer, output)
     if verbose:
         output.note(t("cli.retrieved", milliseconds=f"{answer.seconds.retrieve * 1e3:.0f}"))
         show_timings(answer.usage, answer.seconds.first_token, answer.seconds.total, output)

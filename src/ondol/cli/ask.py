@@ -19,6 +19,7 @@ from ondol.cli.output import Output, name_line
 from ondol.errors import UsageError
 from ondol.i18n import t
 from ondol.types import GenerateOptions
+from ondol.types import Wanted as WantedRoute
 
 if TYPE_CHECKING:
     from ondol.ask import Event
@@ -36,6 +37,7 @@ class Question:
     piped: str
     where: Wanted
     everything: bool
+    wanted: WantedRoute
 
 
 @command("ask")
@@ -46,6 +48,8 @@ class Question:
 @option("--temperature", key="temperature", type=click.FloatRange(0, 2), metavar="X")
 @option("--seed", key="seed", type=click.IntRange(0), metavar="N")
 @option("--all", "everything", key="all", is_flag=True)
+@option("--here", "wanted", key="here", flag_value="here")
+@option("--home", "wanted", key="home", flag_value="home")
 @option("--verbose", key="verbose", is_flag=True)
 @filter_options
 @pass_output
@@ -58,6 +62,7 @@ def ask(
     temperature: float | None,
     seed: int | None,
     everything: bool,
+    wanted: WantedRoute | None,
     verbose: bool,
     where: Wanted,
 ) -> None:
@@ -71,6 +76,7 @@ def ask(
             piped=piped if question else "",
             where=where,
             everything=everything,
+            wanted=wanted or "auto",
         )
         if not where.read(asked.text)[0].strip():
             raise UsageError(t("cli.no_question"), t("cli.no_question_hint"))
@@ -88,8 +94,14 @@ def _events(asked: Question, parts: Parts, output: Output) -> Generator[Event, N
         _open_folder(asked, parts, output)
     elif server := remote.find(parts.config):
         text, fields = asked.where.for_server(asked.text)
-        everything = asked.everything
-        yield from server.ask(text, asked.model, asked.options, fields, everything=everything)
+        yield from server.ask(
+            text,
+            asked.model,
+            asked.options,
+            fields,
+            everything=asked.everything,
+            wanted=asked.wanted,
+        )
         return
     # An unknown name is said now, and not after the documents have been searched.
     parts.adapters.resolve(asked.model)
@@ -101,6 +113,7 @@ def _events(asked: Question, parts: Parts, output: Output) -> Generator[Event, N
         options=asked.options,
         where=where,
         everything=asked.everything,
+        wanted=asked.wanted,
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from ondol.ask import gather
+from ondol.answering import gather
 from ondol.cli import stdin
 from ondol.cli.answers import Text, show_timings
 from ondol.cli.command import command, model_argument, option, pass_output, words

@@ -19,6 +19,8 @@ from ondol.json import sensitivity_of
 from ondol.types import (
     Answer,
     Confidence,
+    Cost,
+    Escalation,
     Evidence,
     FinishReason,
     GenerateOptions,
@@ -26,8 +28,10 @@ from ondol.types import (
     Quote,
     Route,
     Seconds,
+    Support,
     Token,
     Usage,
+    Wanted,
 )
 
 if TYPE_CHECKING:
@@ -64,11 +68,13 @@ class Server:
         where: Words | None = None,
         *,
         everything: bool = False,
+        wanted: Wanted = "auto",
     ) -> Iterator[Event]:
         """What ``ondol.ask.ask`` yields. Closing the iterator stops the engine."""
         body: dict[str, Any] = {"question": question, "model": model, "options": _given(options)}
         body |= {"filter": where} if where else {}
         body |= {"all": True} if everything else {}
+        body |= {"wanted": wanted} if wanted != "auto" else {}
         with self._stream("/ondol/v1/ask", body) as events:
             for name, data in events:
                 if name == "evidence":
@@ -76,6 +82,9 @@ class Server:
                     yield Evidence(quotes=quotes, is_listing=data.get("is_listing", False))
                 elif name == "token":
                     yield Token(data["text"], reasoning=data["reasoning"])
+                elif name == "escalation":
+                    draft = answer_of(data["draft"]) if data["draft"] else None
+                    yield Escalation(draft, data["home"], tuple(data["reasons"]))
                 elif name == "answer":
                     yield answer_of(data)
                 else:
@@ -188,6 +197,11 @@ def answer_of(data: Mapping[str, Any]) -> Answer:
         usage=_usage(data["usage"]),
         seconds=Seconds(**data["seconds"]),
         model=data["model"],
+        ledger_id=data.get("ledger_id"),
+        support=tuple(Support(**one) for one in data.get("support", ())),
+        sensitivity=sensitivity_of(data.get("sensitivity", "")),
+        draft=answer_of(data["draft"]) if data.get("draft") else None,
+        cost=Cost(**data["cost"]) if data.get("cost") else None,
     )
 
 

@@ -10,28 +10,36 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import Field
 
 from ondol import __version__
-from ondol.ask import Event, Manner, ask
+from ondol.ask import Event
 from ondol.errors import UsageError
 from ondol.forget import forget as forget_everywhere
 from ondol.i18n import t
-from ondol.json import answer_json, evidence_json, hit_json, labelled_json
+from ondol.json import answer_json, escalation_json, evidence_json, hit_json, labelled_json
 from ondol.parts import Parts
-from ondol.retrieval.filters import Filter
 from ondol.server import native_collections, native_models
+from ondol.server.asking import Asking
 from ondol.server.body import Flag, JsonRoute, Lenient, json_response
 from ondol.server.generation import Count, Real, role_of, seed_of
 from ondol.server.native_collections import FilterFields, Wanted, read_question
 from ondol.server.native_models import Text, error_event, event
 from ondol.server.streaming import SSE, Source, Work, in_thread, stream, whole
-from ondol.types import Answer, Engine, Evidence, GenerateOptions, Hit, Message, Retriever, Token
+from ondol.types import (
+    Answer,
+    Escalation,
+    Evidence,
+    GenerateOptions,
+    Hit,
+    Message,
+)
 
 if TYPE_CHECKING:
     from ondol.retrieval.ingest import AddReport, Progress
@@ -59,6 +67,7 @@ class AskRequest(Lenient):
     options: AskOptions | None = None
     filter: FilterFields | None = None
     all: Flag = False
+    wanted: Literal["auto", "here", "home"] = "auto"
     stream: bool = True
 
 
@@ -97,13 +106,26 @@ def _add_answers(routes: APIRouter, parts: Parts) -> None:
 
     @routes.post("/ask")
     async def ask_documents(request: Request, body: AskRequest) -> Response:
-        """Answer from the documents: events ``evidence``, ``token``…, ``answer``."""
+        """Answer from the documents: events ``evidence``, ``token``…, ``answer``; where home is
+        asked too, ``escalation`` with the device's draft comes before home's tokens."""
         if body.model:
             name = body.model
             await in_thread(lambda: parts.adapters.resolve(name))
         history = [Message(role_of(turn.role, "history"), turn.content) for turn in body.history]
         question, where = read_question(body.question, body.filter)
-        source = Source(lambda: Asking(parts, body, question, history, where))
+        options = GenerateOptions(**_given(body.options)) if body.options else None
+        asking = partial(
+            Asking,
+            parts,
+            question,
+            model=body.model,
+            history=history,
+            options=options,
+            where=where,
+            everything=body.all,
+            wanted=body.wanted,
+        )
+        source = Source(asking)
         if not body.stream:
             return await whole(request, source, _last_answer)
         events = (event(*_named(item)) for item in source)
@@ -152,80 +174,6 @@ def _add_documents(routes: APIRouter, parts: Parts) -> None:
         return json_response((await in_thread(lambda: forget_everywhere(parts, files))).json())
 
 
-class Asking:
-    """One run of ``ask`` that any thread may close, even while the engine reads the prompt."""
-
-    def __init__(
-        self,
-        parts: Parts,
-        body: AskRequest,
-        question: str,
-        history: Sequence[Message],
-        where: Filter,
-    ) -> None:
-        self._parts = parts
-        self._tokens: Source[Token] | None = None
-        self._closed = False
-        options = GenerateOptions(**_given(body.options)) if body.options else None
-        self._events = ask(
-            question,
-            self,
-            model=body.model,
-            history=history,
-            options=options,
-            where=where,
-            everything=body.all,
-        )
-
-    def __iter__(self) -> Iterator[Event]:
-        return self
-
-    def __next__(self) -> Event:
-        return next(self._events)
-
-    def close(self) -> None:
-        self._closed = True
-        if self._tokens is not None:
-            self._tokens.stop()
-        self._events.close()  # type: ignore[attr-defined]
-
-    @property
-    def retriever(self) -> Retriever:
-        return self._parts.retriever
-
-    @property
-    def num_quotes(self) -> int:
-        return self._parts.num_quotes
-
-    def manner(self, model: str | None = None) -> Manner:
-        return self._parts.manner(model)
-
-    def engine(self, model: str | None = None) -> Engine:
-        return _Watched(self._parts.engine(model), self._watch)
-
-    def _watch(self, start: Callable[[], Iterator[Token]]) -> Iterator[Token]:
-        self._tokens = Source(start)
-        if self._closed:
-            self._tokens.stop()
-        return self._tokens
-
-
-class _Watched:
-    """An engine whose generation somebody else holds on to."""
-
-    def __init__(
-        self, engine: Engine, watch: Callable[[Callable[[], Iterator[Token]]], Iterator[Token]]
-    ) -> None:
-        self._engine = engine
-        self._watch = watch
-        self.model = engine.model
-        self.complete = engine.complete
-        self.count_tokens = engine.count_tokens
-
-    def generate(self, messages: Sequence[Message], options: GenerateOptions) -> Iterator[Token]:
-        return self._watch(lambda: self._engine.generate(messages, options))
-
-
 def _given(options: AskOptions) -> dict[str, Any]:
     return options.model_dump() | {"seed": seed_of(options.seed)}
 
@@ -235,6 +183,8 @@ def _named(item: Event) -> tuple[str, dict[str, Any]]:
         return "evidence", evidence_json(item)
     if isinstance(item, Answer):
         return "answer", answer_json(item)
+    if isinstance(item, Escalation):
+        return "escalation", escalation_json(item)
     return "token", {"text": item.text, "reasoning": item.reasoning}
 
 

@@ -103,3 +103,13 @@ class Answer:
     sensitivity: Sensitivity = Sensitivity.PRIVATE
     draft: Answer | None = None
     cost: Cost | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Escalation:
+    """The device's own answer was not sure enough: ``home`` is being asked. The tokens that
+    follow are home's; ``draft`` is ``None`` where the device did not answer first."""
+
+    draft: Answer | None
+    home: str
+    reasons: tuple[str, ...] = ()

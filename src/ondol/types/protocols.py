@@ -123,8 +123,10 @@ class Policy(Protocol):
         wanted: Wanted = "auto",
         task: Task = "grounded",
         answered: bool = True,
+        prompt_tokens: int = 0,
     ) -> Decision:
-        """``answered``: whether the device's model gave an answer at all. ``home`` is ``None``
+        """``answered``: whether the device's model gave an answer at all; ``prompt_tokens``: about
+        how much home would have to read. ``home`` is ``None``
         where none is enrolled. Never raises: what cannot be decided stays here."""
         ...
 
@@ -158,11 +160,15 @@ class Home(Protocol):
         ...
 
 
+class Recording(Protocol):
+    """One answer while it is being given: what it takes is measured from the start."""
+
+    def finish(self, answer: Answer, decision: Decision, label: Label) -> Answer:
+        """``answer`` with its ``ledger_id`` and cost, once it stands in the ledger."""
+        ...
+
+
 class Recorder(Protocol):
     """Writes down what happened."""
 
-    def append_answer(
-        self, answer: Answer, decision: Decision, label: Label, *, task: Task = "grounded"
-    ) -> Answer:
-        """``answer`` with its ``ledger_id`` and cost, once it stands in the ledger."""
-        ...
+    def start(self, task: Task) -> Recording: ...

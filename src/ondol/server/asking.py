@@ -1,0 +1,97 @@
+"""An answer on its way to a client: any thread may stop it, whoever generates at that moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ondol.ask import Event, Manner, ask
+from ondol.parts import Parts
+from ondol.server.streaming import Source
+from ondol.trust import Trust
+from ondol.types import Engine, GenerateOptions, Home, Label, Message, Retriever, Token
+
+
+class Asking:
+    """One run of ``ask`` that any thread may close, even while the engine reads the prompt."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        question: str,
+        **how: Any,
+    ) -> None:
+        self._parts = parts
+        self._tokens: Source[Token] | None = None
+        self._closed = False
+        self._events = ask(question, self, **how)
+
+    def __iter__(self) -> Iterator[Event]:
+        return self
+
+    def __next__(self) -> Event:
+        return next(self._events)
+
+    def close(self) -> None:
+        self._closed = True
+        if self._tokens is not None:
+            self._tokens.stop()
+        self._events.close()  # type: ignore[attr-defined]
+
+    @property
+    def retriever(self) -> Retriever:
+        return self._parts.retriever
+
+    @property
+    def num_quotes(self) -> int:
+        return self._parts.num_quotes
+
+    def manner(self, model: str | None = None) -> Manner:
+        return self._parts.manner(model)
+
+    def engine(self, model: str | None = None) -> Engine:
+        return _Watched(self._parts.engine(model), self._watch)
+
+    @property
+    def trust(self) -> Trust:
+        trust = self._parts.trust
+        return replace(trust, home=_WatchedHome(trust.home, self._watch)) if trust.home else trust
+
+    def _watch(self, start: Callable[[], Iterator[Token]]) -> Iterator[Token]:
+        self._tokens = Source(start)
+        if self._closed:
+            self._tokens.stop()
+        return self._tokens
+
+
+class _Watched:
+    """An engine whose generation somebody else holds on to."""
+
+    def __init__(
+        self, engine: Engine, watch: Callable[[Callable[[], Iterator[Token]]], Iterator[Token]]
+    ) -> None:
+        self._engine = engine
+        self._watch = watch
+        self.model = engine.model
+        self.complete = engine.complete
+        self.count_tokens = engine.count_tokens
+
+    def generate(self, messages: Sequence[Message], options: GenerateOptions) -> Iterator[Token]:
+        return self._watch(lambda: self._engine.generate(messages, options))
+
+
+class _WatchedHome:
+    """A home whose generation somebody else holds on to."""
+
+    def __init__(
+        self, home: Home, watch: Callable[[Callable[[], Iterator[Token]]], Iterator[Token]]
+    ) -> None:
+        self._home = home
+        self._watch = watch
+        self.state = home.state
+
+    def generate(
+        self, messages: Sequence[Message], options: GenerateOptions, *, label: Label
+    ) -> Iterator[Token]:
+        return self._watch(lambda: self._home.generate(messages, options, label=label))

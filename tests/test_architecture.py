@@ -33,6 +33,7 @@ ALLOWED = {
     "types": set(),
     "i18n": set(),
     "errors": set(),
+    "folding": set(),
     **{name: FOUNDATION | FIRST_FLOOR for name in FIRST_FLOOR},
     **{name: FOUNDATION | FIRST_FLOOR for name in ROOMS},
     "prompt": FOUNDATION,

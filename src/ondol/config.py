@@ -70,6 +70,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("retrieval.parse_memory_mb", "ONDOL_PARSE_MEMORY_MB", 1024, 256, 1_048_576),
     Setting("answer.max_tokens", "ONDOL_ANSWER_TOKENS", 96, 1, 100_000),
     Setting("answer.adapter", "ONDOL_ANSWER_ADAPTER", "grounding"),
+    Setting("ledger.tariff_krw_per_kwh", "ONDOL_TARIFF_KRW_PER_KWH", 228.6, 0, 10_000),
+    Setting("ledger.krw_per_usd", "ONDOL_KRW_PER_USD", 1422.16, 1, 1_000_000),
+    Setting("ledger.cloud_model", "ONDOL_CLOUD_MODEL", "gpt-4o-mini"),
+    Setting("ledger.watts_per_core", "ONDOL_WATTS_PER_CORE", 8.0, 0, 1000),
+    Setting("ledger.hardware_price_krw", "ONDOL_HARDWARE_PRICE_KRW", 0.0, 0, 10_000_000_000),
+    Setting("ledger.hardware_years", "ONDOL_HARDWARE_YEARS", 4.0, 0.1, 100),
+    Setting("ledger.hardware_hours_per_day", "ONDOL_HARDWARE_HOURS", 8.0, 0.1, 24),
 )
 
 _BY_NAME = {s.name: s for s in SETTINGS}

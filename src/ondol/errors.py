@@ -31,7 +31,10 @@ OndolError                      unexpected            500   exit 1
 │       ├── SignatureError      not signed, or replayed 401
 │       ├── ClockError          made at another time  401
 │       └── QuotaError          enough for today      429
+├── LedgerError                 what was written down 422   exit 7
+│   └── LedgerEntryNotFoundError                      404
 └── TrainingError               an adapter            422   exit 8
+    └── CalibrationError        a calibrator          422
 
 ``message`` and ``hint`` are sentences for people, already in the reader's language (see i18n):
 what happened and why, then the next command. Knows nothing about how they are shown.
@@ -278,9 +281,30 @@ class QuotaError(HomeRefusedError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class LedgerError(OndolError):
+    """The ledger is not what was signed."""
+
+    code = "ledger_broken"
+    status = 422
+    exit_code = 7
+
+
+class LedgerEntryNotFoundError(LedgerError):
+    """No entry of the ledger has that id."""
+
+    code = "ledger_entry_not_found"
+    status = 404
+
+
 class TrainingError(OndolError):
     """An adapter cannot be trained, or cannot be made into a file that the engine serves."""
 
     code = "training_error"
     status = 422
     exit_code = 8
+
+
+class CalibrationError(TrainingError):
+    """A calibrator cannot be learned from these labels, or cannot be read."""
+
+    code = "calibration_error"

@@ -75,7 +75,6 @@ HOMES: tuple[str, ...] = (
         name TEXT PRIMARY KEY,
         url TEXT NOT NULL,
         fingerprint BLOB NOT NULL,
-        public_key BLOB NOT NULL,
         joined_at TEXT NOT NULL,
         clock_offset_seconds REAL NOT NULL DEFAULT 0
     )""",

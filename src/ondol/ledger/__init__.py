@@ -1,0 +1,1 @@
+"""What was answered, what left and what it cost: written down once, and checkable by the owner."""

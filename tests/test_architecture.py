@@ -36,6 +36,7 @@ ALLOWED = {
     "folding": set(),
     **{name: FOUNDATION | FIRST_FLOOR for name in FIRST_FLOOR},
     **{name: FOUNDATION | FIRST_FLOOR for name in ROOMS},
+    "confidence": FOUNDATION | FIRST_FLOOR | {"prompt"},
     "prompt": FOUNDATION,
     "training": FOUNDATION | FIRST_FLOOR | {"prompt"},
     "json": FOUNDATION | {"models"},

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-# What happened, one row each, and a chain: ``hash`` is SHA-256 of the hash before it and of ``entry``,
-# which is canonical JSON. The other columns repeat what is in it, to be searched. The triggers keep
-# accidents away; against who wants to change something there are the chain and the signatures.
+# What happened, one row each, and a chain: ``hash`` is SHA-256 of the hash before it and of
+# ``entry``, which is canonical JSON. The other columns repeat what is in it, to be searched. The
+# triggers keep accidents away; against who means it there are the chain and the signatures.
 LEDGER: tuple[str, ...] = (
     """CREATE TABLE ledger (
         number INTEGER PRIMARY KEY,
@@ -50,7 +50,24 @@ LEDGER: tuple[str, ...] = (
         BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END""",
 )
 
-OUTCOMES: tuple[str, ...] = ()
+# What answers showed of themselves, in numbers, and what the owner said of them: never a text.
+# ``digest`` is what identifies the model (``confidence.calibrators``), ``right`` is unknown until
+# there is a thumb.
+OUTCOMES: tuple[str, ...] = (
+    """CREATE TABLE outcomes (
+        number INTEGER PRIMARY KEY,
+        ledger_id TEXT NOT NULL UNIQUE,
+        time TEXT NOT NULL,
+        model TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        task TEXT NOT NULL,
+        signals TEXT NOT NULL,
+        probability REAL,
+        right INTEGER CHECK (right IN (0, 1)),
+        judged_at TEXT
+    ) STRICT""",
+    "CREATE INDEX outcomes_judged ON outcomes(digest, task) WHERE right IS NOT NULL",
+)
 
 # What Ondol said, by keyed hash, with its label, and fingerprints of the passages of what was
 # private (see ``routing.taint``): never a text.

@@ -18,6 +18,9 @@ from ondol.confidence.calibration import Calibrator
 from ondol.errors import CalibrationError, StorageError
 from ondol.i18n import t
 
+QUOTED = "quoted"
+"""The task of an answer that is the best sentence itself, no model asked."""
+
 SHIPPED = Path(str(files("ondol.confidence"))) / "shipped"
 
 

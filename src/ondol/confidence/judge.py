@@ -10,14 +10,11 @@ from pathlib import Path
 
 from ondol.confidence import signals, threshold
 from ondol.confidence.calibration import Calibrator
-from ondol.confidence.calibrators import SHIPPED, Calibrators
+from ondol.confidence.calibrators import QUOTED, SHIPPED, Calibrators
 from ondol.confidence.grounding import Embed, supported
 from ondol.confidence.threshold import Choice
 from ondol.types import Completion, Confidence, Evidence, Quote, Support
 from ondol.types.protocols import Task
-
-QUOTED = "quoted"
-"""The task of an answer that is the best sentence itself, no model asked."""
 
 
 class CalibratedJudge:

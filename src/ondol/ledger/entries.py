@@ -22,9 +22,10 @@ NO_HASH = bytes(HASH_BYTES)
 """What the first entry follows."""
 
 MOST_CODES = 32
-_CODE = re.compile(r"[\w:@+-][\w.:@+-]{0,99}")
-_MODEL = re.compile(r"[\w-][\w.:@+-]*(/[\w-][\w.:@+-]*){0,2}")
-_HOST = re.compile(r"[\w.:\[\]-]{1,253}")
+# The first letter is none that a spreadsheet takes for a formula's.
+_CODE = re.compile(r"[\w:][\w.:@+-]{0,99}", re.ASCII)
+_MODEL = re.compile(r"\w[\w.:@+-]*(/\w[\w.:@+-]*){0,2}", re.ASCII)
+_HOST = re.compile(r"[\w.:\[\]-]{1,253}", re.ASCII)
 _OTHER = "other"
 
 

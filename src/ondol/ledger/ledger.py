@@ -161,6 +161,10 @@ class Ledger:
         with self.reading() as connection:
             return checkpoints.newest(connection)
 
+    def connection(self) -> Connection:
+        """A connection of its own, for who reads for long; the caller closes it."""
+        return self._connect()
+
     def public_key(self) -> bytes:
         """The key that this ledger is signed with."""
         with self._lock:

@@ -26,6 +26,7 @@ from ondol.types import Reranker
 if TYPE_CHECKING:
     from ondol.engine.llama import LlamaEngine
     from ondol.engine.pool import EnginePool, ModelSpec
+    from ondol.ledger.ledger import Ledger
     from ondol.models.adapters import Adapter, AdapterStore
     from ondol.models.gguf import GgufHeader
     from ondol.models.store import Model, ModelStore
@@ -57,9 +58,9 @@ class Parts:
         self.close()
 
     def close(self) -> None:
-        """Stop every engine and close the library."""
+        """Stop every engine and close the library and the ledger."""
         with self._lock:
-            parts = [self._built.pop(name, None) for name in ("pool", "library")]
+            parts = [self._built.pop(name, None) for name in ("pool", "library", "ledger")]
         # Without the lock: a request that holds the pool's may be waiting for ours.
         for part in parts:
             if part is not None:
@@ -88,6 +89,12 @@ class Parts:
     @property
     def retriever(self) -> Library:
         return self.library
+
+    @property
+    def ledger(self) -> Ledger:
+        from ondol.ledger.ledger import Ledger
+
+        return self._once("ledger", Ledger.open)
 
     @property
     def num_quotes(self) -> int:

@@ -25,6 +25,9 @@ SECTIONS = {
         "ask": "ondol.cli.ask:ask",
         "search": "ondol.cli.documents:search",
         "run": "ondol.cli.chat:run",
+        "why": "ondol.cli.why:why",
+        "thumb": "ondol.cli.feedback:thumb",
+        "calibrate": "ondol.cli.calibrate:calibrate",
     },
     "section_documents": {
         "add": "ondol.cli.add:add",
@@ -54,6 +57,10 @@ SECTIONS = {
         "serve": "ondol.cli.server:serve",
         "ps": "ondol.cli.loaded:ps",
         "stop": "ondol.cli.loaded:stop",
+    },
+    "section_trust": {
+        "ledger": "ondol.cli.ledger:ledger",
+        "report": "ondol.cli.report:report",
     },
     "section_settings": {
         "config": "ondol.cli.config:config",

@@ -24,7 +24,7 @@ NO_HASH = bytes(HASH_BYTES)
 MOST_CODES = 32
 # The first letter is none that a spreadsheet takes for a formula's.
 _CODE = re.compile(r"[\w:][\w.:@+-]{0,99}", re.ASCII)
-_MODEL = re.compile(r"\w[\w.:@+-]*(/\w[\w.:@+-]*){0,2}", re.ASCII)
+_MODEL = re.compile(r"\w[\w.:@+-]*(/\w[\w.:@+-]*){0,4}", re.ASCII)
 _HOST = re.compile(r"[\w.:\[\]-]{1,253}", re.ASCII)
 _OTHER = "other"
 
@@ -160,5 +160,6 @@ _WORDS = {
     "model": model_name,
     "draft_model": model_name,
     "cloud_model": model_name,
+    "calibrator": model_name,
     "destination": host_of,
 }

@@ -1,7 +1,7 @@
 """The ledger for other programs: JSON lines that anybody can check, and CSV for a spreadsheet.
 
-A line of the first holds an entry and its hash, or a signed head. docs/ledger.md has twenty lines of
-Python that check such a file with nothing but the device's public key.
+A line of the first holds an entry and its hash, or a signed head. docs/ledger.md has twenty lines
+of Python that check such a file with nothing but the device's public key.
 """
 
 from __future__ import annotations

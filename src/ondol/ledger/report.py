@@ -13,21 +13,23 @@ from typing import Any
 from ondol.ledger import cost, entries
 from ondol.ledger.cost import Pricing
 from ondol.ledger.entries import Entry
+from ondol.ledger.explanation import went_home
 from ondol.ledger.ledger import Ledger
-from ondol.types import Route
 
 DAYS_PER_MONTH = 365.25 / 12
 
 
 @dataclass(slots=True)
 class Report:
-    """``since`` and ``until`` are times (``until`` is not included). ``bytes_out`` is by purpose,
-    ``joules`` by source, ``unmeasured`` are answers of whose energy nothing is known."""
+    """``since`` and ``until`` are times (``until`` is not included). ``answers`` are by route;
+    ``asked_home`` are those whose question left, whoever answered in the end. ``bytes_out`` is by
+    purpose, ``joules`` by source; of ``unmeasured`` answers no energy is known."""
 
     since: str
     until: str
     pricing: Pricing
     answers: dict[str, int] = field(default_factory=dict)
+    asked_home: int = 0
     bytes_out: dict[str, int] = field(default_factory=dict)
     refused: int = 0
     prompt_tokens: int = 0
@@ -46,10 +48,10 @@ class Report:
 
     @property
     def share_here(self) -> float | None:
-        """The share of answers that never left this device; ``None`` without any."""
+        """The share of questions that never left this device; ``None`` without any."""
         if not self.num_answers:
             return None
-        return 1 - self.answers.get(Route.HOME.value, 0) / self.num_answers
+        return 1 - self.asked_home / self.num_answers
 
     @property
     def months(self) -> float:
@@ -85,6 +87,7 @@ class Report:
             "until": self.until,
             "answers": self.answers,
             "num_answers": self.num_answers,
+            "asked_home": self.asked_home,
             "share_here": self.share_here,
             "bytes_out": self.bytes_out,
             "refused": self.refused,
@@ -106,6 +109,7 @@ class Report:
 
     def _add_answer(self, entry: Entry) -> None:
         self.answers[entry.route] = self.answers.get(entry.route, 0) + 1
+        self.asked_home += went_home(entry)
         self.prompt_tokens += entry.prompt_tokens or 0
         self.completion_tokens += entry.completion_tokens or 0
         self.seconds += entry.seconds or 0.0

@@ -56,6 +56,7 @@ class Verification:
     """What came of it. ``findings`` are the first ones of ``num_findings``, in the order of the
     entries; ``notes`` are gaps that the owner's own restoring explains."""
 
+    public_key: bytes = b""
     entries: int = 0
     heads: int = 0
     last: int = 0
@@ -72,6 +73,7 @@ class Verification:
         """For CLI and API."""
         return {
             "intact": self.is_intact,
+            "public_key": self.public_key.hex(),
             "entries": self.entries,
             "signed_heads": self.heads,
             "head": self.hash.hex() if self.entries else None,
@@ -109,7 +111,7 @@ class _Pass:
 
     def __init__(self, key: bytes, heads: Mapping[str, Head | None]) -> None:
         self.key, self.heads = key, heads
-        self.result = Verification()
+        self.result = Verification(key)
         self.wanted = {head.count for head in heads.values() if head}
         self.hashes: dict[int, bytes] = {}
         self.attested = 0

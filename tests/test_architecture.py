@@ -51,6 +51,10 @@ ALLOWED = {
     | FIRST_FLOOR
     | ROOMS
     | {"answering", "training", "prompt", "ask", "parts", "trainable", "trust"},
+    "calibrate": FOUNDATION
+    | FIRST_FLOOR
+    | ROOMS
+    | {"answering", "ask", "parts", "train", "training", "trust"},
     "server": FOUNDATION
     | FIRST_FLOOR
     | ROOMS
@@ -61,6 +65,7 @@ ALLOWED = {
     | {
         "answering",
         "ask",
+        "calibrate",
         "forget",
         "home",
         "parts",

@@ -70,6 +70,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("retrieval.parse_memory_mb", "ONDOL_PARSE_MEMORY_MB", 1024, 256, 1_048_576),
     Setting("answer.max_tokens", "ONDOL_ANSWER_TOKENS", 96, 1, 100_000),
     Setting("answer.adapter", "ONDOL_ANSWER_ADAPTER", "grounding"),
+    Setting("routing.target_error", "ONDOL_TARGET_ERROR", 0.15, 0.005, 0.9),
     Setting("ledger.tariff_krw_per_kwh", "ONDOL_TARIFF_KRW_PER_KWH", 228.6, 0, 10_000),
     Setting("ledger.krw_per_usd", "ONDOL_KRW_PER_USD", 1422.16, 1, 1_000_000),
     Setting("ledger.cloud_model", "ONDOL_CLOUD_MODEL", "gpt-4o-mini"),
@@ -77,6 +78,16 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("ledger.hardware_price_krw", "ONDOL_HARDWARE_PRICE_KRW", 0.0, 0, 10_000_000_000),
     Setting("ledger.hardware_years", "ONDOL_HARDWARE_YEARS", 4.0, 0.1, 100),
     Setting("ledger.hardware_hours_per_day", "ONDOL_HARDWARE_HOURS", 8.0, 0.1, 24),
+    Setting("home.host", "ONDOL_HOME_HOST", "0.0.0.0"),
+    Setting("home.port", "ONDOL_HOME_PORT", 11436, 0, 65535),
+    Setting("home.model", "ONDOL_HOME_MODEL", ""),
+    Setting("home.upstreams", "ONDOL_HOME_UPSTREAMS", ()),
+    Setting("home.upstream_api_key", "ONDOL_HOME_UPSTREAM_API_KEY", ""),
+    Setting("home.parallel", "ONDOL_HOME_PARALLEL", 0, 0, 1024),
+    Setting("home.max_queue", "ONDOL_HOME_MAX_QUEUE", 64, 1, 10_000),
+    Setting("home.requests_per_day", "ONDOL_HOME_REQUESTS_PER_DAY", 0, 0, 1_000_000_000),
+    Setting("home.tokens_per_day", "ONDOL_HOME_TOKENS_PER_DAY", 0, 0, 1_000_000_000_000),
+    Setting("home.timeout_seconds", "ONDOL_HOME_TIMEOUT", 60, 1, 86_400),
 )
 
 _BY_NAME = {s.name: s for s in SETTINGS}

@@ -183,7 +183,7 @@ def fit(
 def cross_validated(labelled: Sequence[Labelled], folds: int = FOLDS) -> list[float]:
     """For every answer the probability from a calibrator that saw nothing of its group."""
     found = [0.5] * len(labelled)
-    for rest, fold in _splits(labelled, folds):
+    for rest, fold in splits(labelled, folds):
         signals, intercept, scaled = _fitted([labelled[i] for i in rest])
         for i in fold:
             score = intercept + sum(one(labelled[i].signals) for one in signals)
@@ -194,7 +194,7 @@ def cross_validated(labelled: Sequence[Labelled], folds: int = FOLDS) -> list[fl
 def _fitted(labelled: Sequence[Labelled]) -> tuple[tuple[Weighted, ...], float, Scaling]:
     """The weights from all, the scaling from scores that were not fitted to their own labels."""
     scores = [0.0] * len(labelled)
-    for rest, fold in _splits(labelled, INNER_FOLDS):
+    for rest, fold in splits(labelled, INNER_FOLDS):
         signals, intercept = _weighted([labelled[i] for i in rest])
         for i in fold:
             scores[i] = intercept + sum(one(labelled[i].signals) for one in signals)
@@ -219,7 +219,7 @@ def _weighted(labelled: Sequence[Labelled]) -> tuple[tuple[Weighted, ...], float
     return tuple(signals), intercept
 
 
-def _splits(labelled: Sequence[Labelled], folds: int) -> list[tuple[list[int], list[int]]]:
+def splits(labelled: Sequence[Labelled], folds: int) -> list[tuple[list[int], list[int]]]:
     """(rest, fold) as indices: groups whole, folds of about the same size, always the same."""
     members: dict[str, list[int]] = {}
     for i, one in enumerate(labelled):

@@ -13,10 +13,10 @@ import threading
 from importlib.resources import files
 from pathlib import Path
 
+from ondol import paths
 from ondol.confidence import calibration
 from ondol.confidence.calibration import Calibrator
-from ondol.errors import CalibrationError, StorageError
-from ondol.i18n import t
+from ondol.errors import CalibrationError
 
 QUOTED = "quoted"
 """The task of an answer that is the best sentence itself, no model asked."""
@@ -44,9 +44,10 @@ class Calibrators:
         self._lock = threading.Lock()
         self._read: dict[Path, tuple[tuple[int, int], Calibrator | None]] = {}
 
-    def find(self, digest: str, task: str) -> Calibrator | None:
-        """The one for this model and task; None when there is none that can be read."""
-        for directory in self._directories:
+    def find(self, digest: str, task: str, *, shipped: bool = False) -> Calibrator | None:
+        """The one for this model and task, with ``shipped`` the one that came with Ondol; None when
+        there is none that can be read."""
+        for directory in self._directories[1:] if shipped else self._directories:
             found = self._current(directory / file_name(digest, task))
             if found is not None and (found.digest, found.task) == (digest, task):
                 return found
@@ -65,10 +66,9 @@ class Calibrators:
 
     def keep(self, calibrator: Calibrator) -> Path:
         """Write it to the owner's folder, whole or not at all. Raises ``StorageError``."""
-        directory = self._directories[0]
+        directory = paths.ensure(self._directories[0])
         file = directory / file_name(calibrator.digest, calibrator.task)
         try:
-            directory.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(dir=directory, suffix=".partial")
             with os.fdopen(handle, "w", encoding="utf-8") as out:
                 out.write(calibrator.to_json())
@@ -76,10 +76,7 @@ class Calibrators:
                 os.fsync(out.fileno())
             os.replace(name, file)
         except OSError as error:
-            raise StorageError(
-                t("confidence.cannot_keep", file=file, reason=error.strerror or error),
-                t("confidence.cannot_keep_hint"),
-            ) from error
+            raise paths.storage_error(error, file) from error
         return file
 
     def forget(self, digest: str, task: str) -> bool:

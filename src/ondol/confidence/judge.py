@@ -31,7 +31,7 @@ class CalibratedJudge:
         embed: Embed | None = None,
     ) -> None:
         self.calibrators = Calibrators(directory, shipped)
-        self._identify = identify
+        self.identify = identify
         self._embed = embed
         self._choices: dict[tuple[str, float], Choice] = {}
 
@@ -64,14 +64,18 @@ class CalibratedJudge:
 
     def calibrator(self, model: str, task: str = "grounded") -> Calibrator | None:
         """What ``model`` is judged by; None: it is uncalibrated."""
-        return self.calibrators.find(self._identify(model), task if model else QUOTED)
+        return self.calibrators.find(self.identify(model), task if model else QUOTED)
 
     def threshold(self, model: str, task: str, target: float) -> Choice | None:
         """From which probability on an answer of ``model`` may be kept, when at most the share
         ``target`` of the kept may be wrong; None where it is uncalibrated, or was calibrated
         without held-out labels."""
         calibrator = self.calibrator(model, task)
-        if calibrator is None or not calibrator.held_out:
+        return None if calibrator is None else self.choice(calibrator, target)
+
+    def choice(self, calibrator: Calibrator, target: float) -> Choice | None:
+        """The same for a calibrator."""
+        if not calibrator.held_out:
             return None
         key = f"{calibrator.digest} {calibrator.name}", target
         if key not in self._choices:

@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 
 from ondol import paths
-from ondol.egress import Egress
+from ondol.egress import Egress, Passage
 from ondol.errors import ConfigError, EgressError
 from ondol.retrieval.library import Library
 from ondol.retrieval.vectors import qdrant
 from ondol.retrieval.vectors.kept import verify
 from ondol.retrieval.vectors.opening import Opener
 from ondol.retrieval.vectors.qdrant import Address
+from ondol.types import Sensitivity
 from tests.retrieval.test_reembedding import bags, fill, sources
 
 HERE = "qdrant://localhost:6333/library"
@@ -192,10 +193,14 @@ def test_server_that_fails_or_is_not_there_is_one_clear_error(
 
 def test_every_request_needs_the_permit(answers: Callable[[int, object], str]) -> None:
     address = Address.parse(answers(200, {"result": {"exists": True}}))
-    egress = Egress()
-    asked = []
-    egress.check = lambda url, purpose: asked.append(url)  # type: ignore[method-assign]
+    told: list[Passage] = []
+    egress = Egress(record=told.append)
+    egress.is_inside = lambda origin, purpose: False  # type: ignore[method-assign]
     client = qdrant.connect(address, egress)
     assert client.collection_exists("library")
-    assert asked == [address.url, f"{address.url}/collections/library/exists"]
+    assert [(p.purpose, p.allowed) for p in told] == [("vectors", True)]
+    egress.inspector = lambda sent: Sensitivity.PRIVATE
+    with pytest.raises(Exception, match="private text"):
+        client.collection_exists("library")
+    assert [p.reason for p in told] == ["", "seen"]
     client.close()

@@ -20,14 +20,15 @@ from ondol.engine.llama import refused
 from ondol.engine.wire import Garbled, Refused, stream_events
 from ondol.errors import EngineError, OndolError, UsageError
 from ondol.i18n import t
-from ondol.types import GenerateOptions, Message, Token
+from ondol.types import GenerateOptions, Message, Sensitivity, Token
 
 PURPOSE = "remote-model"
 
 
 class RemoteEngine:
     """``base_url`` ends where ``/chat/completions`` begins, usually in ``/v1``. A server that sends
-    nothing for ``timeout_seconds`` is given up."""
+    nothing for ``timeout_seconds`` is given up. ``sensitivity`` is the label of all that it will be
+    asked; what is private reaches a server on this machine only."""
 
     def __init__(
         self,
@@ -37,8 +38,11 @@ class RemoteEngine:
         egress: Egress,
         *,
         timeout_seconds: float = 120.0,
+        sensitivity: Sensitivity = Sensitivity.PRIVATE,
     ) -> None:
         self._base_url = base_url.rstrip("/")
+        self._sensitivity = sensitivity
+        egress.declare(PURPOSE, self._base_url)
         self._model = model
         self._api_key = api_key
         self._egress = egress
@@ -80,7 +84,11 @@ class RemoteEngine:
 
         headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}
         door = self._egress.client(
-            url, PURPOSE, headers=headers, timeout_seconds=self._timeout_seconds
+            url,
+            PURPOSE,
+            sensitivity=self._sensitivity,
+            headers=headers,
+            timeout_seconds=self._timeout_seconds,
         )
         try:
             with door as client:

@@ -26,6 +26,7 @@ from ondol.models.resume import Version, load, save, shown, size_of, version_of
 if TYPE_CHECKING:
     import httpx2
 
+PURPOSE = "download"
 UNANNOUNCED_BYTES = 64 << 20
 
 
@@ -89,7 +90,7 @@ class _Download:
             as_sentences(shown(wanted.url)),
             self._egress.client(
                 wanted.url,
-                t("models.purpose"),
+                PURPOSE,
                 headers=headers,
                 timeout_seconds=self._patience.read_timeout_seconds,
             ) as client,

@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING
 from ondol.errors import DownloadError
 from ondol.i18n import t
 from ondol.models import names
-from ondol.models.download import Wanted, as_sentences, download, refused, retry_after
+from ondol.models.download import PURPOSE, Wanted, as_sentences, download, refused, retry_after
 from ondol.models.patience import STATUSES, TryAgainError, Watch, persist
 from ondol.models.sources import Context, Offer, RemoteFile, WantedFile, key_of
 from ondol.models.sources.file import parts_of
 
 if TYPE_CHECKING:
-    from huggingface_hub import HfApi
     from huggingface_hub.hf_api import ModelInfo, RepoSibling
 
 # The first of these that a repository has is what "latest" means.
@@ -43,7 +42,7 @@ class HuggingFaceSource:
         self._commit = "main"
 
     def offer(self) -> Offer:
-        self._context.egress.check(self._endpoint, t("models.purpose"))
+        self._context.egress.check(self._endpoint, PURPOSE)
         where = f"hf:{self._repository}"
         info = persist(self._info, self._context.patience, Watch(), where)
         self._commit = info.sha or "main"
@@ -68,12 +67,27 @@ class HuggingFaceSource:
         download(wanted, partial, self._context.egress, watch, self._context.patience)
 
     def _info(self) -> ModelInfo:
-        with _as_sentences(f"hf:{self._repository}"):
-            return _api(self._endpoint).model_info(
-                self._repository,
-                files_metadata=True,
-                timeout=self._context.patience.read_timeout_seconds,
-            )
+        """What ``HfApi.model_info`` asks for; the library's own client would go round the door."""
+        _quiet()
+        from huggingface_hub.hf_api import ModelInfo
+        from huggingface_hub.utils import (  # type: ignore[attr-defined]
+            build_hf_headers,
+            hf_raise_for_status,
+        )
+
+        url = f"{self._endpoint}/api/models/{self._repository}"
+        with (
+            _as_sentences(f"hf:{self._repository}"),
+            self._context.egress.client(
+                url,
+                PURPOSE,
+                headers=build_hf_headers(library_name="ondol"),
+                timeout_seconds=self._context.patience.read_timeout_seconds,
+            ) as client,
+        ):
+            response = client.get(url, params={"blobs": True})
+            hf_raise_for_status(response)
+            return ModelInfo(**response.json())  # type: ignore[no-untyped-call]
 
     def _file(self, role: str, sibling: RepoSibling) -> RemoteFile:
         sha256 = sibling.lfs.sha256 if sibling.lfs else ""
@@ -172,14 +186,6 @@ def _default_endpoint() -> str:
 
     # Not constants.ENDPOINT, which is what HF_ENDPOINT was when the library was imported.
     return str(constants.HUGGINGFACE_CO_URL_HOME).rstrip("/")
-
-
-def _api(endpoint: str) -> HfApi:
-    _quiet()
-    from huggingface_hub import HfApi, constants
-
-    constants.HF_HUB_DISABLE_TELEMETRY = True
-    return HfApi(endpoint=endpoint, library_name="ondol")
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from ondol.egress import Egress
 from ondol.errors import DownloadError, InvalidModelError, UsageError
 from ondol.i18n import t
 from ondol.models.blobs import BLOCK_BYTES, Blobs, digest_of, mismatch
+from ondol.models.download import PURPOSE
 from ondol.models.patience import Watch
 from ondol.models.sources import Context, Offer, RemoteFile, WantedFile
 
@@ -144,7 +145,7 @@ def check_door(egress: Egress, environ: Mapping[str, str]) -> None:
         locations += environ.get("PIP_EXTRA_INDEX_URL", "").split()
     for location in locations:
         if "://" in location and not location.startswith("file:"):
-            egress.check(location, t("models.purpose"))
+            egress.let_out(location, PURPOSE, "pip")
 
 
 def unpack(wheel: Path, file: RemoteFile, destination: Path, watch: Watch) -> None:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from ondol.egress import Egress, is_loopback
 from ondol.errors import ConfigError, EgressError
 from ondol.i18n import t
+from ondol.types import Sensitivity
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     Matrix = npt.NDArray[np.float32]
     Numbers = npt.NDArray[np.int64]
 
+PURPOSE = "vectors"
 SCHEME = "qdrant"
 DEFAULT_PORT = 6333
 BATCH = 1000
@@ -59,14 +61,12 @@ class Address:
 
 
 def connect(address: Address, egress: Egress) -> Any:
-    """A client whose every request needs the permit of ``egress``."""
-    purpose = t("vectors.purpose")
-
-    def check(request: Any) -> None:
-        egress.check(str(request.url), purpose)
-
-    egress.check(address.url, purpose)
+    """A client whose every request goes through ``egress``, as text that is trusted: ``kept`` sees
+    to it that no vector of a private document is among it."""
+    egress.declare(PURPOSE, address.url)
+    egress.check(address.url, PURPOSE, sensitivity=Sensitivity.TRUSTED)
     try:
+        import httpx
         from qdrant_client import QdrantClient
     except ImportError as error:
         raise ConfigError(t("vectors.no_client"), t("vectors.no_client_hint")) from error
@@ -76,7 +76,7 @@ def connect(address: Address, egress: Egress) -> Any:
         check_compatibility=False,
         # No proxy of the environment comes in between.
         trust_env=False,
-        event_hooks={"request": [check]},
+        transport=egress.transport(httpx, address.url, PURPOSE, sensitivity=Sensitivity.TRUSTED),
     )
 
 

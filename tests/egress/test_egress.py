@@ -35,20 +35,20 @@ def redirecting() -> Iterator[str]:
 
 def test_offline_refuses_before_anything_is_sent() -> None:
     with pytest.raises(EgressError, match=r"example\.org") as caught:
-        Egress(offline=True).check("https://example.org/x", "a model")
+        Egress(offline=True).check("https://example.org/x", "download")
     assert "offline" in caught.value.hint
     assert caught.value.exit_code == 6
 
 
 def test_online_and_loopback_are_allowed() -> None:
-    Egress().check("https://example.org/x", "a model")
-    Egress(offline=True).check("http://127.0.0.1:11435/x", "the engine")
+    Egress().check("https://example.org/x", "download")
+    Egress(offline=True).check("http://127.0.0.1:11435/x", "remote-model")
 
 
 def test_redirect_out_of_the_house_is_refused_when_offline(redirecting: str) -> None:
     with (
         pytest.raises(EgressError, match=r"models\.example\.org"),
-        Egress(offline=True).client(redirecting, "a model") as client,
+        Egress(offline=True).client(redirecting, "download") as client,
     ):
         client.get(redirecting)
 

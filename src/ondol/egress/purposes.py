@@ -1,0 +1,34 @@
+"""Why anything may leave this machine at all: the whole list. What is not in it is refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ondol.types import Sensitivity
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """``least`` is the least label that what is sent must carry. ``is_named``: the destination is
+    what the owner named with this very request; else it was declared before, from the settings or
+    by an enrolment. ``may_follow``: a request without a body may be sent on to another https host.
+    ``needs_tls`` beyond this machine. ``loopback_is_inside``: what stays on this machine is no
+    passage, and carries any label."""
+
+    least: Sensitivity
+    is_named: bool = False
+    may_follow: bool = False
+    needs_tls: bool = False
+    loopback_is_inside: bool = True
+
+
+PURPOSES = {
+    # Models, from where the catalogue or the owner says.
+    "download": Purpose(Sensitivity.PUBLIC, is_named=True, may_follow=True),
+    # The owner's own server, enrolled with its certificate. A home on loopback may be a tunnel.
+    "home": Purpose(Sensitivity.TRUSTED, needs_tls=True, loopback_is_inside=False),
+    # An OpenAI-compatible server from the settings.
+    "remote-model": Purpose(Sensitivity.TRUSTED),
+    # The owner's own Qdrant.
+    "vectors": Purpose(Sensitivity.TRUSTED),
+}

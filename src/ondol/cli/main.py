@@ -55,6 +55,7 @@ SECTIONS = {
         "up": "ondol.cli.server:up",
         "down": "ondol.cli.server:down",
         "serve": "ondol.cli.server:serve",
+        "home": "ondol.cli.home:home",
         "ps": "ondol.cli.loaded:ps",
         "stop": "ondol.cli.loaded:stop",
     },

@@ -10,9 +10,11 @@ import asyncio
 import errno
 import signal
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -51,13 +53,23 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def run(app: ASGIApp, sockets: Sequence[socket.socket], on_started: Callable[[], None]) -> None:
+def run(
+    app: ASGIApp,
+    sockets: Sequence[socket.socket],
+    on_started: Callable[[], None],
+    *,
+    certificate: Path | None = None,
+) -> None:
     """Serve ``app`` until a signal; then let running responses finish for a few seconds."""
-    asyncio.run(server_for(app, on_started).serve(sockets=list(sockets)))
+    server = server_for(app, on_started, certificate=certificate)
+    asyncio.run(server.serve(sockets=list(sockets)))
 
 
-def server_for(app: ASGIApp, on_started: Callable[[], None]) -> uvicorn.Server:
-    """uvicorn as Ondol runs it. In the main thread it ends at a signal."""
+def server_for(
+    app: ASGIApp, on_started: Callable[[], None], *, certificate: Path | None = None
+) -> uvicorn.Server:
+    """uvicorn as Ondol runs it. In the main thread it ends at a signal. With a ``certificate`` (its
+    private key is in the same file) it speaks TLS 1.3 and nothing else."""
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -69,8 +81,16 @@ def server_for(app: ASGIApp, on_started: Callable[[], None]) -> uvicorn.Server:
         lifespan="on",
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
+        ssl_certfile=certificate,
+        ssl_context_factory=_modern if certificate else None,
     )
     return _Server(config, on_started)
+
+
+def _modern(config: uvicorn.Config, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    context = default()
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    return context
 
 
 class _Server(uvicorn.Server):

@@ -126,7 +126,7 @@ def router(parts: Parts) -> APIRouter:
         model = await in_thread(
             lambda: find_able(parts, body.model or "", "completion", t("server.deed_chat"))
         )
-        messages, options = _messages(body), _chat_options(body)
+        messages, options = messages_of(body), chat_options(body)
         source = Source(lambda: parts.engine(model.name).generate(messages, options))
         reply = ChatReply(
             body.model or "",
@@ -185,7 +185,8 @@ async def _respond(
     return await stream(request, source, reply.events(source), SSE, error_event)
 
 
-def _chat_options(body: ChatCompletionRequest) -> GenerateOptions:
+def chat_options(body: ChatCompletionRequest) -> GenerateOptions:
+    """How to generate, as a chat client asks for it. Raises ``UsageError``."""
     wanted = body.max_completion_tokens
     limit = _limit(wanted, "max_completion_tokens") or _limit(body.max_tokens, "max_tokens")
     return _options(
@@ -240,7 +241,8 @@ def _schema(wanted: ResponseFormat | None) -> dict[str, Any] | None:
     return schema
 
 
-def _messages(body: ChatCompletionRequest) -> list[Message]:
+def messages_of(body: ChatCompletionRequest) -> list[Message]:
+    """The conversation. Raises ``UsageError`` for what no model here can read."""
     if not body.messages:
         raise UsageError(t("server.no_messages"), param="messages")
     if body.tools or body.functions:

@@ -1,0 +1,181 @@
+"""Home's ASGI application: five routes, and who may use them.
+
+``POST /v1/chat/completions`` is OpenAI's, streamed or whole; the rest is ours, under ``/home/v1``.
+What a device sees of home is its load and its model, nothing of other devices.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from anyio.to_thread import current_default_thread_limiter
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic import Field
+from starlette.exceptions import HTTPException
+
+from ondol import __version__
+from ondol.errors import OndolError, UsageError
+from ondol.home.admission import (
+    BODY_BYTES,
+    DEVICE,
+    REQUEST_ID,
+    AdmissionMiddleware,
+    Gate,
+    dialect_of,
+    request_of,
+)
+from ondol.home.registry import Device
+from ondol.home.service import Served, Service
+from ondol.homes.invite import SECRET_BYTES, Invite
+from ondol.i18n import t
+from ondol.identity import PUBLIC_KEY_BYTES
+from ondol.server import errors
+from ondol.server.body import JsonRoute, Lenient, json_response
+from ondol.server.openai import ChatCompletionRequest, chat_options, messages_of
+from ondol.server.openai_reply import ChatReply, error_event
+from ondol.server.streaming import SSE, Source, in_thread, stream
+from ondol.types import Token
+
+SPARE_THREADS = 32
+JSON = "application/json"
+
+
+class EnrolRequest(Lenient):
+    secret: Annotated[str, Field(max_length=100)]
+    public_key: Annotated[str, Field(max_length=100)]
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+
+
+def create_app(
+    service: Service,
+    gate: Gate,
+    name: str,
+    num_threads: int,
+    note: Callable[[str, Device], None] = lambda kind, device: None,
+) -> FastAPI:
+    """The app of the home called ``name``; ``num_threads`` requests may be at work or waiting.
+    ``note`` is told of devices that come ("enrolment") and go ("left")."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        current_default_thread_limiter().total_tokens = num_threads + SPARE_THREADS
+        yield
+
+    app = FastAPI(
+        title="Ondol home",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    app.include_router(_router(service, gate, name, note))
+    for kind in (OndolError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, _handle)
+    app.add_middleware(AdmissionMiddleware, gate=gate)
+    return app
+
+
+async def _handle(request: Request, error: Exception) -> Response:
+    return errors.response(dialect_of(request.url.path), errors.failure_of(error))
+
+
+def _router(
+    service: Service, gate: Gate, name: str, note: Callable[[str, Device], None]
+) -> APIRouter:
+    routes = APIRouter(route_class=JsonRoute)
+
+    @routes.get("/home/v1/health")
+    async def health() -> Response:
+        """That a home is here."""
+        return json_response({"name": "ondol-home", "version": __version__})
+
+    @routes.post("/home/v1/enrol")
+    async def enrol(request: Request, body: EnrolRequest) -> Response:
+        """Take in a device that has an invite."""
+        raw = await request.body()
+        signed = request_of(request.scope, request.headers)
+        public_key = _bytes(body.public_key, PUBLIC_KEY_BYTES, "public_key")
+        invite = Invite("", gate.fingerprint, _bytes(body.secret, SECRET_BYTES, "secret"))
+
+        def take_in() -> Device:
+            gate.check_newcomer(signed, raw, public_key)
+            # The name ends up on the owner's terminal.
+            shown = "".join(c for c in body.name if c.isprintable()).strip() or "device"
+            device = gate.registry.enrol(invite, public_key, shown)
+            note("enrolment", device)
+            return device
+
+        device = await in_thread(take_in)
+        return json_response({"home": name, "device": device.name})
+
+    @routes.post("/home/v1/leave")
+    async def leave(request: Request) -> Response:
+        """Forget the device that asks."""
+        device: Device = request.scope[DEVICE]
+        await in_thread(lambda: gate.registry.remove(device.id))
+        await in_thread(lambda: note("left", device))
+        return json_response({"left": True})
+
+    @routes.get("/home/v1/state")
+    async def state(request: Request) -> Response:
+        """The model, and how long an answer would take."""
+        device: Device = request.scope[DEVICE]
+        return json_response(await in_thread(lambda: _state(service, device)))
+
+    @routes.post("/v1/chat/completions")
+    async def chat_completions(request: Request, body: ChatCompletionRequest) -> Response:
+        """Answer a conversation."""
+        device: Device = request.scope[DEVICE]
+        model, _ = await in_thread(service.backend.describe)
+        messages, options = messages_of(body), chat_options(body)
+        reply = ChatReply(
+            model,
+            has_logprobs=body.logprobs,
+            has_usage=body.has_usage,
+            keep_reasoning=body.reasoning_effort != "none",
+        )
+
+        def whole(tokens: Iterator[Token]) -> Iterator[bytes]:
+            yield bytes(reply.whole(tokens).body)
+
+        write = reply.events if body.stream else whole
+        served = Served(request.scope[REQUEST_ID], device, model, request.scope[BODY_BYTES])
+        answering = service.answer(device, messages, options, write, served)
+        source = Source(lambda: answering)
+        return await stream(request, source, source, SSE if body.stream else JSON, error_event)
+
+    return routes
+
+
+def _state(service: Service, device: Device) -> dict[str, Any]:
+    model, num_ctx = service.backend.describe()
+    load = service.load(device)
+    return {
+        "model": model,
+        "num_ctx": num_ctx,
+        "slots": load.slots,
+        "active": load.active,
+        "waiting": load.waiting,
+        "wait_seconds": round(load.wait_seconds, 3),
+        "answer_seconds": load.answer_seconds and round(load.answer_seconds, 3),
+        "joules_per_token": service.joules_per_token,
+        "ledger": device.ledger,
+    }
+
+
+def _bytes(text: str, size: int, field: str) -> bytes:
+    try:
+        found = base64.b64decode(text, validate=True)
+    except (ValueError, binascii.Error):
+        found = b""
+    if len(found) != size:
+        raise UsageError(t("server.bad_field", field=field, reason="base64"), param=field)
+    return found

@@ -90,11 +90,10 @@ class Trust:
         """Who is to answer; with nobody to decide, the device."""
         if self.policy is None:
             return STAYS
-        state = self._home_state(wanted)
         return self.policy.choose(
             confidence,
             label,
-            state,
+            self._home_state,
             wanted=wanted,
             task=task,
             answered=answered,
@@ -120,5 +119,5 @@ class Trust:
                     self.labeller.remember(one.text, label.sensitivity)
         return recording.finish(answer, decision, label) if recording else answer
 
-    def _home_state(self, wanted: Wanted) -> HomeState | None:
-        return None if self.home is None or wanted == "here" else self.home.state()
+    def _home_state(self) -> HomeState | None:
+        return None if self.home is None else self.home.state()

@@ -16,6 +16,10 @@ TRUSTED = Label(Sensitivity.TRUSTED)
 PRIVATE = Label(Sensitivity.PRIVATE, ("document", "personal_data:card"))
 
 
+def at_home() -> HomeState:
+    return HOME
+
+
 def policy(threshold: float | None = 0.8, **values: float) -> RoutingPolicy:
     return RoutingPolicy(lambda _: threshold, replace(Values(), **values))
 
@@ -27,7 +31,7 @@ def choose(
     threshold: float | None = 0.8,
     **how: object,
 ) -> Decision:
-    return policy(threshold).choose(Confidence(probability), label, home, **how)  # type: ignore[arg-type]
+    return policy(threshold).choose(Confidence(probability), label, lambda: home, **how)  # type: ignore[arg-type]
 
 
 def test_sure_answer_stays() -> None:
@@ -46,19 +50,30 @@ def test_private_stays_however_unsure_and_says_what_keeps_it() -> None:
     assert decision.reasons == ("unsure", "private", "document", "personal_data:card")
 
 
+def test_nobody_looks_for_a_home_on_behalf_of_what_stays() -> None:
+    def look() -> HomeState:
+        raise AssertionError("home was looked for")
+
+    for confidence in (Confidence(0.01), Confidence(0.99), None):
+        for wanted in ("auto", "home", "here"):
+            policy().choose(confidence, PRIVATE, look, wanted=wanted)  # type: ignore[arg-type]
+    policy().choose(Confidence(0.99), TRUSTED, look)
+    policy().choose(None, TRUSTED, look, answered=False)
+
+
 def test_private_stays_even_if_home_is_asked_for() -> None:
-    decision = policy().choose(None, PRIVATE, HOME, wanted="home", answered=False)
+    decision = policy().choose(None, PRIVATE, at_home, wanted="home", answered=False)
     assert decision.route is Route.LOCAL
     assert decision.reasons == ("asked_home", "private", "document", "personal_data:card")
 
 
 def test_home_is_asked_at_once_when_wanted() -> None:
-    decision = policy().choose(None, TRUSTED, HOME, wanted="home", answered=False)
+    decision = policy().choose(None, TRUSTED, at_home, wanted="home", answered=False)
     assert decision == Decision(Route.HOME, ("asked_home",))
 
 
 def test_nothing_is_sent_before_the_device_has_answered() -> None:
-    assert policy().choose(None, TRUSTED, HOME, answered=False).route is Route.LOCAL
+    assert policy().choose(None, TRUSTED, at_home, answered=False).route is Route.LOCAL
 
 
 def test_here_means_here() -> None:
@@ -67,7 +82,7 @@ def test_here_means_here() -> None:
 
 def test_uncalibrated_model_is_never_the_reason_to_send_anything() -> None:
     assert choose(None) == Decision(Route.LOCAL, ("uncalibrated",))
-    assert policy().choose(None, TRUSTED, HOME) == Decision(Route.LOCAL, ("uncalibrated",))
+    assert policy().choose(None, TRUSTED, at_home) == Decision(Route.LOCAL, ("uncalibrated",))
 
 
 def test_target_that_no_threshold_meets_makes_nothing_sure() -> None:
@@ -81,7 +96,6 @@ def test_target_that_no_threshold_meets_makes_nothing_sure() -> None:
     [
         (None, ("unsure", "no_home")),
         (replace(HOME, available=False), ("unsure", "home_unavailable")),
-        (replace(HOME, available=False, reason="busy"), ("unsure", "home_unavailable", "busy")),
     ],
 )
 def test_without_a_home_the_answer_stays_and_is_called_unsure(
@@ -93,7 +107,7 @@ def test_without_a_home_the_answer_stays_and_is_called_unsure(
 
 def test_prompt_longer_than_homes_context_stays() -> None:
     decision = policy().choose(
-        Confidence(0.1), TRUSTED, replace(HOME, num_ctx=1000), prompt_tokens=1001
+        Confidence(0.1), TRUSTED, lambda: replace(HOME, num_ctx=1000), prompt_tokens=1001
     )
     assert decision.reasons == ("unsure", "home_context_too_short")
 
@@ -112,10 +126,10 @@ def test_energy_counts() -> None:
 
 def test_owner_may_want_no_answer_rather_than_a_bad_one() -> None:
     strict = policy(abstain_below=0.2)
-    decision = strict.choose(Confidence(0.1), PRIVATE, HOME)
+    decision = strict.choose(Confidence(0.1), PRIVATE, at_home)
     assert decision.route is Route.ABSTAIN
     assert decision.reasons[-1] == "too_unsure"
-    assert strict.choose(Confidence(0.3), PRIVATE, HOME).route is Route.LOCAL
+    assert strict.choose(Confidence(0.3), PRIVATE, at_home).route is Route.LOCAL
 
 
 probabilities = st.none() | st.floats(0, 1)
@@ -149,7 +163,7 @@ def test_no_state_of_the_world_sends_what_is_private(
     decision = policy(threshold).choose(
         Confidence(probability),
         PRIVATE,
-        home,
+        lambda: home,
         wanted=wanted,  # type: ignore[arg-type]
         answered=answered,
         prompt_tokens=prompt_tokens,
@@ -164,7 +178,7 @@ def test_without_a_home_nothing_is_sent(
     decision = policy().choose(
         Confidence(probability),
         TRUSTED,
-        None,
+        lambda: None,
         wanted=wanted,
         answered=answered,  # type: ignore[arg-type]
     )

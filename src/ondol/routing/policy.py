@@ -49,7 +49,7 @@ class RoutingPolicy:
         self,
         confidence: Confidence | None,
         label: Label,
-        home: HomeState | None,
+        home: Callable[[], HomeState | None],
         *,
         wanted: Wanted = "auto",
         task: Task = "grounded",
@@ -57,11 +57,12 @@ class RoutingPolicy:
         prompt_tokens: int = 0,
     ) -> Decision:
         """``answered`` is false before the device has said anything: only ``wanted`` then sends a
-        question elsewhere. ``prompt_tokens`` is an estimate of what home would have to read."""
+        question elsewhere. ``home`` is called only where its state matters. ``prompt_tokens`` is an
+        estimate of what home would have to read."""
         if wanted == "here":
             return Decision(Route.LOCAL, ("asked_here",))
-        barred = _barred(label, home, prompt_tokens)
         if wanted == "home":
+            barred = _barred(label, home, prompt_tokens)[1]
             route = Route.LOCAL if barred else Route.HOME
             return Decision(route, ("asked_home", *barred))
         if not answered:
@@ -69,18 +70,19 @@ class RoutingPolicy:
         if confidence is None or confidence.probability is None:
             # A number nobody has checked sends nothing out of the house.
             return Decision(Route.LOCAL, ("uncalibrated",))
-        return self._weighed(confidence, confidence.probability, barred, home)
-
-    def _weighed(
-        self,
-        confidence: Confidence,
-        probability: float,
-        barred: tuple[str, ...],
-        home: HomeState | None,
-    ) -> Decision:
         threshold = self._threshold(confidence)
-        if threshold is not None and probability >= threshold:
+        if threshold is not None and confidence.probability >= threshold:
             return Decision(Route.LOCAL, ("sure",), threshold)
+        state, barred = _barred(label, home, prompt_tokens)
+        return self._unsure(confidence.probability, threshold, state, barred)
+
+    def _unsure(
+        self,
+        probability: float,
+        threshold: float | None,
+        home: HomeState | None,
+        barred: tuple[str, ...],
+    ) -> Decision:
         reasons: tuple[str, ...] = ("unsure",)
         reasons = reasons if threshold is not None else (*reasons, "target_infeasible")
         gain = None
@@ -103,14 +105,17 @@ class RoutingPolicy:
         return put_right - seconds * values.second_krw - joules / JOULES_PER_KWH * values.kwh_krw
 
 
-def _barred(label: Label, home: HomeState | None, prompt_tokens: int) -> tuple[str, ...]:
-    """Why home must not, or cannot, be asked."""
+def _barred(
+    label: Label, find_home: Callable[[], HomeState | None], prompt_tokens: int
+) -> tuple[HomeState | None, tuple[str, ...]]:
+    """Why home must not, or cannot, be asked. Nobody is even looked for on behalf of what stays."""
     if label.sensitivity < Sensitivity.TRUSTED:
-        return ("private", *label.reasons)
+        return None, ("private", *label.reasons)
+    home = find_home()
     if home is None:
-        return ("no_home",)
+        return None, ("no_home",)
     if not home.available:
-        return ("home_unavailable", *((home.reason,) if home.reason else ()))
+        return home, ("home_unavailable",)
     if home.num_ctx is not None and prompt_tokens > home.num_ctx:
-        return ("home_context_too_short",)
-    return ()
+        return home, ("home_context_too_short",)
+    return home, ()

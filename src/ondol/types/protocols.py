@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -118,7 +118,7 @@ class Policy(Protocol):
         self,
         confidence: Confidence | None,
         label: Label,
-        home: HomeState | None,
+        home: Callable[[], HomeState | None],
         *,
         wanted: Wanted = "auto",
         task: Task = "grounded",
@@ -126,8 +126,9 @@ class Policy(Protocol):
         prompt_tokens: int = 0,
     ) -> Decision:
         """``answered``: whether the device's model gave an answer at all; ``prompt_tokens``: about
-        how much home would have to read. ``home`` is ``None``
-        where none is enrolled. Never raises: what cannot be decided stays here."""
+        how much home would have to read. ``home`` asks
+        for the state of the home that would be asked (``None``: none is enrolled), and is called
+        only where it matters. Never raises: what cannot be decided stays here."""
         ...
 
 

@@ -166,6 +166,9 @@ class Registry:
         """Add to what the device had today."""
         with self._lock, database.transaction(self._connection) as connection:
             connection.execute(
+                "UPDATE home_devices SET seen_at = ? WHERE id = ?", (self._moment(), device.id)
+            )
+            connection.execute(
                 """INSERT INTO home_usage (device_id, day, requests, tokens)
                    SELECT id, ?, ?, ? FROM home_devices WHERE id = ?
                    ON CONFLICT (device_id, day) DO UPDATE SET

@@ -7,13 +7,12 @@ once more. Raises ``HomeError``'s kinds, and ``EgressError`` for what the door d
 
 from __future__ import annotations
 
-import hashlib
 import json
 import secrets
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -48,26 +47,22 @@ CONNECT_SECONDS = 5.0
 @dataclass(slots=True)
 class Exchange:
     """One request and what became of it, counted as home counts it: bytes of the bodies, as they
-    were before TLS. ``finished``: the whole answer came."""
+    were before TLS. ``finished``: the whole answer came. No digest of what was said is kept: who
+    guesses a short question could prove it by that."""
 
     request_id: str
     home: str
     bytes_out: int = 0
     bytes_in: int = 0
-    digest_out: str = ""
-    digest_in: str = ""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     seconds: float = 0.0
     finished: bool = False
     reason: str = ""
-    hash_in: Any = field(default_factory=hashlib.sha256, repr=False)
 
     def heard(self, piece: bytes) -> bytes:
         """Count a piece of the answer."""
         self.bytes_in += len(piece)
-        self.hash_in.update(piece)
-        self.digest_in = self.hash_in.hexdigest()
         return piece
 
 
@@ -111,7 +106,7 @@ class HomeClient:
         timeout_seconds: float,
     ) -> Iterator[Iterator[bytes]]:
         """The pieces of an answer's body, as they come. Leaving the block hangs up."""
-        exchange.bytes_out, exchange.digest_out = len(body), hashlib.sha256(body).hexdigest()
+        exchange.bytes_out = len(body)
         arguments = (path, body, exchange.request_id, timeout_seconds, sensitivity)
         with self._exchange("POST", *arguments, exchange) as response:
             yield map(exchange.heard, response.iter_bytes())

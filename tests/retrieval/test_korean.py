@@ -286,8 +286,8 @@ def test_interrupted_reindexing_is_not_begun_again_from_the_start(
 def test_question_with_morphemes_asks_for_more_before_something_counts_as_found() -> None:
     hit = Hit(Chunk("글", 0, 1), 1.0, 1)
     sentences = [Sentence(hit, 0, 1, coverage=0.13, cosine=0.0)]
-    assert is_relevant(Query("?", ("보증", "k"), None), sentences)
-    assert not is_relevant(Query("?", ("보증", "k보증금"), None), sentences)
+    assert is_relevant(Query("?", ("보증", "k"), None), sentences, among=1)
+    assert not is_relevant(Query("?", ("보증", "k보증금"), None), sentences, among=1)
 
 
 def test_analyser_that_cannot_be_loaded_is_said(monkeypatch) -> None:

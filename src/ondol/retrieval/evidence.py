@@ -8,6 +8,7 @@ question, there is no evidence, and the answer must be that.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -38,6 +39,12 @@ CHARACTERS_PER_TOKEN = 4.0
 # drops 2 % of the questions when their article is there and 95 % when it is not: see
 # benchmarks/answers.
 RELEVANT = 0.58
+# The best of many passages is near by chance, the best of a few is not: for a question that nothing
+# is said of, the best score grows with the logarithm of the number of passages (from 2 to 80, in
+# XQuAD and in our own documents: 98 % are below 0.34 + 0.064 ln n). So with fewer than this the
+# threshold falls, and refuses as many of those questions: benchmarks/retrieval/relevance.py.
+MANY_PASSAGES = 40
+RELEVANT_BY_HALVING = 0.045
 RELEVANT_TERMS_WEIGHT = 0.5
 RELEVANT_BY_TERMS_ALONE = 0.12
 # A sentence mentions a word of two kinds of terms twice: benchmarks/retrieval.
@@ -111,8 +118,9 @@ def rank_sentences(
     return sorted(unique.values(), key=lambda s: -s.score)
 
 
-def is_relevant(query: Query, sentences: Sequence[Sentence]) -> bool:
-    """Whether the library says anything of the question at all."""
+def is_relevant(query: Query, sentences: Sequence[Sentence], *, among: int) -> bool:
+    """Whether the library says anything of the question at all; ``sentences`` are the best of
+    ``among`` passages (of any number above ``MANY_PASSAGES`` alike)."""
     terms_alone = max((s.coverage for s in sentences), default=0.0)
     if query.vector is None:
         has_morphemes = any(map(korean.is_morpheme, query.terms))
@@ -120,7 +128,9 @@ def is_relevant(query: Query, sentences: Sequence[Sentence]) -> bool:
             RELEVANT_WITH_MORPHEMES if has_morphemes else RELEVANT_BY_TERMS_ALONE
         )
     closest = max((s.cosine for s in sentences), default=0.0)
-    return closest + RELEVANT_TERMS_WEIGHT * terms_alone >= RELEVANT
+    fewer = math.log2(MANY_PASSAGES / min(max(among, 1), MANY_PASSAGES))
+    threshold = RELEVANT - RELEVANT_BY_HALVING * fewer
+    return closest + RELEVANT_TERMS_WEIGHT * terms_alone >= threshold
 
 
 def quote(sentences: Sequence[Sentence], budget_tokens: int) -> tuple[Quote, ...]:

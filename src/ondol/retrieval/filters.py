@@ -126,6 +126,14 @@ def chunk_ids(connection: Connection, where: Filter) -> npt.NDArray[np.int64]:
     return np.sort(np.array((listed or "").split(",") if listed else [], dtype=np.int64))
 
 
+def count_chunks(connection: Connection, where: Filter, *, at_most: int) -> int:
+    """How many chunks ``where`` lets through; of more than ``at_most``, ``at_most``."""
+    text, values = chunks_within(where) if where else ("SELECT id FROM chunks", [])
+    counted = connection.execute(f"SELECT count(*) FROM ({text} LIMIT ?)", [*values, at_most])
+    (count,) = counted.fetchone()
+    return int(count)
+
+
 def under_matching_names(connection: Connection, where: Filter, hits: Sequence[Hit]) -> list[Hit]:
     """``hits`` under the name of a document that passes: where only a duplicate of the one that
     holds the chunk does, that is the duplicate's."""

@@ -18,7 +18,7 @@ from ondol.retrieval import query as syntax
 from ondol.retrieval.analysers import answers_with_morphemes
 from ondol.retrieval.collections import Collections
 from ondol.retrieval.diversity import LOOK_AHEAD, collapse, spread
-from ondol.retrieval.filters import Filter, fill_languages, under_matching_names
+from ondol.retrieval.filters import Filter, count_chunks, fill_languages, under_matching_names
 from ondol.retrieval.reranker import RERANKED, rerank_hits
 from ondol.retrieval.rewriting import follows_up, rewrite
 from ondol.retrieval.search import Query, prepare, query_weights, rank, read_hits
@@ -90,7 +90,8 @@ class Searcher:
             for term in set(query.carried) - set(query.terms):
                 weights[term] *= CARRIED_IN_A_SENTENCE
             ranked = evidences.rank_sentences(self._connection, query, weights, hits)
-        if not evidences.is_relevant(query, ranked):
+            passages = count_chunks(self._connection, where, at_most=evidences.MANY_PASSAGES)
+        if not evidences.is_relevant(query, ranked, among=passages):
             return Evidence(tuple(hits))
         return Evidence(tuple(hits), evidences.quote(ranked, self._evidence_tokens))
 

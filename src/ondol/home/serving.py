@@ -56,7 +56,6 @@ def serve(
 ) -> None:
     """Be home until told to stop. ``parts``, and with it the engines, is closed when this returns.
     Call from the main thread."""
-    from ondol.ledger.ledger import Ledger
     from ondol.server.listening import listen, run
 
     host = parts.config["home.host"] if host is None else host
@@ -66,8 +65,7 @@ def serve(
         stack.callback(parts.close)
         mine = own_certificate()
         connection = stack.enter_context(closing(database.connect(paths.database_file())))
-        ledger = stack.enter_context(Ledger.open())
-        app = assemble(parts, Registry(connection), mine, ledger)
+        app = assemble(parts, Registry(connection), mine, parts.ledger)
         listener = stack.enter_context(listen(host, port))
         address = Address(host, listener.getsockname()[1], os.getpid())
 

@@ -52,6 +52,7 @@ class Exchange:
 
     request_id: str
     home: str
+    url: str
     bytes_out: int = 0
     bytes_in: int = 0
     prompt_tokens: int = 0

@@ -126,7 +126,7 @@ class Homes:
     ) -> Iterator[Token]:
         failure: HomeError | None = None
         for home in self._soonest(homes):
-            exchange = make(secrets.token_hex(16), home.name)
+            exchange = make(secrets.token_hex(16), home.name, home.url)
             begun = False
             try:
                 for token in self._ask(home, body, label, exchange):

@@ -14,7 +14,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "ondol"
 MODULES = sorted(p.relative_to(SOURCE) for p in SOURCE.rglob("*.py"))
 MAX_LINES = 300
 
-FOUNDATION = {"types", "errors", "i18n", "folding"}
+FOUNDATION = {"types", "errors", "i18n", "folding", "winnowing"}
 FIRST_FLOOR = {"config", "paths", "database", "schema", "schema3", "egress"} | {
     "backup",
     "cipher",
@@ -34,6 +34,7 @@ ALLOWED = {
     "i18n": set(),
     "errors": set(),
     "folding": set(),
+    "winnowing": set(),
     **{name: FOUNDATION | FIRST_FLOOR for name in FIRST_FLOOR},
     **{name: FOUNDATION | FIRST_FLOOR for name in ROOMS},
     "confidence": FOUNDATION | FIRST_FLOOR | {"prompt"},
@@ -44,7 +45,8 @@ ALLOWED = {
     "trust": FOUNDATION,
     "ask": FOUNDATION | {"answering", "prompt", "trust"},
     "manners": FOUNDATION | FIRST_FLOOR | {"models", "ask", "prompt"},
-    "parts": FOUNDATION | FIRST_FLOOR | ROOMS | {"ask", "manners", "prompt", "trust"},
+    "oversight": FOUNDATION | FIRST_FLOOR | ROOMS | {"trust"},
+    "parts": FOUNDATION | FIRST_FLOOR | ROOMS | {"ask", "manners", "oversight", "prompt", "trust"},
     "forget": FOUNDATION | FIRST_FLOOR | ROOMS | {"parts", "trainable"},
     "trainable": FOUNDATION | FIRST_FLOOR | {"models", "training"},
     "train": FOUNDATION

@@ -17,21 +17,20 @@ from ondol import manners, paths
 from ondol.ask import Manner
 from ondol.config import Config
 from ondol.egress import Egress
-from ondol.errors import ModelError, UsageError
+from ondol.errors import UsageError
 from ondol.i18n import t
 from ondol.prompt import GROUNDING
 from ondol.trust import Trust
 from ondol.types import Reranker
 
 if TYPE_CHECKING:
-    from ondol.confidence.judge import CalibratedJudge
-    from ondol.confidence.outcomes import Outcomes
     from ondol.engine.llama import LlamaEngine
     from ondol.engine.pool import EnginePool, ModelSpec
     from ondol.ledger.ledger import Ledger
     from ondol.models.adapters import Adapter, AdapterStore
     from ondol.models.gguf import GgufHeader
     from ondol.models.store import Model, ModelStore
+    from ondol.oversight import Oversight
     from ondol.retrieval.embedding import OnnxEmbedder
     from ondol.retrieval.library import Library, PassageEmbedder
     from ondol.retrieval.vectors.opening import Opener
@@ -62,7 +61,7 @@ class Parts:
     def close(self) -> None:
         """Stop every engine and close the library and the ledger."""
         with self._lock:
-            parts = [self._built.pop(name, None) for name in ("pool", "library", "ledger", "outcomes")]
+            parts = [self._built.pop(name, None) for name in ("pool", "library", "oversight")]
         # Without the lock: a request that holds the pool's may be waiting for ours.
         for part in parts:
             if part is not None:
@@ -93,41 +92,21 @@ class Parts:
         return self.library
 
     @property
-    def ledger(self) -> Ledger:
-        from ondol.ledger.ledger import Ledger
+    def oversight(self) -> Oversight:
+        """The judge, the labels, the policy, the homes and the ledger."""
+        return self._once("oversight", self._build_oversight)
 
-        return self._once("ledger", Ledger.open)
+    @property
+    def trust(self) -> Trust:
+        return self.oversight.trust
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.oversight.ledger
 
     @property
     def num_quotes(self) -> int:
         return int(self.config["retrieval.quotes"])
-
-    @property
-    def trust(self) -> Trust:
-        return Trust()
-
-    @property
-    def judge(self) -> CalibratedJudge:
-        return self._once("judge", self._build_judge)
-
-    @property
-    def outcomes(self) -> Outcomes:
-        from ondol.confidence.outcomes import Outcomes
-
-        return self._once("outcomes", Outcomes.open)
-
-    def identify(self, name: str) -> str:
-        """The digest that ``confidence`` knows a model by, from the name that answers carry; that
-        of the embedder for "", and "" for what is not installed here."""
-        from ondol.confidence.calibrators import digest_of
-
-        try:
-            found, adapter = self.adapters.resolve(name or self.config["models.embedding"])
-        except ModelError:
-            return ""
-        weights = found.file("weights") or found.file("graph")
-        digest = weights.digest if weights else found.digest
-        return digest_of(digest, adapter.digest if adapter else "")
 
     def manner(self, model: str | None = None) -> Manner:
         """How ``model`` is asked (``manners.choose``)."""
@@ -202,10 +181,10 @@ class Parts:
             part: T = self._built[name]
             return part
 
-    def _build_judge(self) -> CalibratedJudge:
-        from ondol.confidence.judge import CalibratedJudge
+    def _build_oversight(self) -> Oversight:
+        from ondol.oversight import Oversight
 
-        return CalibratedJudge(paths.data_dir() / "calibrators", self.identify)
+        return Oversight(self.config, self.egress, lambda: self.adapters)
 
     def _build_store(self) -> ModelStore:
         from ondol.models.store import ModelStore

@@ -77,14 +77,14 @@ def _learn(
 ) -> None:
     from ondol import calibrate as calibrating
 
-    judge = parts.judge
+    judge = parts.oversight.judge
     sets: list[tuple[str, str, list[Labelled]]] = []
     source = calibrating.THUMBS
     if questions is None:
-        for name, digest, at, *_ in parts.outcomes.counts():
+        for name, digest, at, *_ in parts.oversight.outcomes.counts():
             # What has another digest now is no longer the model that was judged.
             if judge.identify(name) == digest:
-                sets.append((name, at, parts.outcomes.labelled(digest, at)))
+                sets.append((name, at, parts.oversight.outcomes.labelled(digest, at)))
     else:
         known = calibrating.read_questions(questions)
         source = questions.name
@@ -169,7 +169,7 @@ def _show_choice(
 def _show_curves(parts: Parts, target: float, output: Output) -> None:
     from ondol.confidence import threshold
 
-    judge = parts.judge
+    judge = parts.oversight.judge
     names = [parts.manner().model or parts.config["models.chat"]]
     wanted = [(names[0], "grounded"), ("", "grounded"), (names[0].rpartition(":")[0], "chat")]
     found = [judge.calibrator(name, task) for name, task in wanted]
@@ -226,7 +226,7 @@ def _of(threshold: float | None) -> list[float]:
 
 def _reset(parts: Parts, output: Output) -> None:
     """The owner's own calibrators away: those that come with Ondol count again."""
-    known = parts.judge.calibrators
+    known = parts.oversight.judge.calibrators
     removed = [one for one, is_own in known.list() if is_own and known.forget(one.digest, one.task)]
     if output.json:
         output.emit({"removed": [one.name for one in removed]})

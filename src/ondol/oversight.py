@@ -1,0 +1,217 @@
+"""Builds who watches over answers: the judge, the labels, the policy, the homes and the ledger.
+
+The other half of ``parts``; nothing is opened before it is used. A question that the device is sure
+of, and one about private documents, never reaches the homes at all.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ondol import database, paths
+from ondol.config import Config
+from ondol.egress import Egress
+from ondol.errors import ModelError
+from ondol.trust import Trust
+from ondol.types import (
+    Confidence,
+    GenerateOptions,
+    HomeState,
+    Label,
+    Message,
+    Sensitivity,
+    Token,
+)
+
+if TYPE_CHECKING:
+    from ondol.confidence.judge import CalibratedJudge
+    from ondol.confidence.outcomes import Outcomes
+    from ondol.homes.client import Exchange
+    from ondol.homes.homes import Homes
+    from ondol.ledger.ledger import Ledger
+    from ondol.models.adapters import AdapterStore
+    from ondol.routing.policy import RoutingPolicy
+    from ondol.routing.sensitivity import PromptLabeller
+    from ondol.types import Recorder
+
+T = TypeVar("T")
+
+
+class Oversight:
+    """One house's. ``adapters`` knows the models by name. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        config: Config,
+        egress: Egress,
+        adapters: Callable[[], AdapterStore],
+    ) -> None:
+        self._config = config
+        self._egress = egress
+        self._adapters = adapters
+        self._lock = threading.RLock()
+        self._built: dict[str, Any] = {}
+
+    def close(self) -> None:
+        """Let go of the database."""
+        with self._lock:
+            for part in (self._built.pop(name, None) for name in ("ledger", "outcomes")):
+                if part is not None:
+                    part.close()
+            for name in ("labels_database", "homes_database"):
+                connection = self._built.pop(name, None)
+                if connection is not None:
+                    connection.close()
+            for name in ("labeller", "homes", "recorder"):
+                self._built.pop(name, None)
+
+    @property
+    def trust(self) -> Trust:
+        """All of them, as an answer meets them."""
+        home = _AnyHome(lambda: self.homes)
+        return Trust(self.judge, self.labeller, self.policy, home, self.recorder)
+
+    @property
+    def judge(self) -> CalibratedJudge:
+        from ondol.confidence.judge import CalibratedJudge
+
+        return self._once(
+            "judge", lambda: CalibratedJudge(paths.data_dir() / "calibrators", self.identify)
+        )
+
+    @property
+    def outcomes(self) -> Outcomes:
+        from ondol.confidence.outcomes import Outcomes
+
+        return self._once("outcomes", Outcomes.open)
+
+    @property
+    def ledger(self) -> Ledger:
+        from ondol.ledger.ledger import Ledger
+
+        return self._once("ledger", Ledger.open)
+
+    @property
+    def recorder(self) -> Recorder:
+        return self._once("recorder", self._build_recorder)
+
+    @property
+    def labeller(self) -> PromptLabeller:
+        return self._once("labeller", self._build_labeller)
+
+    @property
+    def policy(self) -> RoutingPolicy:
+        return self._once("policy", self._build_policy)
+
+    @property
+    def homes(self) -> Homes:
+        """The owner's homes; those that are enrolled meanwhile, in any process, are among them."""
+        return self._once("homes", self._build_homes)
+
+    def identify(self, name: str) -> str:
+        """The digest that ``confidence`` knows a model by, from the name that answers carry; that
+        of the embedder for "", and "" for what is not installed here."""
+        from ondol.confidence.calibrators import digest_of
+
+        try:
+            found, adapter = self._adapters().resolve(name or self._config["models.embedding"])
+        except ModelError:
+            return ""
+        weights = found.file("weights") or found.file("graph")
+        digest = weights.digest if weights else found.digest
+        return digest_of(digest, adapter.digest if adapter else "")
+
+    def threshold(self, confidence: Confidence) -> float | None:
+        """From which probability on an answer judged by this calibrator may be kept; ``None`` where
+        nothing meets the owner's target."""
+        known = (calibrator for calibrator, _ in self.judge.calibrators.list())
+        used = next((one for one in known if one.name == confidence.calibrator), None)
+        target = float(self._config["routing.target_error"])
+        choice = self.judge.choice(used, target) if used else None
+        return choice.threshold if choice else None
+
+    def _build_recorder(self) -> Recorder:
+        from ondol.confidence.outcomes import NotingRecorder
+        from ondol.ledger.recording import LedgerRecorder
+
+        recorder = LedgerRecorder.from_config(self.ledger, self._config)
+        return NotingRecorder(recorder, self.outcomes, self.identify)
+
+    def _build_labeller(self) -> PromptLabeller:
+        from ondol.retrieval.private_text import PrivateText
+        from ondol.routing.sensitivity import PromptLabeller
+        from ondol.routing.taint import Spoken
+
+        connection, lock = self._once("labels_database", _connect), threading.RLock()
+        own = Sensitivity[self._config["routing.question_sensitivity"].upper()]
+        find_private = PrivateText(connection, lock).find
+        return PromptLabeller(Spoken(connection, lock), find_private, question_sensitivity=own)
+
+    def _build_policy(self) -> RoutingPolicy:
+        from ondol.routing.policy import RoutingPolicy, Values
+
+        config = self._config
+        values = Values(
+            answer_krw=config["routing.answer_krw"],
+            second_krw=config["routing.second_krw"],
+            kwh_krw=config["ledger.tariff_krw_per_kwh"],
+            home_accuracy=config["routing.home_accuracy"],
+            abstain_below=config["routing.abstain_below"],
+        )
+        return RoutingPolicy(self.threshold, values)
+
+    def _build_homes(self) -> Homes:
+        from ondol.homes.homes import Homes
+
+        homes = Homes.open(self._once("homes_database", _connect), self._egress, self._config)
+        homes.record, homes.head = self._note_exchange, self._ledger_head
+        return homes
+
+    def _note_exchange(self, exchange: Exchange) -> None:
+        """The counterpart of the entry "served" in home's own ledger."""
+        from ondol.ledger.entries import Entry
+
+        entry = Entry(
+            "home",
+            request=exchange.request_id,
+            destination=exchange.url,
+            reasons=(exchange.reason,) if exchange.reason else (),
+            bytes_out=exchange.bytes_out,
+            bytes_in=exchange.bytes_in,
+            prompt_tokens=exchange.prompt_tokens,
+            completion_tokens=exchange.completion_tokens,
+            seconds=exchange.seconds,
+        )
+        self.ledger.append(entry)
+
+    def _ledger_head(self) -> str:
+        head = self.ledger.head()
+        return f"{head.count}:{head.hash.hex()}" if head else ""
+
+    def _once(self, name: str, build: Callable[[], T]) -> T:
+        with self._lock:
+            if name not in self._built:
+                self._built[name] = build()
+            part: T = self._built[name]
+            return part
+
+
+class _AnyHome:
+    """The homes, opened by the first answer that may go there."""
+
+    def __init__(self, find: Callable[[], Homes]) -> None:
+        self._find = find
+
+    def state(self) -> HomeState | None:
+        return self._find().state()
+
+    def generate(
+        self, messages: Sequence[Message], options: GenerateOptions, *, label: Label
+    ) -> Iterator[Token]:
+        return self._find().generate(messages, options, label=label)
+
+
+def _connect() -> Any:
+    return database.connect(paths.database_file())

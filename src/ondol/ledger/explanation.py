@@ -71,7 +71,7 @@ def energy(joules: float, source: str, meter: str = "") -> str:
     """Joules, with whether they are measured or estimated."""
     how = t(f"ledger.energy_{source}")
     amount = f"{joules / 3600:,.2f} Wh" if joules >= 3600 else f"{joules:,.1f} J"
-    return f"{amount} ({how}{', ' + meter if meter else ''})"
+    return f"{amount} ({how}{', ' + meter if meter and source == 'measured' else ''})"
 
 
 def _answer(entry: Entry, passages: Sequence[Entry], quality: Quality | None) -> Iterator[str]:

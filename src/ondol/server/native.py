@@ -25,7 +25,7 @@ from ondol.forget import forget as forget_everywhere
 from ondol.i18n import t
 from ondol.json import answer_json, escalation_json, evidence_json, hit_json, labelled_json
 from ondol.parts import Parts
-from ondol.server import native_collections, native_feedback, native_models
+from ondol.server import native_collections, native_feedback, native_ledger, native_models
 from ondol.server.asking import Asking
 from ondol.server.body import Flag, JsonRoute, Lenient, json_response
 from ondol.server.generation import Count, Real, role_of, seed_of

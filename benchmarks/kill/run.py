@@ -1,6 +1,7 @@
 """Does anything get lost when a process is killed? Engine, pull, ingest, encryption, library.
 
-Runs the scripts beside it; --write keeps what they print as results.json. See README.md.
+Runs the scripts beside it; --write keeps what they print as results.json, with --only beside what
+the others gave before. See README.md.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ HERE = Path(__file__).parent
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--points", type=int, default=60)
+    parser.add_argument("--only", action="append", help="a script's name; may be given again")
     parser.add_argument("--write", action="store_true", help="keep the result")
     arguments = parser.parse_args()
     store, points = ModelStore(load().models_dir), str(arguments.points)
@@ -33,16 +35,22 @@ def main() -> None:
         "encryption": ["encryption.py", "--points", points],
         "library": ["library.py", "--points", points],
     }
-    results: dict[str, object] = {"date": date.today().isoformat(), "ondol": __version__}
-    for name, (script, *rest) in commands.items():
+    wanted = arguments.only or list(commands)
+    if unknown := set(wanted) - commands.keys():
+        sys.exit(f"no such script: {', '.join(sorted(unknown))}")
+    kept = HERE / "results.json"
+    results: dict[str, object] = json.loads(kept.read_text("utf-8")) if arguments.only else {}
+    for name in wanted:
+        script, *rest = commands[name]
         command = [sys.executable, str(HERE / script), *rest]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             sys.exit(f"{name} failed:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
-        results[name] = json.loads(done.stdout)
+        about = {"date": date.today().isoformat(), "ondol": __version__}
+        results[name] = about | json.loads(done.stdout)
         print(name, json.dumps(results[name], indent=2))
     if arguments.write:
-        (HERE / "results.json").write_text(json.dumps(results, indent=2) + "\n", "utf-8")
+        kept.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

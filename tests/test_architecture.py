@@ -17,6 +17,7 @@ MAX_LINES = 300
 FOUNDATION = {"types", "errors", "i18n", "folding", "winnowing"}
 FIRST_FLOOR = {"config", "paths", "database", "schema", "schema3", "egress"} | {
     "backup",
+    "carrying",
     "cipher",
     "rebuild",
     "encryption",

@@ -82,9 +82,9 @@ def letters(text: str) -> str:
     """Only the letters and digits of ``text``, folded, in lower case: two texts that differ in
     spaces, signs, case or script tricks alone are the same. Syllables of Hangul and Han characters
     say as much as two letters, so each stands there twice."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
-    return text.translate(_LETTERS)
+    if text.isascii():
+        return text.encode().translate(_LOWER, _NO_LETTERS).decode()
+    return unicodedata.normalize("NFKC", text).translate(_LETTERS)
 
 
 def _composed(jamo: str) -> str:
@@ -126,4 +126,6 @@ class _Letters(dict[int, str]):
 
 
 _FOLDS = _Folds()
+_LOWER = bytes(range(256)).lower()
+_NO_LETTERS = bytes(code for code in range(128) if not chr(code).isalnum())
 _LETTERS = _Letters()

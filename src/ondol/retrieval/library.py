@@ -15,7 +15,7 @@ from typing import Protocol
 
 from ondol import database
 from ondol.errors import OndolError
-from ondol.retrieval import erasing, files, folders, forgetting, ingest
+from ondol.retrieval import erasing, files, folders, forgetting, ingest, private_text
 from ondol.retrieval.collections import Collections, valid_name
 from ondol.retrieval.embedders import Embedders
 from ondol.retrieval.embedding import PassageVectors
@@ -87,6 +87,7 @@ class Library:
         erasing.finish(self._connection, is_patient=False)
         self._lock = threading.RLock()
         self.collections = Collections(self._connection, self._lock)
+        self.find_private = private_text.PrivateText(self._connection, self._lock).find
         self._searcher = Searcher(
             self._connection,
             self._lock,

@@ -2,13 +2,12 @@
 
 Kept are keyed hashes (HMAC-SHA-256, the key in the same database) of whole texts with their label,
 and of private ones fingerprints of their passages, so that a quotation or a summary of them is
-known again; never a text. Fingerprints are winnowed (Schleimer, Wilkerson & Aiken 2003, MOSS):
-every passage of ``SURE_LETTERS`` folded letters in common is found, none below ``LEAST_LETTERS``.
+known again; never a text. Every passage of ``SURE_LETTERS`` folded letters in common is found,
+none below ``LEAST_LETTERS`` (see ``winnowing``).
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
 import threading
@@ -19,10 +18,10 @@ from ondol import database
 from ondol.database import Connection
 from ondol.folding import letters
 from ondol.types import Sensitivity
+from ondol.winnowing import winnow
 
 LEAST_LETTERS = 24
 SURE_LETTERS = 32
-_WINDOW = SURE_LETTERS - LEAST_LETTERS + 1
 # What is in memory of evidence that was read: some 30,000 sentences.
 MOST_NOTICED = 1_000_000
 
@@ -96,37 +95,9 @@ class Spoken:
         return hmac.digest(self._key, said.encode("utf-8", "surrogatepass"), "sha256")
 
     def _fingerprints(self, text: str) -> list[int]:
-        return fingerprints(letters(text), self._key)
-
-
-def fingerprints(folded: str, key: bytes) -> list[int]:
-    """Keyed 63-bit hashes of some of the passages of ``LEAST_LETTERS`` in ``folded``: in every
-    window of ``SURE_LETTERS`` letters the smallest, so that two texts with that much in common
-    always share one."""
-    if len(folded) < LEAST_LETTERS:
-        return []
-    import numpy as np
-
-    codes = np.frombuffer(folded.encode("utf-32-le", "surrogatepass"), dtype="<u4")
-    count = len(codes) - LEAST_LETTERS + 1
-    base, first, second = _multipliers(key)
-    sums = np.zeros(count, dtype=np.uint64)
-    # A polynomial of the letters modulo 2^64, at a secret point; overflow is the modulus.
-    for offset in range(LEAST_LETTERS):
-        sums = sums * np.uint64(base) + codes[offset : offset + count].astype(np.uint64)
-    for multiplier in (first, second):
-        sums = (sums ^ (sums >> np.uint64(32))) * np.uint64(multiplier)
-    sums = (sums ^ (sums >> np.uint64(29))) >> np.uint64(1)
-    width = min(_WINDOW, count)
-    smallest = np.lib.stride_tricks.sliding_window_view(sums, width).min(axis=1)
-    found: list[int] = np.unique(smallest).tolist()
-    return found
-
-
-def _multipliers(key: bytes) -> list[int]:
-    """Three odd numbers of 64 bits, from the key."""
-    drawn = hashlib.shake_256(b"passages" + key).digest(24)
-    return [int.from_bytes(drawn[i : i + 8], "little") | 1 for i in (0, 8, 16)]
+        marks, _ = winnow(letters(text), self._key, least=LEAST_LETTERS, sure=SURE_LETTERS)
+        found: list[int] = marks.tolist()
+        return found
 
 
 def _portions(marks: list[int], size: int = 500) -> Iterable[list[int]]:

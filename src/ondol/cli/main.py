@@ -16,6 +16,7 @@ from ondol import __version__, i18n
 from ondol.cli import failures
 from ondol.cli.command import LazyGroup
 from ondol.cli.output import Output
+from ondol.egress import guard
 from ondol.i18n import t
 
 COMPLETE = "_ONDOL_COMPLETE"
@@ -87,6 +88,7 @@ def make_group() -> LazyGroup:
 
 def main() -> None:
     """The process: runs the command line and exits."""
+    guard.install()
     sys.exit(run(sys.argv[1:]))
 
 

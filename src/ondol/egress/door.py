@@ -120,7 +120,8 @@ class Egress:
         """The same as a transport of ``library`` (httpx2, or httpx for clients that others make).
         ``secrets`` are values that belong to the destination and are not shown to the inspector:
         its own key."""
-        from ondol.egress.transport import Errand, make_transport
+        from ondol.egress.connections import Errand
+        from ondol.egress.transport import make_transport
 
         self.check(url, purpose, sensitivity=sensitivity, pinned=pinned)
         origin = Origin.of(url)

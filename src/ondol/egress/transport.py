@@ -1,29 +1,25 @@
 """HTTP transports that show each request to ``Egress`` before its first byte leaves.
 
-Made of the HTTP library's own parts, with a network backend that connects only to the addresses
-that were checked, and to the one certificate that was pinned. Works for httpx2, and for httpx,
-which other people's clients are made with: the two have the same parts under other names.
+Made of the HTTP library's own parts with a network backend of ours (``connections``). Works for
+httpx2, and for httpx, which other people's clients are made with: the two have the same parts under
+other names.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ondol.egress import guard
-from ondol.egress.addresses import Origin, is_local_name, is_loopback
+from ondol.egress.addresses import Origin, is_loopback
+from ondol.egress.connections import Backend, Errand, tls_context
 from ondol.egress.passage import Passage
 from ondol.egress.purposes import PURPOSES
+from ondol.egress.wire import as_seen, as_sent
 from ondol.errors import EgressError
 from ondol.i18n import t
-from ondol.types import Sensitivity
 
 if TYPE_CHECKING:
     from ondol.egress.door import Egress
@@ -34,29 +30,16 @@ _CORE = {"httpx2": "httpcore2", "httpx": "httpcore"}
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
-@dataclass(frozen=True, slots=True)
-class Errand:
-    """What a client was made for; the arguments of ``Egress.client``. ``secrets`` are the
-    destination's own keys, which the inspector is not shown."""
-
-    origin: Origin
-    purpose: str
-    sensitivity: Sensitivity
-    pinned: str | None = None
-    verify: Any = True
-    secrets: tuple[str, ...] = ()
-
-
 def make_transport(library: Any, egress: Egress, errand: Errand) -> Any:
     """A transport for the client of ``library``: the module httpx2 or httpx."""
     core = import_module(_CORE[library.__name__])
-    context = _context(errand)
+    context = tls_context(errand)
     inner = library.HTTPTransport(verify=context, trust_env=False)
     # Neither library lets its transport have another backend. Should the name change, nothing is
     # sent: better than by a backend that checks no address and no certificate.
     if not hasattr(inner, "_pool"):
         raise EgressError(t("egress.unknown_library", library=library.__name__))
-    backend = _Backend(core, egress, errand)
+    backend = Backend(core, egress, errand)
     inner._pool = core.ConnectionPool(
         ssl_context=context,
         max_connections=100,
@@ -96,14 +79,14 @@ class _Gate:
             self._check_redirect(origin, request)
         if self._egress.is_inside(origin, PURPOSES[errand.purpose]):
             return self._heard(inner.handle_request(request), request, None)
-        sent = _head(request) + bytes(request.read())
-        label = self._egress.inspect(_without(sent, errand.secrets), errand.sensitivity)
+        body = bytes(request.read())
+        label = self._egress.inspect(as_seen(request, body, errand.secrets), errand.sensitivity)
         if label < errand.sensitivity and label < PURPOSES[errand.purpose].least:
             raise self._egress.refuse("seen", errand.purpose, origin, label)
         self._egress.check(
             str(request.url), errand.purpose, sensitivity=label, pinned=errand.pinned
         )
-        passage = Passage(errand.purpose, str(origin), label, len(sent), 0, True)
+        passage = Passage(errand.purpose, str(origin), label, len(as_sent(request, body)), 0, True)
         if not is_first:
             passage = replace(passage, reason="redirect")
         try:
@@ -174,121 +157,3 @@ class _Gate:
         nothing_left = (library.ConnectError, library.ConnectTimeout, library.PoolTimeout)
         bytes_out = 0 if isinstance(error, nothing_left) else passage.bytes_out
         return replace(passage, bytes_out=bytes_out, reason="failed")
-
-
-class _Backend:
-    """Connects to the addresses that were checked, each name asked once; a drop-in for the network
-    backend of httpcore."""
-
-    def __init__(self, core: Any, egress: Egress, errand: Errand) -> None:
-        self._core = core
-        self._egress = egress
-        self._errand = errand
-        self._inner = import_module(f"{core.__name__}._backends.sync").SyncBackend()
-        self._addresses: dict[Origin, tuple[str, ...]] = {}
-        self._lock = threading.Lock()
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Any = None,
-    ) -> Any:
-        origin = Origin("", host.strip("[]").lower().rstrip("."), port)
-        failure: Exception = self._core.ConnectError(host)
-        with guard.permit(host, addresses := self._addresses_of(origin), port):
-            for address in addresses:
-                try:
-                    stream = self._inner.connect_tcp(
-                        address, port, timeout, local_address, socket_options
-                    )
-                    return _Stream(stream, self._egress, self._errand, origin)
-                except (self._core.ConnectError, self._core.ConnectTimeout) as error:
-                    failure = error
-        raise failure
-
-    def connect_unix_socket(self, *arguments: Any, **keywords: Any) -> Any:
-        raise self._core.UnsupportedProtocol("unix")
-
-    def sleep(self, seconds: float) -> None:
-        self._inner.sleep(seconds)
-
-    def _addresses_of(self, origin: Origin) -> tuple[str, ...]:
-        first = self._errand.origin
-        is_sent_on = (origin.host, origin.port) != (first.host, first.port)
-        with self._lock:
-            if origin not in self._addresses:
-                try:
-                    self._addresses[origin] = self._egress.addresses(
-                        origin,
-                        self._errand.purpose,
-                        came_from_outside=is_sent_on and not is_local_name(first.host),
-                    )
-                except OSError as error:
-                    raise self._core.ConnectError(str(error)) from error
-            return self._addresses[origin]
-
-
-class _Stream:
-    """A connection before TLS; lets nobody speak to a server that shows another certificate."""
-
-    def __init__(self, inner: Any, egress: Egress, errand: Errand, origin: Origin) -> None:
-        self._inner = inner
-        self._egress = egress
-        self._errand = errand
-        self._origin = origin
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def start_tls(
-        self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
-    ) -> Any:
-        try:
-            stream = self._inner.start_tls(ssl_context, server_hostname, timeout)
-        except Exception as error:
-            if isinstance(error.__cause__, ssl.SSLCertVerificationError):
-                raise self._lies() from error
-            raise
-        if self._errand.pinned is None:
-            return stream
-        shown = stream.get_extra_info("ssl_object").getpeercert(True) or b""
-        expected = self._errand.pinned.replace(":", "").lower()
-        if not hmac.compare_digest(hashlib.sha256(shown).hexdigest().encode(), expected.encode()):
-            stream.close()
-            raise self._lies()
-        return stream
-
-    def _lies(self) -> EgressError:
-        errand = self._errand
-        return self._egress.refuse("certificate", errand.purpose, self._origin, errand.sensitivity)
-
-
-def _context(errand: Errand) -> ssl.SSLContext:
-    """The pinned certificate speaks for itself; else the system's authorities do, whatever the
-    environment names."""
-    if errand.pinned is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        return context
-    if isinstance(errand.verify, ssl.SSLContext):
-        return errand.verify
-    import httpx2
-
-    return httpx2.create_ssl_context(trust_env=False)
-
-
-def _head(request: Any) -> bytes:
-    """The request line and the headers, as HTTP/1.1 writes them."""
-    lines = [b"%b %b HTTP/1.1" % (request.method.encode(), request.url.raw_path)]
-    lines += [b"%b: %b" % (name, value) for name, value in request.headers.raw]
-    return b"\r\n".join([*lines, b"", b""])
-
-
-def _without(sent: bytes, secrets: tuple[str, ...]) -> bytes:
-    for secret in secrets:
-        sent = sent.replace(b"Authorization: " + secret.encode(), b"Authorization:", 1)
-    return sent

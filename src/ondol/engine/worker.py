@@ -19,12 +19,16 @@ import threading
 import time
 from typing import Any
 
+from ondol.egress import guard
+from ondol.egress.native import deny_internet
+
 PR_SET_PDEATHSIG = 1
 NICENESS = 5
 
 
 def main() -> None:
     """Serve until the parent goes away."""
+    guard.install()
     replies = _claim_stdout()
     parameters = json.loads(sys.stdin.buffer.readline())
     step_back()
@@ -66,6 +70,8 @@ def watch_stdin() -> None:
 
 def serve_bundled(parameters: dict[str, Any], replies: int) -> None:
     """Host llama.cpp in this process."""
+    if parameters["socket"]:
+        deny_internet()
     _end_on_sigio()
     threading.Thread(target=watch_stdin, daemon=True).start()
     import xllamacpp

@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from ondol import errors, keys, paths
+from ondol.egress import guard
+from ondol.egress.native import deny_internet
 from ondol.errors import OndolError, TrainingError
 from ondol.i18n import t
 from ondol.training import extra
@@ -194,6 +196,8 @@ def _last_line(log: IO[bytes]) -> str:
 
 def main() -> None:
     """The child: train the folder named on the command line."""
+    guard.install()
+    deny_internet()
     replies = os.dup(1)
     os.dup2(2, 1)  # whatever a library prints must not mix with what the parent reads
     _step_back()

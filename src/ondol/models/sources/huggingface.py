@@ -68,7 +68,6 @@ class HuggingFaceSource:
 
     def _info(self) -> ModelInfo:
         """What ``HfApi.model_info`` asks for; the library's own client would go round the door."""
-        _quiet()
         from huggingface_hub.hf_api import ModelInfo
         from huggingface_hub.utils import (  # type: ignore[attr-defined]
             build_hf_headers,
@@ -174,14 +173,7 @@ def _licence(info: ModelInfo) -> str:
     return found[0].removeprefix("license:") if found else ""
 
 
-def _quiet() -> None:
-    """No telemetry, no chunk protocol past the door; read by the library when it is imported."""
-    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    os.environ["HF_HUB_DISABLE_XET"] = "1"
-
-
 def _default_endpoint() -> str:
-    _quiet()
     from huggingface_hub import constants
 
     # Not constants.ENDPOINT, which is what HF_ENDPOINT was when the library was imported.

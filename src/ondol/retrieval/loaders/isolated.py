@@ -11,6 +11,7 @@ import socket
 import time
 from typing import Any
 
+from ondol.egress import guard
 from ondol.errors import DocumentError
 from ondol.i18n import t, use_language
 from ondol.retrieval.loaders import contents, loader, ocr
@@ -23,6 +24,7 @@ from ondol.types import Document
 
 def main() -> None:
     """Serve until the parent goes away."""
+    guard.install()
     parent = _claim_stdin()
     settings = wire.Incoming(parent).frame()
     held = confinement.confine(

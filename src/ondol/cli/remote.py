@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
+from ondol.egress import guard
 from ondol.errors import EngineCrashedError, OndolError
 from ondol.i18n import language, t
 from ondol.json import sensitivity_of
@@ -165,9 +166,12 @@ class Server:
         # A model may take minutes to load; the person has Ctrl-C.
         timeout = httpx2.Timeout(None, connect=CONNECT_SECONDS)
         try:
-            with httpx2.Client(
-                base_url=self.url, headers=headers, timeout=timeout, trust_env=False
-            ) as client:
+            with (
+                guard.own_server(self.url),
+                httpx2.Client(
+                    base_url=self.url, headers=headers, timeout=timeout, trust_env=False
+                ) as client,
+            ):
                 yield client
         except httpx2.HTTPError as error:
             raise EngineCrashedError(t("cli.server_gone"), t("cli.server_gone_hint")) from error

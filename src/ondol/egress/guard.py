@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 from weakref import WeakSet
 
-from ondol.egress.addresses import address_of
+from ondol.egress.addresses import Origin, address_of
 from ondol.egress.passage import Passage
 from ondol.errors import EgressError
 from ondol.i18n import t
@@ -103,6 +103,15 @@ def permit(
                 _lasting[place] -= 1
                 if not _lasting[place]:
                     del _lasting[place]
+
+
+@contextmanager
+def own_server(url: str) -> Iterator[None]:
+    """Let this thread speak to the server of ours at ``url``, which may listen on another address
+    of this machine than loopback."""
+    origin = Origin.of(url)
+    with permit(origin.host, (origin.host,), origin.port):
+        yield
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ondol import __version__, keys, paths
+from ondol.egress import guard
 from ondol.errors import AddressInUseError, OndolError
 from ondol.i18n import t
 
@@ -252,8 +253,8 @@ def _answers(info: ServerInfo) -> bool:
     import httpx2
 
     try:
-        # Plain HTTP to our own loopback: no proxy in between, and no certificates to load.
-        with httpx2.Client(timeout=HEALTH_TIMEOUT_SECONDS, trust_env=False, verify=False) as client:
+        client = httpx2.Client(timeout=HEALTH_TIMEOUT_SECONDS, trust_env=False, verify=False)
+        with guard.own_server(info.url), client:
             return bool(client.get(f"{info.url}/ondol/v1/health").json()["name"] == "ondol")
     except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, TypeError, KeyError):
         return False
@@ -289,10 +290,9 @@ def _failure(exit_code: int, log_start_bytes: int) -> StartFailedError:
         log.seek(log_start_bytes)
         lines = [line for line in log.read().decode(errors="replace").splitlines() if line.strip()]
     message, hint = lines[-1] if lines else "", ""
-    for number, line in enumerate(lines):
+    for line, next_line in zip(lines, [*lines[1:], ""], strict=True):
         if line.startswith(("error: ", "오류: ")):
-            message = line.partition(": ")[2]
-            hint = lines[number + 1].partition(": ")[2] if number + 1 < len(lines) else ""
+            message, hint = line.partition(": ")[2], next_line.partition(": ")[2]
     return StartFailedError(
         message or t("server.silent_end"),
         hint or t("server.see_log", file=log_file()),

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from ondol.egress import guard
 from ondol.errors import AddressInUseError, ConfigError
 from ondol.i18n import t
 
@@ -36,9 +37,10 @@ def listen(host: str, port: int) -> socket.socket:
     """A listening TCP socket; port 0 takes a free one."""
     host = host.strip("[]")
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+        with guard.permit(host.lower(), (), port):
+            family, kind, protocol, _, address = socket.getaddrinfo(
+                host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )[0]
     except (OSError, UnicodeError) as error:
         raise ConfigError(t("server.no_such_host", host=host), t("server.host_hint")) from error
     listener = socket.socket(family, kind, protocol)

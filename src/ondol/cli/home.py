@@ -21,7 +21,6 @@ from ondol.i18n import t
 if TYPE_CHECKING:
     from ondol.home.registry import Registry
     from ondol.home.serving import Address
-    from ondol.homes.homes import Homes
     from ondol.parts import Parts
 
 SHORT_KEY = 12
@@ -159,11 +158,10 @@ def devices(output: Output) -> None:
 @pass_output
 def revoke(output: Output, name: str) -> None:
     from ondol.home.serving import note
-    from ondol.ledger.ledger import Ledger
 
-    with house(output), _registry() as registry, Ledger.open() as ledger:
+    with house(output) as parts, _registry() as registry:
         device = registry.revoke(name)
-        note(ledger, "revoked", device)
+        note(parts.ledger, "revoked", device)
     if output.json:
         output.emit({"name": device.name, "id": device.id, "revoked_at": device.revoked_at})
     else:
@@ -177,11 +175,14 @@ def revoke(output: Output, name: str) -> None:
 def join(output: Output, code: str | None, name: str) -> None:
     from ondol.homes import enrolment
     from ondol.homes.invite import decode
+    from ondol.ledger.entries import Entry
 
     given = code or click.prompt(t("home.paste_code"), err=True)
     invite = decode(given)
-    with house(output) as parts, _homes(parts) as homes:
+    with house(output) as parts:
+        homes = parts.oversight.homes
         joined, device = enrolment.join(homes, invite, name)
+        parts.ledger.append(Entry("enrolment", destination=joined.url))
     if output.json:
         output.emit({"home": joined.name, "url": joined.url, "device": device})
         return
@@ -192,7 +193,8 @@ def join(output: Output, code: str | None, name: str) -> None:
 @command("status", home)
 @pass_output
 def status(output: Output) -> None:
-    with house(output) as parts, _homes(parts) as homes:
+    with house(output) as parts:
+        homes = parts.oversight.homes
         states = homes.states()
         # After asking: it may have learned how the clocks differ.
         enrolled, heads = homes.enrolments.all(), homes.heads_at_home(is_fresh=False)
@@ -243,7 +245,8 @@ def status(output: Output) -> None:
 def leave(output: Output, name: str) -> None:
     from ondol.homes import enrolment
 
-    with house(output) as parts, _homes(parts) as homes:
+    with house(output) as parts:
+        homes = parts.oversight.homes
         gone = homes.enrolments.get(name)
         heard = enrolment.leave(homes, gone)
     if output.json:
@@ -261,15 +264,6 @@ def _registry() -> Iterator[Registry]:
 
     with closing(database.connect(paths.database_file())) as connection:
         yield Registry(connection)
-
-
-@contextmanager
-def _homes(parts: Parts) -> Iterator[Homes]:
-    from ondol import database, paths
-    from ondol.homes.homes import Homes
-
-    with closing(database.connect(paths.database_file())) as connection:
-        yield Homes.open(connection, parts.egress, parts.config)
 
 
 def _url(address: str, here: Address | None, parts: Parts) -> str:

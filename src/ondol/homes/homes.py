@@ -173,6 +173,8 @@ class Homes:
             raise
         finally:
             exchange.seconds = time.monotonic() - started
+            if not (exchange.finished or exchange.reason):
+                exchange.reason = "cancelled"
             self.record(exchange)
 
     def _refuse(self, homes: list[Enrolment], label: Label) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ondol import __version__, cipher, database, exchange, keys, leftovers, paths
+from ondol.carrying import carry_ledger
 from ondol.cipher import Connection
 from ondol.errors import DocumentError, LockedError, UsageError
 from ondol.exchange import Contents
@@ -103,7 +104,8 @@ def restore(source: Path, file: Path, config: Path, *, force: bool = False) -> R
     nor the present one had any.
 
     A library that holds something is replaced, and settings are, only with ``force``. One that
-    cannot be opened, for it is damaged or its passphrase is lost, is then moved aside.
+    cannot be opened, for it is damaged or its passphrase is lost, is then moved aside. The ledger
+    is not taken back: its newer entries stay.
     """
     if not source.is_file():
         raise DocumentError(t("encryption.no_backup", file=source))
@@ -121,6 +123,8 @@ def restore(source: Path, file: Path, config: Path, *, force: bool = False) -> R
                     t("encryption.not_empty", file=file), t("encryption.not_empty_hint")
                 )
             _unpack(opened, target, key())
+            with closing(exchange.open_copy(target)) as written:
+                carry_ledger(connection, written)
 
         kept: tuple[str, ...] = ()
         try:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from ondol import cipher, database, keys, leftovers, paths
+from ondol import carrying, cipher, database, keys, leftovers, paths
 from ondol.cipher import Connection
 from ondol.errors import DocumentError, StorageError
 from ondol.i18n import t
@@ -207,7 +207,8 @@ def contents(connection: Connection, without: str = "") -> Contents:
 
 
 def num_rows(connection: Connection) -> int:
-    """How many rows of somebody's the database holds: all but those that a new one has too."""
+    """How many rows of somebody's the database holds: all but those that a new one has too, and
+    what Ondol writes about itself."""
     own = contents(connection)
     with closing(database.connect(database.IN_MEMORY)) as fresh:
         given = contents(fresh)
@@ -217,7 +218,8 @@ def num_rows(connection: Connection) -> int:
             "SELECT name FROM pragma_table_list WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
         )
     ]
-    return sum(max(0, own[n][0] - given.get(n, (0, ""))[0]) for n in tables if n in own)
+    counted = (n for n in tables if n in own and n not in carrying.TABLES)
+    return sum(max(0, own[n][0] - given.get(n, (0, ""))[0]) for n in counted)
 
 
 def _table(connection: Connection, name: str) -> tuple[int, str]:

@@ -14,14 +14,14 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ondol import backup, cipher, database, exchange, keychain, keys
+from ondol import backup, carrying, cipher, database, exchange, keychain, keys
 from ondol.cipher import Connection
 from ondol.errors import DocumentError, LockedError, UsageError
 from ondol.i18n import t
 from ondol.keys import Key
 
 # What is worth keeping, each before what refers to it.
-TABLES = ("collections", "folders", "limits", "forgotten", "library_settings")
+TABLES = ("collections", "folders", "limits", "forgotten", "library_settings", *carrying.TABLES)
 
 # A page of 4096 random bytes has 7.95 bits a byte, one of vectors 7.3, one of text less.
 NOISE_BITS = 7.8

@@ -50,11 +50,11 @@ def test_what_left_and_what_was_kept_are_entries_of_two_kinds(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("field", "said", "kept"),
     [
-        ("destination", "https://user:password@Example.com:8443/private/path?q=me", "example.com:8443"),
+        ("destination", "https://me:word@Example.com:8443/private/path?q=me", "example.com:8443"),
         ("destination", "[::1]:80", "[::1]:80"),
         ("destination", "two words", "other"),
         ("model", "/home/mina/divorce.gguf", "divorce.gguf"),
-        ("model", "hf.co/bartowski/Qwen2.5-7B-GGUF:Q4_K_M", "hf.co/bartowski/Qwen2.5-7B-GGUF:Q4_K_M"),
+        ("model", "hf.co/org/Qwen2.5-7B-GGUF:Q4_K_M", "hf.co/org/Qwen2.5-7B-GGUF:Q4_K_M"),
         ("purpose", "When does my warranty end?", "other"),
         ("verdict", "온돌", "other"),
         ("request", "=HYPERLINK(1)", "other"),

@@ -56,10 +56,11 @@ def restore(output: Output, file: Path, force: bool) -> None:
     from ondol import backup as backups
     from ondol import paths
 
-    with house(output):
+    with house(output) as parts:
         done = backups.restore(
             file.absolute(), paths.database_file(), paths.config_file(), force=force
         )
+        parts.ledger.acknowledge("restored")
     if output.json:
         output.emit(asdict(done))
         return

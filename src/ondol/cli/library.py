@@ -100,6 +100,7 @@ def rebuild(output: Output, force: bool) -> None:
 
     with house(output) as parts:
         done = put_anew(paths.database_file(), force=force)
+        parts.ledger.acknowledge("rebuilt")
         report = parts.library.sync()
     if output.json:
         output.emit({**asdict(done), "report": asdict(report)})

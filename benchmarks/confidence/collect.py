@@ -45,6 +45,9 @@ import run as exams  # noqa: E402  the sets and their libraries are that benchma
 
 ALTERNATIVES = 10
 SAMPLES = 3
+CHAT = "chat"
+CHAT_FILE = "chat.jsonl"
+CHAT_OPTIONS = GenerateOptions(max_tokens=128, seed=1)
 MISSING = {"passage missing": 160, "article missing": 60}
 
 
@@ -159,12 +162,15 @@ def read_rows(file: Path) -> list[Row]:
     return rows
 
 
+def documents() -> list[Path]:
+    """The files of documents with questions."""
+    return sorted(p for p in (HERE / "data").glob("*.jsonl") if p.name != CHAT_FILE)
+
+
 def fresh(file: Path) -> exams.Exam:
     """Documents that were written for this benchmark and that nothing was ever trained on; asked
     in a library of all documents of their language."""
-    kept = {
-        path.stem: grounding.read_documents(path) for path in sorted(file.parent.glob("*.jsonl"))
-    }
+    kept = {path.stem: grounding.read_documents(path) for path in documents()}
     language = kept[file.stem][0].language
     every = [d for some in kept.values() for d in some if d.language == language]
     texts = tuple(exams.Text(f"/{d.id}.md", d.text, d.id, "text/markdown") for d in every)
@@ -172,8 +178,26 @@ def fresh(file: Path) -> exams.Exam:
     return exams.Exam(texts, cases, ((),) * len(cases))
 
 
+def chat_cases() -> list[Case]:
+    """Questions for the model alone."""
+    return [
+        Case(q["question"], tuple(q["answers"]), "en", q["group"], "chat")
+        for q in exams.lines(HERE / "data" / CHAT_FILE)
+    ]
+
+
+def chatted(parts: Parts, memory: Memory) -> Iterator[Row]:
+    """Every chat question asked as ``ondol calibrate --chat`` asks it."""
+    name = parts.store.get(parts.config["models.chat"]).name
+    engine = parts.engine(name)
+    options = replace(CHAT_OPTIONS, logprobs=ALTERNATIVES)
+    for case in chat_cases():
+        said = memory.ask(name, [Message("user", case.question)], options, engine)
+        yield Row(CHAT, case, Evidence(), (), said)
+
+
 def all_sets(data: Path) -> dict[str, exams.Exam]:
-    found = {path.stem: fresh(path) for path in sorted((HERE / "data").glob("*.jsonl"))}
+    found = {path.stem: fresh(path) for path in documents()}
     found |= exams.own_documents() | exams.korean()
     if data.exists():
         articles = exams.unseen_articles(data)
@@ -222,11 +246,15 @@ def main() -> None:
     sets = all_sets(arguments.data)
     with ExitStack() as stack:
         parts = stack.enter_context(Parts(config.load()))
-        for name in arguments.only or sets:
+        for name in arguments.only or [*sets, CHAT]:
+            if name == CHAT:
+                found = chatted(parts, memory)
+            else:
+                found = collected(name, sets[name], parts, memory, arguments.samples)
             rows = []
-            for row in collected(name, sets[name], parts, memory, arguments.samples):
+            for row in found:
                 rows.append(row)
-                print(f"\r{name}: {len(rows)} of {len(sets[name].cases)} ", end="", file=sys.stderr)
+                print(f"\r{name}: {len(rows)} ", end="", file=sys.stderr)
             print(file=sys.stderr)
             file = arguments.folder / f"{name.replace(' ', '-')}.jsonl.gz"
             with gzip.open(file, "wt", encoding="utf-8") as out:

@@ -32,7 +32,7 @@ from ondol.types import Answer, Evidence, GenerateOptions, Message, Route, Task
 
 OnProgress = Callable[[int, int], None]
 
-MOST_CHAT_TOKENS = 96
+MOST_CHAT_TOKENS = 128
 THUMBS = "thumbs"
 
 
@@ -123,7 +123,8 @@ def from_chat(
     """Every question asked of the chat model alone."""
     name = parts.store.get(parts.config["models.chat"]).name
     engine = parts.engine(name)
-    options = GenerateOptions(max_tokens=MOST_CHAT_TOKENS, temperature=0.0, logprobs=LOGPROBS)
+    # Sampled as a conversation is, but the same way every time.
+    options = GenerateOptions(max_tokens=MOST_CHAT_TOKENS, seed=1, logprobs=LOGPROBS)
     found = []
     for done, known in enumerate(questions, start=1):
         said = gather(list(engine.generate([Message("user", known.question)], options)))

@@ -35,11 +35,17 @@ def ece(probabilities: Sequence[float], right: Sequence[bool], bins: int = BINS)
     from what came true (Naeini et al. 2015; equal counts: Nixon et al. 2019). 0.0 of nothing."""
     pairs = sorted(zip(probabilities, right, strict=True))
     total = len(pairs)
-    error = 0.0
-    for bin_number in range(bins):
-        some = pairs[bin_number * total // bins : (bin_number + 1) * total // bins]
-        error += abs(sum(p for p, _ in some) - sum(r for _, r in some))
-    return error / total if total else 0.0
+    promised, came = [0.0] * bins, [0] * bins
+    below = 0
+    for probability, tied in groupby(pairs, key=lambda pair: pair[0]):
+        group = [is_right for _, is_right in tied]
+        # Equal probabilities share a bin: that of the middle one.
+        place = min(bins - 1, int((below + len(group) / 2) * bins / total))
+        promised[place] += probability * len(group)
+        came[place] += sum(group)
+        below += len(group)
+    gaps = (abs(p - c) for p, c in zip(promised, came, strict=True))
+    return math.fsum(gaps) / total if total else 0.0
 
 
 def brier(probabilities: Sequence[float], right: Sequence[bool]) -> float:

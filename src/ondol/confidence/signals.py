@@ -12,12 +12,23 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ondol.confidence.expected import asks_for, candidates, fits
+from ondol.confidence.expected import asks_for, candidates, cuts_a_name, fits
 from ondol.confidence.words import content_words, folded, mentions, shared
 from ondol.prompt import ABSTENTION_OPENS, MARKS, abstains
 from ondol.types import Completion, Evidence, Quote, Token
 
 LEAST_LOGPROB = -12.0
+_OF_ABSTENTIONS = (
+    "first_logprob",
+    "first_margin",
+    "question_words",
+    "quote_score",
+    "quote_lead",
+    "quote_coverage",
+    "hit_score",
+    "hit_lead",
+    "same_source",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +67,14 @@ def of_grounded(
     if not parted.answer:
         return found
     text = completion.text.strip()
-    said = MARKS.sub("", text).strip().rstrip(".")
     found |= _token_signals(parted.answer)
+    if abstains(text):
+        # How sure an abstention is shows in other ways than how sure an answer is.
+        return {"abstains": 1.0} | {
+            f"abstained_{name}": found[name] for name in _OF_ABSTENTIONS if name in found
+        }
     found |= {
-        "abstains": float(abstains(text)),
+        "abstains": 0.0,
         "cut_off": float(completion.finish_reason == "length"),
         "tokens": math.log1p(len(parted.answer)),
         "uncited": float(not parted.mark),
@@ -68,10 +83,8 @@ def of_grounded(
         # How sure it was that the answer ends here, and of the number.
         found["end_logprob"] = _logprob(parted.mark[0])
         found["mark_logprob"] = sum(_logprob(token) for token in parted.mark[1:])
-    cited = _cited(text, given)
-    if not found["abstains"]:
-        found |= _answer_signals(question, said, cited or given[0], given)
-    return found
+    said = MARKS.sub("", text).strip().rstrip(".")
+    return found | _answer_signals(question, said, _cited(text, given) or given[0], given)
 
 
 def _token_signals(tokens: Sequence[Token]) -> dict[str, float]:
@@ -139,6 +152,7 @@ def _answer_signals(
         "echo": _echo(question, said),
         "nearness": mentions(asked, cited.text, said),
         "asks_known_kind": float(bool(kind)),
+        "cuts_a_name": float(cuts_a_name(said, cited.text)),
     }
     if kind:
         found["fits_kind"] = float(fits(kind, said))

@@ -145,10 +145,10 @@ def test_the_owners_ledger_is_in_the_library_and_its_head_in_the_state_folder() 
 
 def test_a_head_that_cannot_be_written_is_said_and_the_entry_stays(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    ledger = Ledger.open(tmp_path / "a.db", head_file=tmp_path / "file" / "ledger.head")
+    ledger = Ledger(tmp_path / "a.db", tmp_path / "file" / "ledger.head")
     with ledger, pytest.raises(StorageError):
         ledger.record(SENT)
-    with Ledger.open(tmp_path / "a.db", head_file=tmp_path / "elsewhere") as again:
+    with Ledger(tmp_path / "a.db", tmp_path / "elsewhere") as again:
         assert [e.kind for e in again.entries()] == ["egress"]
 
 

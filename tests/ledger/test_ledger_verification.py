@@ -15,9 +15,10 @@ from ledgers import KEPT, SENT, SURE, an_answer, filled, tamper
 
 from ondol.i18n import use_language
 from ondol.ledger import checkpoints
-from ondol.ledger.checkpoints import INTERVAL
+from ondol.ledger.chain import link
+from ondol.ledger.checkpoints import INTERVAL, Head
 from ondol.ledger.entries import NO_HASH, Entry, canonical
-from ondol.ledger.ledger import Ledger, link
+from ondol.ledger.ledger import Ledger
 from ondol.ledger.verification import MOST_FINDINGS, Verification, verify
 
 COUNT = 2 * INTERVAL + 10
@@ -48,6 +49,11 @@ def copy_of(original: Path, folder: Path) -> Ledger:
     for name in ("a.db-wal", "a.db-shm"):
         (folder / name).unlink(missing_ok=True)
     return Ledger.open(folder / "a.db")
+
+
+def told(head: Head) -> str:
+    """A head as a home keeps it."""
+    return f"{head.count}:{head.hash.hex()}"
 
 
 def codes(found: Verification) -> set[tuple[str, int, int]]:
@@ -193,7 +199,7 @@ def test_with_the_file_gone_too_home_still_knows(ledger: Ledger) -> None:
     )
     ledger.head_file.unlink()
     assert codes(verify(ledger)) == {("head_missing", INTERVAL, INTERVAL)}
-    found = verify(ledger, {"home attic": at_home})
+    found = verify(ledger, {"attic": told(at_home)})
     assert ("cut_off", INTERVAL + 1, COUNT) in codes(found)
 
 
@@ -203,12 +209,14 @@ def test_an_older_head_at_home_is_fine_and_one_of_another_device_is_not(
     at_home = ledger.head()
     assert at_home is not None
     ledger.record(SENT)
-    assert verify(ledger, {"home attic": at_home}).is_intact
+    assert verify(ledger, {"attic": told(at_home)}).is_intact
     with filled(tmp_path / "b.db", 3) as other:
         stranger = other.head()
     assert stranger is not None
-    found = verify(ledger, {"home attic": stranger})
-    assert [(one.code, one.where) for one in found.findings] == [("head_forged", "home attic")]
+    assert codes(verify(ledger, {"attic": "no head"})) == {("head_forged", COUNT + 1, COUNT + 1)}
+    assert verify(ledger, {"attic": ""}).is_intact
+    found = verify(ledger, {"attic": told(stranger)})
+    assert [(one.code, one.where) for one in found.findings] == [("rewritten", "home attic")]
 
 
 def test_entries_that_somebody_adds_are_not_signed(ledger: Ledger) -> None:

@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 
 SHORT_ID = 8
 NEWEST = 20
-KINDS = click.Choice(["answer", "egress", "refused", "feedback", "calibration", "enrolment"])
+KINDS = click.Choice(
+    [
+        *("answer", "egress", "refused", "home", "served", "enrolment", "left"),
+        *("feedback", "calibration", "restored", "rebuilt", "break"),
+    ]
+)
 ROUTES = click.Choice(["local", "home", "abstain"])
 
 _AGO = re.compile(r"(\d{1,6})([mhdw])")
@@ -102,12 +107,14 @@ def _row(entry: Entry, id: str) -> tuple[str, ...]:
 
 
 @command("verify", ledger)
+@option("--home", "with_home", key="verify_home", is_flag=True)
 @pass_output
-def verify(output: Output) -> None:
+def verify(output: Output, with_home: bool) -> None:
     from ondol.ledger.verification import verify as check
 
     with house(output) as parts:
-        found = check(parts.ledger)
+        heads = parts.oversight.homes.heads_at_home() if with_home else {}
+        found = check(parts.ledger, heads)
     if output.json:
         output.emit(found.json())
         if not found.is_intact:

@@ -37,7 +37,8 @@ class Entry:
     ``seconds`` are wall clock, tokens and bytes whole numbers, energy is joules; ``cost_krw`` is
     what it cost here, ``cloud_usd`` what the same tokens cost at ``cloud_model`` by the prices of
     the day ``prices``. ``about`` is the id of another entry, ``count`` a number of entries,
-    ``request`` what two ledgers call the same request by."""
+    ``request`` what two ledgers call the same request by. ``happened`` is when it did, where it
+    could not be written down at once."""
 
     kind: str
     number: int = 0
@@ -74,6 +75,7 @@ class Entry:
     request: str = ""
     about: str = ""
     count: int | None = None
+    happened: str = ""
     id: str = ""
 
     def cleaned(self) -> Entry:

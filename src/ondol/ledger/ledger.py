@@ -1,80 +1,62 @@
-"""The ledger: append-only and hash-chained, in the one database.
+"""The ledger: append-only, hash-chained and signed, in the one database.
 
-The hash of an entry is SHA-256 of the hash before it and of its canonical JSON; each new head is
-signed with the device's key (``ledger.checkpoints``). Several processes and threads may append at
-once. Nothing is opened before it is needed. Raises what the database raises: ``LockedError``,
-``StorageError``; ``LedgerEntryNotFoundError`` for an id that is none.
+Several processes and threads may append at once (``ledger.chain`` has the chain itself). Nothing is
+opened before it is needed. Raises what the database raises, ``LockedError`` and ``StorageError``,
+and ``LedgerEntryNotFoundError`` for an id that is none.
 """
 
 from __future__ import annotations
 
-import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from ondol import database, paths
+from ondol import cipher, database, keychain, keys, paths
 from ondol.database import Connection
 from ondol.errors import LedgerEntryNotFoundError, UsageError
 from ondol.i18n import t
 from ondol.identity import Identity
-from ondol.ledger import checkpoints, entries
+from ondol.ledger import chain, checkpoints, entries, events, pending
 from ondol.ledger.checkpoints import Head
-from ondol.ledger.entries import NO_HASH, Entry
-from ondol.types import Answer, Decision, Label, Sensitivity
+from ondol.ledger.entries import Entry
+from ondol.types import Answer, Decision, Label
 
 if TYPE_CHECKING:
     from ondol.ledger.cost import Price
     from ondol.ledger.energy import Energy
 
 HEAD_FILE = "ledger.head"
+PENDING_FILE = "ledger.pending"
 SHORTEST_PREFIX = 4
 BATCH = 256
-
-_Last = tuple[int, bytes]
-
-
-class Passage(Protocol):
-    """What left, or was kept from leaving, in plain values (``ondol.egress``)."""
-
-    @property
-    def purpose(self) -> str: ...
-    @property
-    def destination(self) -> str: ...
-    @property
-    def sensitivity(self) -> Sensitivity: ...
-    @property
-    def bytes_out(self) -> int: ...
-    @property
-    def bytes_in(self) -> int: ...
-    @property
-    def allowed(self) -> bool: ...
-    @property
-    def reason(self) -> str: ...
 
 
 class Ledger:
     """One device's ledger. Safe to use from several threads; ``close`` it in the end."""
 
-    def __init__(self, connect: Callable[[], Connection], head_file: Path | None = None) -> None:
+    def __init__(
+        self, file: Path, head_file: Path | None = None, pending_file: Path | None = None
+    ) -> None:
+        """``head_file`` has the newest head too, ``pending_file`` what had to wait; without the
+        one nothing is found that only it could tell, without the other nothing waits."""
         self.head_file = head_file
-        self._connect = connect
+        self._file, self._pending = file, pending_file
         self._lock = threading.RLock()
         self._opened: tuple[Connection, Identity] | None = None
 
     @classmethod
-    def open(cls, file: Path | None = None, *, head_file: Path | None = None) -> Self:
-        """The ledger in the database ``file``, by default the owner's own. The newest head is kept
-        in ``head_file`` too: beside ``file``, or in the state folder for the owner's own."""
+    def open(cls, file: Path | None = None) -> Self:
+        """The ledger in the database ``file``, with its two files beside it; by default the owner's
+        own, whose two files are in the state folder."""
         own = paths.database_file()
-        file = own if file is None else file
-        if head_file is None and file != database.IN_MEMORY:
-            beside = file.with_name(f"{file.name}.head")
-            head_file = paths.state_dir() / HEAD_FILE if file == own else beside
-        return cls(lambda: database.connect(file), head_file)
+        if file is None or file == own:
+            return cls(own, paths.state_dir() / HEAD_FILE, paths.state_dir() / PENDING_FILE)
+        if file == database.IN_MEMORY:
+            return cls(file)
+        return cls(file, file.with_name(f"{file.name}.head"), None)
 
     def __enter__(self) -> Self:
         return self
@@ -107,54 +89,18 @@ class Ledger:
         task: str = "",
         energy: Energy | None = None,
         price: Price | None = None,
-        request: str = "",
     ) -> str:
         """Write an answer down, without a word of it; its id."""
-        sure, cost = answer.confidence, answer.cost
-        why = decision.reasons if decision else ()
-        return self.append(
-            Entry(
-                "answer",
-                route=answer.route.value,
-                reasons=tuple(dict.fromkeys((*answer.reasons, *why))),
-                probability=sure.probability if sure else None,
-                calibrator=sure.calibrator if sure else "",
-                threshold=decision.threshold if decision else None,
-                gain=decision.gain if decision else None,
-                model=answer.model,
-                draft_model=answer.draft.model if answer.draft else "",
-                task=task,
-                sensitivity=(label.sensitivity if label else answer.sensitivity).name.lower(),
-                label_reasons=label.reasons if label else (),
-                prompt_tokens=answer.usage.prompt_tokens,
-                completion_tokens=answer.usage.completion_tokens,
-                seconds=answer.seconds.total,
-                first_token_seconds=answer.seconds.first_token,
-                energy_joules=energy.joules if energy else None,
-                energy_source=energy.source if energy else "",
-                energy_meter=energy.meter if energy else "",
-                cost_krw=cost.here_krw if cost else None,
-                cloud_usd=price.usd if price else None,
-                cloud_model=price.model if price else "",
-                prices=price.date if price else "",
-                krw_per_usd=price.krw_per_usd if price else None,
-                request=request,
-            )
-        )
+        return self.append(events.of_answer(answer, decision, label, task, energy, price))
 
-    def record(self, passage: Passage) -> None:
-        """Write down what left, or was kept from leaving."""
-        self.append(
-            Entry(
-                "egress" if passage.allowed else "refused",
-                reasons=(passage.reason,) if passage.reason else (),
-                sensitivity=passage.sensitivity.name.lower(),
-                destination=passage.destination,
-                purpose=passage.purpose,
-                bytes_out=passage.bytes_out,
-                bytes_in=passage.bytes_in,
-            )
-        )
+    def record(self, passage: events.Passage) -> None:
+        """Write down what left, or was kept from leaving. Never asks for a passphrase: while the
+        library is locked the entry waits (``ledger.pending``)."""
+        entry = events.of_passage(passage).cleaned()
+        if self._pending is not None and not self._can_open():
+            pending.keep(self._pending, entry)
+        else:
+            self.append(entry)
 
     def head(self) -> Head | None:
         """The newest signed head; ``None`` while nothing has been written."""
@@ -163,7 +109,7 @@ class Ledger:
 
     def connection(self) -> Connection:
         """A connection of its own, for who reads for long; the caller closes it."""
-        return self._connect()
+        return database.connect(self._file)
 
     def public_key(self) -> bytes:
         """The key that this ledger is signed with."""
@@ -228,7 +174,7 @@ class Ledger:
 
     def _open(self) -> tuple[Connection, Identity]:
         if self._opened is None:
-            connection = self._connect()
+            connection = database.connect(self._file)
             try:
                 self._opened = connection, Identity.open(connection)
             except BaseException:
@@ -236,78 +182,27 @@ class Ledger:
                 raise
         return self._opened
 
+    def _can_open(self) -> bool:
+        """Whether nobody has to be asked for a passphrase."""
+        if self._opened is not None:
+            return True
+        salt = cipher.salt_of(self._file) if self._file.exists() else None
+        return salt is None or bool(keys.known(salt) or keys.given() or keychain.read())
+
     def _append(self, entry: Entry | None, on_break: str) -> str:
         with self._lock:
             connection, identity = self._open()
-            with database.transaction(connection):
-                last, broken = self._continue(connection, identity)
-                noted = Entry(on_break) if entry is None else None
-                if broken is not None:
-                    noted = replace(broken, kind=on_break)
-                for one in (noted, entry):
-                    if one is None:
-                        continue
-                    last = _insert(connection, last, one)
-                    if one is entry or entry is None or last[0] % checkpoints.INTERVAL == 0:
-                        head = checkpoints.sign(identity, *last)
-                        checkpoints.keep(connection, head)
+            with pending.taken(self._pending) as waiting:
+                with database.transaction(connection):
+                    beside = checkpoints.read_file(self.head_file)
+                    has_file = self.head_file is not None
+                    end, broken = chain.find_end(connection, identity, beside, has_file=has_file)
+                    new = [*waiting, entry] if entry else waiting
+                    if broken is not None or entry is None:
+                        new = [replace(broken or Entry(on_break), kind=on_break), *new]
+                    hashes, head = chain.add(connection, identity, end, new)
             checkpoints.write_file(self.head_file, head, force=broken is not None)
-        return head.hash.hex()
-
-    def _continue(self, connection: Connection, identity: Identity) -> tuple[_Last, Entry | None]:
-        """The number and hash to go on from, and what is wrong with what is there, if anything.
-
-        A number that was once signed is never given again: what was cut off stays a gap."""
-        number, hash = _last(connection)
-        kept, beside = checkpoints.newest(connection), checkpoints.read_file(self.head_file)
-        if kept is None and beside is None and not number:
-            return (0, NO_HASH), None
-        (stays,) = connection.execute(
-            "SELECT coalesce(max(count), 0) FROM ledger_checkpoints"
-        ).fetchone()
-        if beside is None and self.head_file is not None:
-            reason = "head_missing"
-        elif beside is not None and beside.count <= number:
-            reason = "" if beside.hash == _hash_at(connection, beside.count) else "rewritten"
-        else:
-            reason = "cut_off" if beside is not None else ""
-        if kept is None or (kept.count, kept.hash) != (number, hash):
-            reason = reason or "unsigned"
-        if not reason:
-            return (number, hash), None
-        heads = [h for h in (kept, beside) if h and h.public_key == identity.public_key]
-        known = [h.count for h in heads if h.is_signed]
-        about = beside.hash.hex() if beside else ""
-        lost = Entry("break", reasons=(reason,), about=about, count=number)
-        return (max([number, stays, *known]), hash), lost
-
-
-def link(before: bytes, entry: bytes) -> bytes:
-    """The hash of an entry (its canonical JSON in UTF-8) that follows the hash ``before``."""
-    return hashlib.sha256(before + entry).digest()
-
-
-def _insert(connection: Connection, last: _Last, entry: Entry) -> _Last:
-    number, time = last[0] + 1, entries.now()
-    said = entries.canonical({**entry.json(), "number": number, "time": time})
-    hash = link(last[1], said.encode())
-    connection.execute(
-        "INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?)",
-        (number, time, entry.kind, entry.route, said, hash),
-    )
-    return number, hash
-
-
-def _last(connection: Connection) -> _Last:
-    row = connection.execute(
-        "SELECT number, hash FROM ledger ORDER BY number DESC LIMIT 1"
-    ).fetchone()
-    return (row[0], bytes(row[1])) if row else (0, NO_HASH)
-
-
-def _hash_at(connection: Connection, number: int) -> bytes:
-    row = connection.execute("SELECT hash FROM ledger WHERE number = ?", (number,)).fetchone()
-    return bytes(row[0]) if row else NO_HASH
+        return hashes[-1 if entry else 0].hex()
 
 
 def _entries(connection: Connection, where: str, values: tuple[Any, ...]) -> list[Entry]:

@@ -16,9 +16,10 @@ from typing import Any
 from ondol.database import Connection
 from ondol.i18n import t
 from ondol.ledger import checkpoints
+from ondol.ledger.chain import link
 from ondol.ledger.checkpoints import INTERVAL, Head
 from ondol.ledger.entries import NO_HASH
-from ondol.ledger.ledger import Ledger, link
+from ondol.ledger.ledger import Ledger
 
 MOST_FINDINGS = 100
 
@@ -89,8 +90,9 @@ class Verification:
             self.findings.append(Finding(code, first, last or first, where))
 
 
-def verify(ledger: Ledger, witnesses: Mapping[str, Head] | None = None) -> Verification:
-    """Read all of ``ledger``. ``witnesses`` are heads that somebody else keeps: "home NAME" → head.
+def verify(ledger: Ledger, witnesses: Mapping[str, str] | None = None) -> Verification:
+    """Read all of ``ledger``. ``witnesses`` are the heads that homes keep, by the home's name, as
+    they keep them: "count:hash".
 
     Raises what opening the database raises."""
     key = ledger.public_key()
@@ -102,17 +104,23 @@ def verify(ledger: Ledger, witnesses: Mapping[str, Head] | None = None) -> Verif
         heads: dict[str, Head | None] = {"database": _newest(connection)}
         if ledger.head_file is not None:
             heads["file"] = beside
-        heads.update(witnesses or {})
-        return _Pass(key, heads).over(connection)
+        seen = {f"home {name}": _seen(text) for name, text in (witnesses or {}).items() if text}
+        return _Pass(key, heads, seen).over(connection)
 
 
 class _Pass:
     """One reading of all rows."""
 
-    def __init__(self, key: bytes, heads: Mapping[str, Head | None]) -> None:
-        self.key, self.heads = key, heads
+    def __init__(
+        self,
+        key: bytes,
+        heads: Mapping[str, Head | None],
+        seen: Mapping[str, tuple[int, bytes] | None],
+    ) -> None:
+        self.key, self.heads, self.seen = key, heads, seen
         self.result = Verification(key)
         self.wanted = {head.count for head in heads.values() if head}
+        self.wanted |= {known[0] for known in seen.values() if known}
         self.hashes: dict[int, bytes] = {}
         self.attested = 0
         self.gaps: list[tuple[int, int]] = []
@@ -139,6 +147,11 @@ class _Pass:
             checkpoint = next(signed, None)
         for name, head in self.heads.items():
             self._head(name, head)
+        for name, known in self.seen.items():
+            if known is None:
+                self.result.find("head_forged", self.result.last, where=name)
+            else:
+                self._compare(name, *known)
         return self.result
 
     def _entry(
@@ -203,20 +216,35 @@ class _Pass:
                 result.find("head_missing", result.last, where=name)
         elif not self._is_ours(head):
             result.find("head_forged", head.count, where=name)
-        elif head.count > result.last:
-            result.find("cut_off", result.last + 1, head.count, name)
-        elif any(first <= head.count <= last for first, last in self.gaps):
-            return
-        elif self.hashes.get(head.count) != head.hash:
-            first = min(self.attested + 1, head.count)
-            result.find("rewritten", first, head.count, name)
-        elif name == "database" and head.count < result.last:
-            result.find("unsigned", head.count + 1, result.last, name)
+        elif self._compare(name, head.count, head.hash):
+            if name == "database" and head.count < result.last:
+                result.find("unsigned", head.count + 1, result.last, name)
+            else:
+                result.heads += 1
+
+    def _compare(self, name: str, count: int, hash: bytes) -> bool:
+        """Whether the entry ``count`` is here and has this hash."""
+        if count > self.result.last:
+            self.result.find("cut_off", self.result.last + 1, count, name)
+        elif any(first <= count <= last for first, last in self.gaps):
+            return False
+        elif self.hashes.get(count) != hash:
+            self.result.find("rewritten", min(self.attested + 1, count), count, name)
         else:
-            result.heads += 1
+            return True
+        return False
 
     def _is_ours(self, head: Head) -> bool:
         return head.public_key == self.key and head.is_signed
+
+
+def _seen(text: str) -> tuple[int, bytes] | None:
+    """What a home has seen, from "count:hash"."""
+    count, _, hash = text.partition(":")
+    try:
+        return int(count), bytes.fromhex(hash)
+    except ValueError:
+        return None
 
 
 def _newest(connection: Connection) -> Head | None:

@@ -1,0 +1,66 @@
+"""Entries that had to wait, for the library was locked when something left.
+
+``ondol pull`` needs no passphrase. What it says is kept in a file of the state folder and written
+down by whoever opens the ledger next. Until then nobody vouches for it: it is not signed yet.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from ondol import paths
+from ondol.ledger import entries
+from ondol.ledger.entries import Entry
+
+
+def keep(file: Path, entry: Entry) -> None:
+    """Add ``entry`` to those that wait. Raises ``StorageError``."""
+    line = entries.canonical(replace(entry, happened=entries.now()).json()) + "\n"
+    try:
+        paths.ensure(file.parent)
+        with _locked(file) as descriptor:
+            os.lseek(descriptor, 0, os.SEEK_END)
+            os.write(descriptor, line.encode())
+            os.fsync(descriptor)
+    except OSError as error:
+        raise paths.storage_error(error, file) from error
+
+
+@contextmanager
+def taken(file: Path | None) -> Iterator[list[Entry]]:
+    """The entries that wait; they are gone when the block ends well. A kill in between leaves them
+    there, so that they may be written down twice, and never not at all."""
+    if file is None or not file.exists():
+        yield []
+        return
+    with _locked(file) as descriptor:
+        found = [_read(line) for line in os.pread(descriptor, 1 << 26, 0).splitlines()]
+        yield [entry for entry in found if entry is not None]
+        os.ftruncate(descriptor, 0)
+        file.unlink(missing_ok=True)
+
+
+def _read(line: bytes) -> Entry | None:
+    try:
+        return replace(entries.read(line), number=0, time="").cleaned()
+    except (ValueError, TypeError):
+        return None
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[int]:
+    while True:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            # Whoever had the lock before may have taken the file away.
+            if os.fstat(descriptor).st_nlink:
+                yield descriptor
+                return
+        finally:
+            os.close(descriptor)

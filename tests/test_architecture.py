@@ -45,6 +45,7 @@ ALLOWED = {
     "answering": FOUNDATION | {"prompt"},
     "trust": FOUNDATION,
     "ask": FOUNDATION | {"answering", "prompt", "trust"},
+    "chat": FOUNDATION | {"answering", "trust"},
     "manners": FOUNDATION | FIRST_FLOOR | {"models", "ask", "prompt"},
     "oversight": FOUNDATION | FIRST_FLOOR | ROOMS | {"trust"},
     "parts": FOUNDATION | FIRST_FLOOR | ROOMS | {"ask", "manners", "oversight", "prompt", "trust"},
@@ -61,7 +62,7 @@ ALLOWED = {
     "server": FOUNDATION
     | FIRST_FLOOR
     | ROOMS
-    | {"answering", "ask", "trust", "forget", "parts", "json", "prompt"},
+    | {"answering", "ask", "chat", "trust", "forget", "parts", "json", "prompt"},
     "cli": FOUNDATION
     | FIRST_FLOOR
     | ROOMS
@@ -82,14 +83,14 @@ ALLOWED = {
     "home": FOUNDATION
     | FIRST_FLOOR
     | ROOMS
-    | {"answering", "ask", "trust", "parts", "json", "prompt", "server"},
+    | {"answering", "ask", "chat", "trust", "parts", "json", "prompt", "server"},
     "__main__": {"cli"},
     "__init__": {"errors"},
 }
 HEAVY = (
     "argon2 cryptography docx fastapi gguf httpx2 huggingface_hub keyring kiwipiepy lxml numpy "
     "onnx onnxruntime peft pydantic pypdfium2 python_calamine qdrant_client safetensors segno "
-    "selectolax sqlcipher3 Stemmer tokenizers torch transformers uvicorn watchfiles xllamacpp"
+    "selectolax sklearn sqlcipher3 Stemmer tokenizers torch transformers uvicorn watchfiles xllamacpp"
 ).split()
 
 

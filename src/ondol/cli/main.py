@@ -63,6 +63,7 @@ SECTIONS = {
     "section_trust": {
         "ledger": "ondol.cli.ledger:ledger",
         "report": "ondol.cli.report:report",
+        "airgap": "ondol.cli.airgap:airgap",
     },
     "section_settings": {
         "config": "ondol.cli.config:config",

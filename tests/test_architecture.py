@@ -90,7 +90,8 @@ ALLOWED = {
 HEAVY = (
     "argon2 cryptography docx fastapi gguf httpx2 huggingface_hub keyring kiwipiepy lxml numpy "
     "onnx onnxruntime peft pydantic pypdfium2 python_calamine qdrant_client safetensors segno "
-    "selectolax sklearn sqlcipher3 Stemmer tokenizers torch transformers uvicorn watchfiles xllamacpp"
+    "selectolax sklearn sqlcipher3 Stemmer tokenizers torch transformers uvicorn watchfiles "
+    "xllamacpp"
 ).split()
 
 

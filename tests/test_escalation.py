@@ -56,7 +56,7 @@ class FixedJudge:
         return Confidence(self.probability, {"mean_logprob": -0.1}, "fixed@1")
 
     def support(self, text: str, given: Sequence[Quote]) -> tuple[Support, ...]:
-        return (Support(0, len(text), given[0].number, 1.0),)
+        return tuple(Support(0, len(text), quote.number, 1.0) for quote in given[:1])
 
 
 @dataclass

@@ -45,6 +45,13 @@ def answer_json(answer: Answer) -> dict[str, Any]:
     }
 
 
+def verdict_json(answer: Answer) -> dict[str, Any]:
+    """What a completion of any dialect says about itself when it is asked to."""
+    whole = answer_json(answer)
+    names = ("confidence", "route", "reasons", "sensitivity", "cost", "ledger_id")
+    return {name: whole[name] for name in names}
+
+
 def escalation_json(escalation: Escalation) -> dict[str, Any]:
     """That home is being asked, and what the device would have said."""
     return {

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ondol.homes.homes import Homes
     from ondol.ledger.ledger import Ledger
     from ondol.models.adapters import AdapterStore
+    from ondol.routing.inspection import Inspector
     from ondol.routing.policy import RoutingPolicy
     from ondol.routing.sensitivity import PromptLabeller
     from ondol.types import Recorder
@@ -102,6 +103,11 @@ class Oversight:
         return self._once("labeller", self._build_labeller)
 
     @property
+    def inspector(self) -> Inspector:
+        """The last look at what leaves, whatever it was labelled."""
+        return self._once("inspector", self._build_inspector)
+
+    @property
     def policy(self) -> RoutingPolicy:
         return self._once("policy", self._build_policy)
 
@@ -148,6 +154,11 @@ class Oversight:
         own = Sensitivity[self._config["routing.question_sensitivity"].upper()]
         find_private = PrivateText(connection, lock).find
         return PromptLabeller(Spoken(connection, lock), find_private, question_sensitivity=own)
+
+    def _build_inspector(self) -> Inspector:
+        from ondol.routing.inspection import Inspector
+
+        return Inspector(lambda text: self.labeller.holds_private(text))
 
     def _build_policy(self) -> RoutingPolicy:
         from ondol.routing.policy import RoutingPolicy, Values

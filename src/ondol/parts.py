@@ -43,7 +43,12 @@ class Parts:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.egress = Egress(offline=config["offline"])
+        # Neither is opened before something is about to leave.
+        self.egress = Egress(
+            offline=config["offline"],
+            record=lambda passage: self.ledger.record(passage),
+            inspector=lambda request: self.oversight.inspector(request),
+        )
         self._lock = threading.RLock()
         self._built: dict[str, Any] = {}
 

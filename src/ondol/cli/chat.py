@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import click
 
 from ondol.answering import gather
+from ondol.chat import Reply
 from ondol.cli import stdin
 from ondol.cli.answers import Text, show_timings
 from ondol.cli.command import command, model_argument, option, pass_output, words
@@ -131,7 +132,13 @@ def _begin(
     def talk(messages: list[Message], options: GenerateOptions) -> Iterator[Token]:
         if server is not None:
             return server.chat(model.name, messages, options)
-        return parts.engine(model.name).generate(messages, options)
+        return Reply(
+            lambda wanted: parts.engine(model.name).generate(messages, wanted),
+            messages,
+            options,
+            parts.trust,
+            model.name,
+        )
 
     return Conversation(model.name, talk, options, [Message("system", system)] if system else [])
 

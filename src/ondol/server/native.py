@@ -32,6 +32,7 @@ from ondol.server.generation import Count, Real, role_of, seed_of
 from ondol.server.native_collections import FilterFields, Wanted, read_question
 from ondol.server.native_models import Text, error_event, event
 from ondol.server.streaming import SSE, Source, Work, in_thread, stream, whole
+from ondol.server.verdict import with_headers
 from ondol.types import (
     Answer,
     Escalation,
@@ -192,7 +193,7 @@ def _named(item: Event) -> tuple[str, dict[str, Any]]:
 
 def _last_answer(events: Iterator[Event]) -> Response:
     answer = [item for item in events if isinstance(item, Answer)][-1]
-    return json_response(answer_json(answer))
+    return with_headers(json_response(answer_json(answer)), answer)
 
 
 def _adding(

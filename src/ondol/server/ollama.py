@@ -40,7 +40,8 @@ from ondol.server.ollama_reply import (
     head,
     recall,
 )
-from ondol.server.streaming import NDJSON, Source, in_thread, stream, whole
+from ondol.server.streaming import NDJSON, in_thread, stream, whole
+from ondol.server.verdict import HERE, Chat
 from ondol.types import Engine, GenerateOptions, Message, Token
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ class GenerationRequest(ModelRequest):
     truncate: bool | None = None
     logprobs: Flag = False
     top_logprobs: int | None = None
+    ondol: Flag = False
 
 
 class ChatMessage(Lenient):
@@ -119,7 +121,9 @@ def router(parts: Parts) -> APIRouter:
         """Answer a conversation."""
         if not body.messages:
             return await _load_or_unload(parts, body, ChatShape(body.asked))
-        return await _generate(parts, request, body, ChatShape(body.asked), _chat(body))
+        messages = _turns(body)
+        start = _chat(body, messages)
+        return await _generate(parts, request, body, ChatShape(body.asked), messages, start)
 
     @routes.post("/generate")
     async def generate(request: Request, body: GenerateRequest) -> Response:
@@ -128,7 +132,8 @@ def router(parts: Parts) -> APIRouter:
             return await _load_or_unload(parts, body, GenerateShape(body.asked, None))
         messages = _messages(body)
         shape = GenerateShape(body.asked, None if body.raw else messages)
-        return await _generate(parts, request, body, shape, _prompt(body, messages))
+        start = _prompt(body, messages)
+        return await _generate(parts, request, body, shape, messages, start)
 
     return routes
 
@@ -137,16 +142,29 @@ Start = Callable[[Engine, GenerateOptions], Iterator[Token]]
 
 
 async def _generate(
-    parts: Parts, request: Request, body: GenerationRequest, shape: Shape, start: Start
+    parts: Parts,
+    request: Request,
+    body: GenerationRequest,
+    shape: Shape,
+    messages: list[Message],
+    start: Start,
 ) -> Response:
     model = await in_thread(lambda: _find(parts, body))
     _check_think(body, "thinking" in model.capabilities)
     options = _options(body)
-    source = Source(lambda: start(parts.engine(model.name, **_loading(body)), options))
+    source = Chat(
+        parts,
+        model.name,
+        messages,
+        options,
+        lambda wanted: start(parts.engine(model.name, **_loading(body)), wanted),
+    )
     reply = Reply(shape, keep_thinking=body.think is not False)
+    if body.ondol:
+        reply.verdict = source.verdict
     if body.stream is False:
-        return await whole(request, source, reply.whole)
-    return await stream(request, source, reply.lines(source), NDJSON, error_line)
+        return await whole(request, source, source.noted(reply.whole))
+    return await stream(request, source, reply.lines(source), NDJSON, error_line, HERE)
 
 
 async def _load_or_unload(parts: Parts, body: GenerationRequest, shape: Shape) -> Response:
@@ -215,7 +233,7 @@ def _check_think(body: GenerationRequest, is_able: bool) -> None:
         raise cannot(body.asked, t("server.deed_thinking"), "think")
 
 
-def _chat(body: ChatRequest) -> Start:
+def _turns(body: ChatRequest) -> list[Message]:
     if body.tools:
         raise cannot(body.asked, t("server.deed_tools"), "tools")
     messages = []
@@ -223,6 +241,10 @@ def _chat(body: ChatRequest) -> Start:
         if message.images:
             raise cannot(body.asked, t("server.deed_vision"), "messages")
         messages.append(Message(role_of(message.role), message.content or ""))
+    return messages
+
+
+def _chat(body: ChatRequest, messages: list[Message]) -> Start:
     if body.truncate is False:
         return lambda engine, options: engine.generate(messages, options)
     return lambda engine, options: FittingChat(engine, messages, options)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from time import perf_counter_ns
 from typing import Any
@@ -83,10 +83,13 @@ class Reply:
         self._shape = shape
         self._keep_thinking = keep_thinking
         self._started = perf_counter_ns()
+        # What Ondol knows about the answer once it has ended, where the request asks for it.
+        self.verdict: Callable[[], dict[str, Any]] | None = None
 
     def lines(self, tokens: Iterator[Token]) -> Iterator[bytes]:
         """One object a token; the last has the counts and no text."""
         said = []
+        last = None
         for token in tokens:
             text, thinking = self._split(token)
             said.append(text)
@@ -94,7 +97,11 @@ class Reply:
                 line = {**head(self._shape.model), **self._shape.delta(text, thinking)}
                 yield to_line({**line, "done": False, **_logprobs([token])})
             if token.finish_reason is not None:
-                yield to_line(self._last(token, "", "", "".join(said)))
+                last = self._last(token, "", "", "".join(said))
+                if self.verdict is None:
+                    yield to_line(last)
+        if last is not None and self.verdict is not None:
+            yield to_line({**last, "ondol": self.verdict()})
 
     def whole(self, tokens: Iterator[Token]) -> Response:
         """One object with everything."""
@@ -103,7 +110,8 @@ class Reply:
         text = "".join(text for text, _ in pieces)
         thinking = "".join(thinking for _, thinking in pieces)
         answer = self._last(gathered[-1], text, thinking, text)
-        return json_response({**answer, **_logprobs(gathered)})
+        more = {"ondol": self.verdict()} if self.verdict is not None else {}
+        return json_response({**answer, **_logprobs(gathered), **more})
 
     def _split(self, token: Token) -> tuple[str, str]:
         if token.reasoning:

@@ -36,7 +36,8 @@ from ondol.server.generation import (
 )
 from ondol.server.openai_reply import ChatReply, Reply, TextReply, error_event
 from ondol.server.streaming import SSE, Source, in_thread, stream, whole
-from ondol.types import GenerateOptions, Message, Token
+from ondol.server.verdict import HERE, Chat
+from ondol.types import GenerateOptions, Message
 
 if TYPE_CHECKING:
     from ondol.models.store import Model
@@ -65,6 +66,7 @@ class SamplingRequest(Lenient):
     seed: int | None = None
     stop: Stop = None
     n: int | None = None
+    ondol: Flag = False
 
     @property
     def has_usage(self) -> bool:
@@ -127,7 +129,13 @@ def router(parts: Parts) -> APIRouter:
             lambda: find_able(parts, body.model or "", "completion", t("server.deed_chat"))
         )
         messages, options = messages_of(body), chat_options(body)
-        source = Source(lambda: parts.engine(model.name).generate(messages, options))
+        source = Chat(
+            parts,
+            model.name,
+            messages,
+            options,
+            lambda wanted: parts.engine(model.name).generate(messages, wanted),
+        )
         reply = ChatReply(
             body.model or "",
             has_logprobs=body.logprobs,
@@ -143,7 +151,13 @@ def router(parts: Parts) -> APIRouter:
             lambda: find_able(parts, body.model or "", "completion", t("server.deed_generate"))
         )
         prompt, options = _prompt(body), _text_options(body)
-        source = Source(lambda: parts.engine(model.name).complete(prompt, options))
+        source = Chat(
+            parts,
+            model.name,
+            [Message("user", prompt)],
+            options,
+            lambda wanted: parts.engine(model.name).complete(prompt, wanted),
+        )
         reply = TextReply(
             body.model or "",
             echo=prompt if body.echo else "",
@@ -177,12 +191,12 @@ def router(parts: Parts) -> APIRouter:
     return routes
 
 
-async def _respond(
-    request: Request, body: SamplingRequest, source: Source[Token], reply: Reply
-) -> Response:
+async def _respond(request: Request, body: SamplingRequest, source: Chat, reply: Reply) -> Response:
+    if body.ondol:
+        reply.verdict = source.verdict
     if not body.stream:
-        return await whole(request, source, reply.whole)
-    return await stream(request, source, reply.events(source), SSE, error_event)
+        return await whole(request, source, source.noted(reply.whole))
+    return await stream(request, source, reply.events(source), SSE, error_event, HERE)
 
 
 def chat_options(body: ChatCompletionRequest) -> GenerateOptions:

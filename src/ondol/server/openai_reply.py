@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from fastapi.responses import Response
@@ -43,6 +43,8 @@ class Reply(ABC):
         self._keep_reasoning = keep_reasoning
         self._id = self.prefix + secrets.token_hex(12)
         self._created = int(time.time())
+        # What Ondol knows about the answer once it has ended, where the request asks for it.
+        self.verdict: Callable[[], dict[str, Any]] | None = None
 
     def events(self, tokens: Iterator[Token]) -> Iterator[bytes]:
         """The whole stream."""
@@ -57,6 +59,8 @@ class Reply(ABC):
                 yield self._chunk([self.finish(_reason(token))])
                 if self._has_usage:
                     yield self._chunk([], usage_of(token.usage or Usage()))
+        if self.verdict is not None:
+            yield event({**self._head(self.chunk_name), "choices": [], "ondol": self.verdict()})
         yield DONE
 
     def whole(self, tokens: Iterator[Token]) -> Response:
@@ -65,7 +69,8 @@ class Reply(ABC):
         last = gathered[-1]
         choice = self.choice([t for t in gathered if self._is_kept(t)], _reason(last))
         body = {**self._head(self.object_name), "choices": [choice]}
-        return json_response({**body, "usage": usage_of(last.usage or Usage())})
+        more = {"ondol": self.verdict()} if self.verdict is not None else {}
+        return json_response({**body, "usage": usage_of(last.usage or Usage()), **more})
 
     def opening(self) -> Iterator[bytes]:
         """What goes before the first token."""

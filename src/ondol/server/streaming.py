@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextvars import copy_context
 from functools import partial
 from typing import Generic, TypeVar
@@ -96,6 +96,7 @@ async def stream(
     chunks: Iterator[bytes],
     media_type: str,
     on_error: Callable[[Failure], bytes],
+    headers: Mapping[str, str] | None = None,
 ) -> Response:
     """A response that sends ``chunks`` (which read ``source``) as they come.
 
@@ -109,14 +110,20 @@ async def stream(
     except BaseException:
         await _stop(source)
         raise
-    return _SourceResponse(source, _follow(first, chunks, on_error), media_type)
+    return _SourceResponse(source, _follow(first, chunks, on_error), media_type, headers)
 
 
 class _SourceResponse(StreamingResponse):
     """Stops its source however it ends, even when it never began."""
 
-    def __init__(self, source: Source[T], body: AsyncIterator[bytes], media_type: str) -> None:
-        super().__init__(body, media_type=media_type)
+    def __init__(
+        self,
+        source: Source[T],
+        body: AsyncIterator[bytes],
+        media_type: str,
+        headers: Mapping[str, str] | None,
+    ) -> None:
+        super().__init__(body, media_type=media_type, headers=headers)
         self._source = source
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -15,7 +15,7 @@ from ondol.egress import guard
 from ondol.egress.addresses import Origin, is_local_name, is_loopback, is_private, resolve
 from ondol.egress.passage import Passage
 from ondol.egress.purposes import PURPOSES, Purpose
-from ondol.errors import EgressError
+from ondol.errors import EgressError, OndolError
 from ondol.i18n import t
 from ondol.types import Sensitivity
 
@@ -150,11 +150,14 @@ class Egress:
 
     def inspect(self, sent: bytes, sensitivity: Sensitivity) -> Sensitivity:
         """The label of ``sent``: ``sensitivity``, or a lower one that the inspector sees in it. An
-        inspector that fails has not seen that it may leave."""
+        inspector that fails has not seen that it may leave; raises what says why, if it can be said
+        (a locked library)."""
         if self.inspector is None:
             return sensitivity
         try:
             return min(sensitivity, self.inspector(sent))
+        except OndolError:
+            raise
         except Exception:
             return Sensitivity.PRIVATE
 

@@ -90,6 +90,23 @@ def test_an_entry_of_a_newer_ondol_is_still_read() -> None:
     assert (found.kind, found.number, found.id) == ("answer", 3, "ab")
 
 
+@pytest.mark.parametrize(
+    "text", ["[]", "nothing", '"x"', "{}", '{"kind":["x"]}', '{"kind":"x","seconds":"long"}',
+             '{"kind":"x","seconds":true}', '{"kind":"x","reasons":"sure"}'],
+)  # fmt: skip
+def test_what_is_no_entry_is_not_read(text: str) -> None:
+    with pytest.raises(ValueError):
+        entries.read(text)
+
+
+def test_an_entry_that_somebody_spoilt_does_not_hide_the_others(tmp_path: Path) -> None:
+    with filled(tmp_path / "a.db", 3) as ledger:
+        tamper(ledger, "UPDATE ledger SET entry = '[' WHERE number = 2")
+        shown = list(ledger.entries())
+    assert [one.number for one in shown] == [3, 2, 1]
+    assert shown[1].reasons == ("unreadable",)
+
+
 def test_an_id_may_be_its_beginning_or_the_last_answer(tmp_path: Path) -> None:
     with Ledger.open(tmp_path / "a.db") as ledger:
         first = ledger.append_answer(an_answer())

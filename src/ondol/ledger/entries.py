@@ -103,6 +103,9 @@ class Entry:
 
 
 _FIELDS = tuple(f.name for f in fields(Entry) if f.name not in ("number", "time", "id"))
+_DEFAULTS = {"kind": "", "number": 0, "time": ""} | {
+    f.name: f.default for f in fields(Entry) if f.name in _FIELDS and f.name != "kind"
+}
 _DIGITS = 6
 
 
@@ -114,11 +117,25 @@ def canonical(value: dict[str, Any]) -> str:
 
 
 def read(text: str | bytes, id: str = "") -> Entry:
-    """The entry that canonical JSON holds; what a newer Ondol wrote beside it is left out."""
+    """The entry that canonical JSON holds; what a newer Ondol wrote beside it is left out.
+
+    Raises ``ValueError`` for what is no entry."""
     value = json.loads(text)
-    known = {name: v for name, v in value.items() if name in ("number", "time", *_FIELDS)}
-    lists = {name: tuple(v) for name, v in known.items() if isinstance(v, list)}
-    return Entry(**{**known, **lists, "id": id})
+    if not isinstance(value, dict) or "kind" not in value:
+        raise ValueError
+    known = {name: _typed(name, v) for name, v in value.items() if name in _DEFAULTS}
+    return Entry(**{**known, "id": id})
+
+
+def _typed(name: str, value: Any) -> Any:
+    default = _DEFAULTS[name]
+    if isinstance(default, str) and isinstance(value, str):
+        return value
+    if isinstance(default, tuple) and isinstance(value, list):
+        return tuple(str(one) for one in value)
+    if isinstance(default, int | None) and type(value) in (int, float):
+        return value
+    raise ValueError(name)
 
 
 def now() -> str:

@@ -1,7 +1,7 @@
 """The ledger for other programs: JSON lines that anybody can check, and CSV for a spreadsheet.
 
-A line of the first holds an entry and its hash, or a signed head. docs/ledger.md has twenty lines
-of Python that check such a file with nothing but the device's public key.
+A line of the first holds an entry and its hash, or a signed head. docs/ledger.md has two dozen
+lines of Python that check such a file with nothing but the device's public key.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from io import StringIO
 from typing import Any
 
@@ -55,12 +55,14 @@ def jsonl(ledger: Ledger) -> Iterator[str]:
         connection.execute("BEGIN")
         newest = checkpoints.newest(connection)
         rows = connection.execute(
-            "SELECT l.entry, l.hash, c.count, c.time, c.hash, c.public_key, c.signature "
-            "FROM ledger l LEFT JOIN ledger_checkpoints c ON c.count = l.number ORDER BY l.number"
+            "SELECT CAST(l.entry AS BLOB), l.hash, c.count, c.time, c.hash, c.public_key, "
+            "c.signature FROM ledger l LEFT JOIN ledger_checkpoints c ON c.count = l.number "
+            "ORDER BY l.number"
         )
         for entry, hash, *head in rows:
-            # The text itself: it is what was hashed.
-            yield f'{{"entry":{entry},"hash":"{bytes(hash).hex()}"}}\n'
+            # The text itself: it is what was hashed. What somebody made of it stays on its line.
+            text = entry.decode(errors="replace").replace("\n", " ")
+            yield f'{{"entry":{text},"hash":"{bytes(hash).hex()}"}}\n'
             if head[0] is not None:
                 yield _head_line(checkpoints.of_row(head))
         if newest is not None:
@@ -75,7 +77,9 @@ def rows(ledger: Ledger) -> Iterator[str]:
         for entry, hash in connection.execute(
             "SELECT CAST(entry AS BLOB), hash FROM ledger ORDER BY number"
         ):
-            said = {**entries.read(entry).json(), "id": bytes(hash).hex()}
+            said: dict[str, Any] = {"id": bytes(hash).hex()}
+            with suppress(ValueError):
+                said |= entries.read(entry).json()
             yield _line([_cell(said.get(name, "")) for name in COLUMNS])
 
 

@@ -215,7 +215,7 @@ def _entries(connection: Connection, where: str, values: tuple[Any, ...]) -> lis
 def _readable(entry: bytes, hash: bytes, number: int, time: str, kind: str) -> Entry:
     try:
         return entries.read(entry, bytes(hash).hex())
-    except (ValueError, TypeError):
+    except ValueError:
         # Somebody changed it: ``verify`` says so, and a list goes on.
         return Entry(kind, number, time, reasons=("unreadable",), id=bytes(hash).hex())
 

@@ -48,7 +48,7 @@ def taken(file: Path | None) -> Iterator[list[Entry]]:
 def _read(line: bytes) -> Entry | None:
     try:
         return replace(entries.read(line), number=0, time="").cleaned()
-    except (ValueError, TypeError):
+    except ValueError:
         return None
 
 

@@ -64,7 +64,7 @@ _REGISTRATION = re.compile(
 )
 _PHONES = (
     # Korean mobile phones, with or without the country.
-    rf"(?<!\d)(?<!\d[.,])(?:\+?82[-. ()]{{0,3}}0?|\(?0)1[016789]\)?"
+    r"(?<!\d)(?<!\d[.,])(?:(?:\+?82[-. ]{0,3}(?:\(0\)[-. ]?|0)?|0)1[016789]|\(01[016789]\))\)?"
     rf"{SEP}\d{{3,4}}{SEP}\d{{4}}(?!\d)",
     # Korean lines with an area code, internet and relay numbers.
     r"(?<!\d)(?<!\d[.,-])(?:\(?0(?:2|[3-6][1-5]|70|80|50\d?)(?:\)[-. ]?|[-.]\s?| )|"
@@ -72,7 +72,7 @@ _PHONES = (
     # North America, Britain, Japan.
     r"(?<!\d)(?<!\d[.,-])(?:1[-. ])?(?:\([2-9]\d{2}\)\s?|[2-9]\d{2}[-.])[2-9]\d{2}[-. ]\d{4}"
     r"(?![\d-])",
-    r"(?<!\d)0(?:7\d{3}[ -]?\d{3}[ -]?\d{3}|(?:20|1\d{2,3})[ -]\d{3,4}[ -]\d{3,4}|"
+    r"(?<!\d)(?<!\d[ -])0(?:7\d{3}[ -]?\d{3}[ -]?\d{3}|(?:20|1\d{2,3})[ -]\d{3,4}[ -]\d{3,4}|"
     r"[36]-\d{4}-\d{4}|[789]0-\d{4}-\d{4})(?![\d-])",
 )
 _NAMED_PHONE = (
@@ -135,6 +135,8 @@ RECOGNISERS: tuple[Recogniser, ...] = (
             r"((?=(?:[A-Z]*\d){4})[A-Z0-9]{8,9})(?![A-Za-z0-9])"
         ),
         lambda match: match.span(1),
+        anchor=("여권", "passport"),
+        reach=40,
     ),
     Recogniser(
         "us_ssn",

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 Span = tuple[int, int]
 
-SEP = r"[-. \t/]?\s?[-.]?"
+SEP = r"[-. \t/]?\s{0,2}[-.]?"
 """Between two groups of digits: a sign, a space, a line break, or nothing."""
 
 
-MANY_DIGITS = re.compile(r"\d(?:[^\d\n]{0,4}\s?\d){6,}")
+MANY_DIGITS = re.compile(r"\d(?:[^\d\n]{0,4}\s{0,2}[-.]?\d){6,}")
 """Where a number of seven digits or more may be, however it is divided."""
 
 _BEFORE = 48

@@ -122,7 +122,7 @@ RECOGNISERS: tuple[Recogniser, ...] = (
     Recogniser(
         "email",
         re.compile(
-            rf"(?<![A-Za-z0-9._%+-])[A-Za-z0-9](?:[A-Za-z0-9._%+-]{{0,63}}){_AT}"
+            rf"(?<![A-Za-z0-9._%+-])(?<!://)[A-Za-z0-9](?:[A-Za-z0-9._%+-]{{0,63}}){_AT}"
             rf"[A-Za-z0-9-]{{1,63}}(?:{_DOT}[A-Za-z0-9-]{{1,63}}){{0,3}}{_DOT}"
             r"(?:com|net|org|edu|gov|io|kr|co|de|uk|jp|fr|me|dev|info|example)(?![A-Za-z0-9])"
         ),

@@ -6,25 +6,34 @@ import pytest
 
 from ondol.chat import Reply
 from ondol.engine.scripted import ScriptedEngine
+from ondol.routing.policy import RoutingPolicy
 from ondol.trust import Trust
-from ondol.types import GenerateOptions, Message, Route, Sensitivity
-from tests.test_escalation import FixedJudge, FixedLabels, Ledger
+from ondol.types import GenerateOptions, Message, Route, Sensitivity, Wanted
+from tests.test_escalation import FixedHome, FixedJudge, FixedLabels, Ledger
 
 TURNS = [Message("user", "Say three words.")]
 
 
 class House:
-    def __init__(self, probability: float | None = 0.7) -> None:
+    def __init__(
+        self, probability: float | None = 0.7, sensitivity: Sensitivity = Sensitivity.TRUSTED
+    ) -> None:
         self.engine = ScriptedEngine(["one two three"])
         self.judge = FixedJudge(probability)
-        self.labels = FixedLabels(Sensitivity.TRUSTED)
+        self.labels = FixedLabels(sensitivity)
         self.ledger = Ledger()
-        self.trust = Trust(self.judge, self.labels, None, None, self.ledger)
+        self.home = FixedHome()
+        policy = RoutingPolicy(lambda _: 0.8)
+        self.trust = Trust(self.judge, self.labels, policy, self.home, self.ledger)
 
-    def reply(self, options: GenerateOptions | None = None) -> Reply:
-        options = options or GenerateOptions()
+    def reply(self, options: GenerateOptions | None = None, wanted: Wanted = "here") -> Reply:
         return Reply(
-            lambda wanted: self.engine.generate(TURNS, wanted), TURNS, options, self.trust, "m"
+            lambda given: self.engine.generate(TURNS, given),
+            TURNS,
+            options or GenerateOptions(),
+            self.trust,
+            "m",
+            wanted,
         )
 
 
@@ -82,6 +91,25 @@ def test_client_that_hangs_up_after_the_last_token_has_had_its_answer() -> None:
     reply.close()
     ((_, decision, _),) = house.ledger.finished
     assert decision.reasons == ()
+
+
+def test_chat_pinned_to_home_is_answered_there() -> None:
+    house = House()
+    reply = house.reply(wanted="home")
+    assert "".join(token.text for token in reply) == "900 a month [1]."
+    assert house.engine.requests == []
+    answer = reply.answer
+    assert answer and (answer.route, answer.model) == (Route.HOME, "attic/qwen3:32b")
+    assert answer.confidence is None
+
+
+def test_private_chat_stays_though_it_is_pinned_to_home() -> None:
+    house = House(sensitivity=Sensitivity.PRIVATE)
+    reply = house.reply(wanted="home")
+    assert "".join(token.text for token in reply) == "one two three"
+    assert house.home.asked == []
+    assert reply.answer and reply.answer.route is Route.LOCAL
+    assert reply.answer.reasons == ("asked_home", "private", "document")
 
 
 def test_nobody_watching_changes_nothing() -> None:

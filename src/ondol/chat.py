@@ -1,7 +1,8 @@
 """A model's reply in a chat: passed on token by token, judged and in the ledger when it ends.
 
-A chat is answered here; what is written down says so, and what was said keeps its label for later
-turns. A reply that is cut short stands in the ledger too: it took time and energy.
+A chat is answered here unless home is wanted and may be asked; what is written down says so, and
+what was said keeps its label for later turns. A reply that is cut short stands in the ledger too:
+it took time and energy.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from ondol.types import (
     Decision,
     Evidence,
     GenerateOptions,
+    Label,
     Message,
     Route,
     Seconds,
     Token,
     Usage,
+    Wanted,
 )
 
 Start = Callable[[GenerateOptions], Iterator[Token]]
@@ -31,8 +34,9 @@ Start = Callable[[GenerateOptions], Iterator[Token]]
 
 class Reply:
     """An iterator over the tokens of one reply of ``model`` to ``messages``. ``start`` begins the
-    generation. ``answer`` is there once the tokens have ended. ``close`` stops it, from any
-    thread."""
+    generation here; with ``wanted`` "home" home is asked instead where its rules and ours allow,
+    and ``decision`` says so. ``answer`` is there once the tokens have ended. ``close`` stops it,
+    from any thread. Raises what the engine and home raise."""
 
     def __init__(
         self,
@@ -41,6 +45,7 @@ class Reply:
         options: GenerateOptions,
         trust: Trust,
         model: str,
+        wanted: Wanted = "here",
     ) -> None:
         self.answer: Answer | None = None
         self._messages = messages
@@ -52,9 +57,25 @@ class Reply:
         self._lock = threading.Lock()
         self._recording = trust.start("chat")
         self._logprobs = options.logprobs
-        if trust.judge is not None:
+        self._label: Label | None = None
+        self.decision = Decision(Route.LOCAL)
+        if wanted == "home":
+            self._label = trust.label(_asked(messages), Evidence(), messages[:-1])
+            self.decision = trust.decide(
+                None, self._label, wanted=wanted, task="chat", answered=False
+            )
+        self._tokens = self._begin(start, options)
+
+    def _begin(self, start: Start, options: GenerateOptions) -> Iterator[Token]:
+        home = self._trust.home
+        if self.decision.route is Route.HOME and home is not None and self._label is not None:
+            state = home.state()
+            self._model = f"{state.name}/{state.model}" if state else self._model
+            away = replace(options, adapters={}, logit_bias={})
+            return home.generate(self._messages, away, label=self._label)
+        if self._trust.judge is not None:
             options = replace(options, logprobs=max(LOGPROBS, options.logprobs or 0))
-        self._tokens = start(options)
+        return start(options)
 
     def __iter__(self) -> Iterator[Token]:
         return self
@@ -89,14 +110,16 @@ class Reply:
             if self.answer is not None:
                 return
             is_whole = bool(self._said) and self._said[-1].finish_reason in ("stop", "length")
-            reasons = () if is_whole else ("cancelled",)
+            reasons = (*self.decision.reasons, *(() if is_whole else ("cancelled",)))
             completion = gather(self._said)
             usage = completion.usage
             if usage == Usage():
                 usage = Usage(completion_tokens=len(self._said))
             answer = self._judged(completion, usage, reasons)
-            decision = Decision(Route.LOCAL, reasons)
-            label = self._trust.label(_asked(self._messages), Evidence(), self._messages[:-1])
+            decision = replace(self.decision, reasons=reasons)
+            label = self._label or self._trust.label(
+                _asked(self._messages), Evidence(), self._messages[:-1]
+            )
             self.answer = self._trust.close(self._recording, answer, decision, label)
 
     def _judged(self, completion: Completion, usage: Usage, reasons: tuple[str, ...]) -> Answer:
@@ -106,13 +129,13 @@ class Reply:
             quotes=(),
             citations=(),
             confidence=None,
-            route=Route.LOCAL,
+            route=self.decision.route,
             reasons=reasons,
             usage=usage,
             seconds=Seconds(0.0, self._first, total),
             model=self._model,
         )
-        if "cancelled" in reasons:
+        if "cancelled" in reasons or self.decision.route is Route.HOME:
             return answer
         asked = _asked(self._messages)
         return self._trust.judged(answer, asked, Evidence(), (), completion, "chat")

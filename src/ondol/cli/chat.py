@@ -20,7 +20,7 @@ from ondol.cli.output import Output
 from ondol.errors import UsageError
 from ondol.i18n import t
 from ondol.json import usage_json
-from ondol.types import Completion, GenerateOptions, Message, Token
+from ondol.types import Completion, GenerateOptions, Message, Token, Wanted
 
 if TYPE_CHECKING:
     from ondol.parts import Parts
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 class Talker(Protocol):
     """Whoever continues a conversation: an engine here, or a running server."""
 
-    def __call__(self, messages: list[Message], options: GenerateOptions) -> Iterator[Token]: ...
+    def __call__(
+        self, messages: list[Message], options: GenerateOptions, wanted: Wanted
+    ) -> Iterator[Token]: ...
 
 
 @dataclass(slots=True)
@@ -40,12 +42,14 @@ class Conversation:
     talk: Talker
     options: GenerateOptions
     messages: list[Message] = field(default_factory=list)
+    wanted: Wanted = "here"
+    """Who answers, until somebody else is wanted: the pin of this conversation."""
 
     def reply(self, prompt: str) -> Generator[Token, None, None]:
         """The model's words; the turn is remembered, cut short or not, unless it failed."""
         turn = [*self.messages, Message("user", prompt)]
         said: list[Token] = []
-        tokens = self.talk(turn, self.options)
+        tokens = self.talk(turn, self.options, self.wanted)
         try:
             for token in tokens:
                 said.append(token)
@@ -69,6 +73,7 @@ class Conversation:
 @option("--max-tokens", key="max_tokens", type=click.IntRange(1), metavar="N")
 @option("--temperature", key="temperature", type=click.FloatRange(0, 2), metavar="X")
 @option("--seed", key="seed", type=click.IntRange(0), metavar="N")
+@option("--home", "at_home", key="home", is_flag=True)
 @option("--verbose", key="verbose", is_flag=True)
 @pass_output
 def run(
@@ -79,6 +84,7 @@ def run(
     max_tokens: int | None,
     temperature: float | None,
     seed: int | None,
+    at_home: bool,
     verbose: bool,
 ) -> None:
     options = GenerateOptions(max_tokens=max_tokens, temperature=temperature, seed=seed)
@@ -91,6 +97,7 @@ def run(
         if not text and (output.json or not stdin.is_terminal()):
             raise UsageError(t("cli.no_prompt"), t("cli.no_prompt_hint"))
         talking = _begin(parts, system, options, output)
+        talking.wanted = "home" if at_home else "here"
         if text:
             _answer_once(talking, text, output, verbose)
         else:
@@ -129,15 +136,16 @@ def _begin(
         raise UsageError(t("cli.cannot_chat", name=model.name), t("cli.cannot_chat_hint"))
     server = remote.find(parts.config)
 
-    def talk(messages: list[Message], options: GenerateOptions) -> Iterator[Token]:
+    def talk(messages: list[Message], options: GenerateOptions, wanted: Wanted) -> Iterator[Token]:
         if server is not None:
-            return server.chat(model.name, messages, options)
+            return server.chat(model.name, messages, options, wanted)
         return Reply(
-            lambda wanted: parts.engine(model.name).generate(messages, wanted),
+            lambda given: parts.engine(model.name).generate(messages, given),
             messages,
             options,
             parts.trust,
             model.name,
+            wanted,
         )
 
     return Conversation(model.name, talk, options, [Message("system", system)] if system else [])

@@ -92,10 +92,15 @@ class Server:
                     raise error_of(data)
 
     def chat(
-        self, model: str, messages: Sequence[Message], options: GenerateOptions
+        self,
+        model: str,
+        messages: Sequence[Message],
+        options: GenerateOptions,
+        wanted: Wanted = "here",
     ) -> Iterator[Token]:
         """What an engine's ``generate`` yields."""
         body = {
+            **({"wanted": wanted} if wanted == "home" else {}),
             "model": model,
             "messages": [{"role": m.role, "content": m.content} for m in messages],
             "stream": True,

@@ -72,6 +72,9 @@ def _obey(text: str, talking: Conversation, output: Output) -> bool:
     if word == "/clear":
         talking.clear()
         output.note(t("cli.repl_cleared"))
+    elif word in ("/home", "/here"):
+        talking.wanted = "home" if word == "/home" else "here"
+        output.note(t(f"trust.pinned_{talking.wanted}"))
     elif word in ("/?", "/help"):
         output.note(t("cli.repl_help"))
     else:

@@ -7,7 +7,7 @@ Errors are ``{"error": "…"}``. The other ``/api`` routes are in ``ollama_embed
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -98,6 +98,7 @@ class ChatMessage(Lenient):
 
 
 class ChatRequest(GenerationRequest):
+    wanted: Literal["here", "home"] = "here"
     messages: list[ChatMessage] | None = None
     tools: list[Any] | None = None
 
@@ -158,6 +159,7 @@ async def _generate(
         messages,
         options,
         lambda wanted: start(parts.engine(model.name, **_loading(body)), wanted),
+        body.wanted if isinstance(body, ChatRequest) else "here",
     )
     reply = Reply(shape, keep_thinking=body.think is not False)
     if body.ondol:

@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from pydantic import Field
 
 from ondol.errors import UsageError
 from ondol.i18n import t
 from ondol.parts import Parts
-from ondol.server.body import Flag, JsonRoute, Lenient, json_response
+from ondol.server.body import JsonRoute, json_response
 from ondol.server.generation import (
-    Count,
     Embedded,
-    Real,
-    Stop,
     alternatives,
     cannot,
     embed,
@@ -35,87 +31,20 @@ from ondol.server.generation import (
     stops,
 )
 from ondol.server.openai_reply import ChatReply, Reply, TextReply, error_event
+from ondol.server.openai_requests import (
+    ChatCompletionRequest,
+    CompletionRequest,
+    EmbeddingRequest,
+    Part,
+    ResponseFormat,
+    SamplingRequest,
+)
 from ondol.server.streaming import SSE, Source, in_thread, stream, whole
 from ondol.server.verdict import HERE, Chat
 from ondol.types import GenerateOptions, Message
 
 if TYPE_CHECKING:
     from ondol.models.store import Model
-
-Temperature = Annotated[float, Field(ge=0, le=2)]
-Penalty = Annotated[float, Field(ge=-2, le=2)]
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class StreamOptions(Lenient):
-    include_usage: Flag = False
-
-
-class SamplingRequest(Lenient):
-    model: str | None = None
-    stream: Flag = False
-    stream_options: StreamOptions | None = None
-    temperature: Temperature | None = None
-    top_p: Share | None = None
-    top_k: Count | None = None
-    min_p: Share | None = None
-    repeat_penalty: Real | None = None
-    presence_penalty: Penalty | None = None
-    frequency_penalty: Penalty | None = None
-    max_tokens: Count | None = None
-    seed: int | None = None
-    stop: Stop = None
-    n: int | None = None
-    ondol: Flag = False
-
-    @property
-    def has_usage(self) -> bool:
-        return self.stream_options is not None and self.stream_options.include_usage
-
-
-class Part(Lenient):
-    type: str = ""
-    text: str | None = None
-
-
-class ChatMessage(Lenient):
-    role: str = ""
-    content: str | list[Part] | None = None
-
-
-class JsonSchema(Lenient):
-    schema_: dict[str, Any] | None = Field(None, alias="schema")
-
-
-class ResponseFormat(Lenient):
-    type: str = "text"
-    json_schema: JsonSchema | None = None
-
-
-class ChatCompletionRequest(SamplingRequest):
-    messages: list[ChatMessage] | None = None
-    max_completion_tokens: Count | None = None
-    reasoning_effort: str | None = None
-    response_format: ResponseFormat | None = None
-    logprobs: Flag = False
-    top_logprobs: int | None = None
-    tools: list[Any] | None = None
-    functions: list[Any] | None = None
-
-
-class CompletionRequest(SamplingRequest):
-    prompt: str | list[str] | None = None
-    suffix: str | None = None
-    echo: Flag = False
-    best_of: int | None = None
-    logprobs: int | None = None
-
-
-class EmbeddingRequest(Lenient):
-    model: str | None = None
-    input: str | list[str] | None = None
-    encoding_format: str | None = None
-    dimensions: int | None = None
 
 
 def router(parts: Parts) -> APIRouter:
@@ -135,6 +64,7 @@ def router(parts: Parts) -> APIRouter:
             messages,
             options,
             lambda wanted: parts.engine(model.name).generate(messages, wanted),
+            body.wanted,
         )
         reply = ChatReply(
             body.model or "",

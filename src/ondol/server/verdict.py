@@ -17,7 +17,7 @@ from ondol.chat import Reply, Start
 from ondol.json import verdict_json
 from ondol.parts import Parts
 from ondol.server.streaming import Source
-from ondol.types import Answer, GenerateOptions, Message, Token
+from ondol.types import Answer, GenerateOptions, Message, Token, Wanted
 
 ROUTE = "Ondol-Route"
 CONFIDENCE = "Ondol-Confidence"
@@ -37,11 +37,12 @@ class Chat(Source[Token]):
         messages: list[Message],
         options: GenerateOptions,
         start: Start,
+        wanted: Wanted = "here",
     ) -> None:
         self._reply: Reply | None = None
 
         def begin() -> Iterator[Token]:
-            self._reply = Reply(start, messages, options, parts.trust, model)
+            self._reply = Reply(start, messages, options, parts.trust, model, wanted)
             return self._reply
 
         super().__init__(begin)

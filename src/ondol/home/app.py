@@ -38,8 +38,8 @@ from ondol.identity import PUBLIC_KEY_BYTES
 from ondol.server import errors
 from ondol.server.body import JsonRoute, Lenient, json_response
 from ondol.server.openai import chat_options, messages_of
-from ondol.server.openai_requests import ChatCompletionRequest
 from ondol.server.openai_reply import ChatReply, error_event
+from ondol.server.openai_requests import ChatCompletionRequest
 from ondol.server.streaming import SSE, Source, in_thread, stream
 from ondol.types import Token
 

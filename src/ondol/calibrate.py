@@ -9,7 +9,8 @@ what retrieval and the engine raise, and ``CalibrationError``.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +27,7 @@ from ondol.i18n import t
 from ondol.parts import Parts
 from ondol.retrieval.library import Library
 from ondol.train import House
-from ondol.training.evaluation import holds
+from ondol.training.evaluation import fold, holds
 from ondol.trust import LOGPROBS, Trust
 from ondol.types import Answer, Evidence, GenerateOptions, Message, Route, Task
 
@@ -129,7 +130,7 @@ def from_chat(
     for done, known in enumerate(questions, start=1):
         said = gather(list(engine.generate([Message("user", known.question)], options)))
         confidence = judge.judge(known.question, Evidence(), (), said, model=name, task="chat")
-        right = holds(said.text, known.answers)
+        right = holds_word(said.text, known.answers)
         found.append(Labelled(confidence.signals, right, known.group))
         if on_progress is not None:
             on_progress(done, len(questions))
@@ -142,6 +143,16 @@ def is_right(answer: Answer, known: Known) -> bool:
     if not known.answers:
         return answer.route is Route.ABSTAIN
     return answer.route is not Route.ABSTAIN and holds(answer.text, known.answers)
+
+
+def holds_word(text: str, answers: Iterable[str]) -> bool:
+    """Whether one of ``answers`` stands in ``text`` as words of its own: "4" is not in "14". Where
+    particles cling to words, as in Korean, they may."""
+    folded = fold(text)
+    return any(
+        re.search(rf"(?<![a-z0-9]){re.escape(fold(answer))}(?![a-z0-9])", folded)
+        for answer in answers
+    )
 
 
 def learn(

@@ -66,19 +66,6 @@ def candidates(kind: str, question: str, sentence: str) -> int:
     return len({found for found in map(folded, _found(kind, sentence)) if found not in said})
 
 
-def cuts_a_name(answer: str, sentence: str) -> bool:
-    """Whether ``answer`` takes a part of a longer name, or of a number with what it counts."""
-    begin = sentence.find(answer)
-    if begin < 0 or not answer:
-        return False
-    end = begin + len(answer)
-    return any(
-        (found.start() < begin < found.end() or found.start() < end < found.end())
-        for found in (*_NAME.finditer(sentence), *_NUMBER.finditer(sentence.lower()))
-        if not (begin <= found.start() and found.end() <= end)
-    )
-
-
 def _found(kind: str, text: str) -> list[str]:
     if kind == "name":
         return _NAME.findall(text)

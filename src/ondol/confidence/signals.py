@@ -12,8 +12,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ondol.confidence.expected import asks_for, candidates, cuts_a_name, fits
-from ondol.confidence.words import content_words, folded, mentions, shared
+from ondol.confidence.expected import asks_for, candidates, fits
+from ondol.confidence.spans import (
+    cuts_a_name,
+    goes_on_after,
+    goes_on_before,
+    is_qualified,
+    mentions,
+    names_and_numbers,
+)
+from ondol.confidence.words import content_words, folded, shared
 from ondol.prompt import ABSTENTION_OPENS, MARKS, abstains
 from ondol.types import Completion, Evidence, Quote, Token
 
@@ -153,7 +161,13 @@ def _answer_signals(
         "nearness": mentions(asked, cited.text, said),
         "asks_known_kind": float(bool(kind)),
         "cuts_a_name": float(cuts_a_name(said, cited.text)),
+        "is_qualified": float(is_qualified(said, cited.text)),
+        "goes_on_before": float(goes_on_before(said, cited.text)),
+        "goes_on_after": float(goes_on_after(said, cited.text)),
     }
+    named = names_and_numbers(question)
+    if named:
+        found["cited_names"] = shared(named, content_words(cited.text))
     if kind:
         found["fits_kind"] = float(fits(kind, said))
         found["cited_candidates"] = math.log1p(candidates(kind, question, cited.text))

@@ -16,7 +16,6 @@ _LITTLE = frozenset(
     "before between during also if so such only own same some any all each more most other".split()
 )
 MOST_ALIKE = 5
-FAR = 12
 
 
 def folded(text: str) -> str:
@@ -44,29 +43,11 @@ def content_words(text: str) -> frozenset[str]:
     return frozenset(stem(word) for word in words(text) if word not in _LITTLE)
 
 
+def is_little(word: str) -> bool:
+    """Whether a folded word is one of those that sentences are held together by."""
+    return word in _LITTLE
+
+
 def shared(wanted: Collection[str], there: Collection[str]) -> float:
     """The share of ``wanted`` that is ``there``; 0.0 of nothing."""
     return sum(word in there for word in wanted) / len(wanted) if wanted else 0.0
-
-
-def mentions(asked: Collection[str], sentence: str, answer: str) -> float:
-    """How near to the answer the sentence says the question's words: from 1 (beside it) to 0 (none
-    within ``FAR`` words, or the answer is not there). The mean over all of them."""
-    stems = [stem(word) for word in words(sentence)]
-    wanted = [stem(word) for word in words(answer)]
-    size = len(wanted)
-    places = [i for i in range(len(stems) - size + 1) if stems[i : i + size] == wanted]
-    if not size or not places or not asked:
-        return 0.0
-    best = 0.0
-    for begin in places:
-        total = 0.0
-        for word in asked:
-            away = [
-                max(begin - i, i - (begin + size - 1))
-                for i, s in enumerate(stems)
-                if s == word and not begin <= i < begin + size
-            ]
-            total += max(0.0, 1.0 - (min(away) - 1) / FAR) if away else 0.0
-        best = max(best, total / len(asked))
-    return best

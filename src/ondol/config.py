@@ -6,6 +6,7 @@ read it. Raises ``ConfigError`` naming the setting, the bad value and what would
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
 from collections.abc import Mapping
@@ -206,7 +207,10 @@ def _convert(s: Setting, raw: object) -> Value:
         return tuple(str(i).strip() for i in items if str(i).strip())
     if isinstance(raw, bool) or raw is None:
         raise TypeError
-    return type(s.default)(str(raw))
+    value = type(s.default)(str(raw))
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(raw)
+    return value
 
 
 def _boolean(raw: object) -> bool:

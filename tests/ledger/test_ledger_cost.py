@@ -39,6 +39,12 @@ def test_the_settings_have_the_defaults_that_the_constants_document() -> None:
     assert Pricing.from_config(configuration.load()) == Pricing()
 
 
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "much"])
+def test_a_tariff_that_is_no_price_is_refused(value: str) -> None:
+    with pytest.raises(ConfigError):
+        configuration.load(environ={"ONDOL_TARIFF_KRW_PER_KWH": value})
+
+
 def test_a_cloud_model_without_a_price_is_refused_with_those_there_are() -> None:
     config = configuration.load().with_flags({"ledger.cloud_model": "gpt-5.5-imaginary"})
     with pytest.raises(ConfigError) as raised:

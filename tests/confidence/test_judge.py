@@ -26,7 +26,7 @@ def made(digest: str, task: str = "grounded", seed: int = 0) -> Calibrator:
     some = []
     for i in range(200):
         sure = rng.uniform(-2, 0)
-        signals = {"mean_logprob": sure, "quote_score": sure}
+        signals = {"mean_logprob": sure, "quote_score": rng.uniform(1, 2)}
         some.append(Labelled(signals, rng.random() < 2 + sure, f"{i % 20}"))
     return calibration.fit(some, model=MODEL, digest=digest, task=task)
 

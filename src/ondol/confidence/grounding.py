@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any
 
-from ondol.confidence.words import content_words, folded, shared, stem, words
+from ondol.confidence.words import content_words, folded, is_little, shared, stem, words
 from ondol.prompt import MARKS, abstains
 from ondol.types import Quote, Support
 
 Embed = Callable[[Sequence[str]], Any]
 """Texts to unit vectors, one row each."""
 
+_KOREAN = re.compile("[가-힣]")
 ENOUGH = 0.7
 ENOUGH_ALIKE = 0.55
 ALIKE = 0.75
@@ -31,13 +33,6 @@ _DENIALS = re.compile(
     r"\b(?:not|no|never|none|nobody|nothing|neither|nor|without|cannot|hardly|unable)\b|n['’]t\b|"
     r"않|아니[다라었며하야]|아닙|없[다는었이으]|없습|못\s?[하했한]|못했"
 )
-_VALUES = {
-    word: str(value)
-    for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
-        "fifteen sixteen seventeen eighteen nineteen twenty".split()
-    )
-} | {"twice": "2", "once": "1", "half": "1/2", "dozen": "12"}
 
 
 def supported(text: str, given: Sequence[Quote], embed: Embed | None = None) -> tuple[Support, ...]:
@@ -81,11 +76,11 @@ def _score(claim: str, quote: str, embed: Embed | None) -> float:
     """How much of ``claim`` the quote says; 0.0 when not enough, or when they disagree."""
     said = _plain(quote)
     bare = _plain(claim)
-    if f" {bare} " in f" {said} " and not _denied_before(bare, quote):
+    if f" {bare} " in f" {said} " and (len(bare.split()) < 4 or not _denies(quote, claim)):
         return 1.0
     if _numbers(claim) - _numbers(quote) or not _names_in(claim, quote):
         return 0.0
-    if bool(_DENIALS.search(folded(claim))) != bool(_DENIALS.search(_near(claim, quote))):
+    if _denies(claim, quote) or _denies(quote, claim):
         return 0.0
     share = shared(content_words(claim), content_words(quote))
     if share >= ENOUGH:
@@ -101,44 +96,38 @@ def _plain(text: str) -> str:
     return " ".join(words(text))
 
 
-def _denied_before(bare: str, quote: str) -> bool:
-    """Whether a longer stretch is taken word for word from behind a "not"."""
-    if len(bare.split()) < 4 or _DENIALS.search(bare):
-        return False
-    before = folded(quote).partition(bare)[0].split()[-3:]
-    return bool(_DENIALS.search(" ".join(before)))
+def _denies(one: str, other: str) -> bool:
+    """Whether ``one`` denies what ``other`` says without denying it too."""
+    return bool((_denied(one) & content_words(other)) - _denied(other))
+
+
+def _denied(text: str) -> set[str]:
+    """The stems of what is denied: the content word behind a "not", in Korean the one before."""
+    found = set()
+    pieces = folded(text).split()
+    for i, piece in enumerate(pieces):
+        if not _DENIALS.search(piece):
+            continue
+        beside = pieces[max(0, i - 1) : i][::-1] if _KOREAN.search(piece) else pieces[i + 1 : i + 6]
+        stems = (stem(word) for other in beside for word in words(other) if not is_little(word))
+        found |= set(islice(stems, 1))
+    return found
 
 
 def _numbers(text: str) -> set[str]:
-    found = set()
-    for word in words(text):
-        if word[0].isdigit():
-            found.add(word.replace(",", "").rstrip("."))
-        elif word in _VALUES:
-            found.add(_VALUES[word])
-    return found
+    """Every number by its value, written in digits or in words."""
+    return {value for word in words(text) if (value := stem(word))[0].isdigit()}
 
 
 def _names_in(claim: str, quote: str) -> bool:
     """Whether every name of ``claim`` is in the quote. Its first word has a capital anyway: it
     counts as a name only when there is another one beside it."""
-    there = {stem(word) for word in words(quote)}
+    there = set(words(quote.replace("’s", "").replace("'s", "")))
     found = [match for match in _NAME.finditer(claim) if words(match[0])]
     begin = len(claim) - len(claim.lstrip("\"'“‘("))
     names = [m[0] for m in found if m.start() > begin or _goes_on(claim, m.end())]
-    return all(stem(words(name)[0]) in there for name in names)
+    return all(words(re.sub(r"['’]s$", "", name))[0] in there for name in names)
 
 
 def _goes_on(claim: str, end: int) -> bool:
     return claim[end : end + 1] == " " and claim[end + 1 : end + 2].isupper()
-
-
-def _near(claim: str, quote: str) -> str:
-    """The part of the quote that the claim is about: from its first shared word to its last, with a
-    word on each side. A "not" elsewhere in a long sentence denies something else."""
-    wanted = content_words(claim)
-    pieces = folded(quote).split()
-    places = [i for i, piece in enumerate(pieces) if any(stem(w) in wanted for w in words(piece))]
-    if not places:
-        return ""
-    return " ".join(pieces[max(0, min(places) - 1) : max(places) + 2])

@@ -15,6 +15,14 @@ _LITTLE = frozenset(
     "whose which what when where why how many much not no than then into about over under after "
     "before between during also if so such only own same some any all each more most other".split()
 )
+_ENDING = re.compile(r"(?:ing|ies|ed|es|s|e|y)$")
+_VALUES = {
+    word: str(value)
+    for value, word in enumerate(
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
+        "fifteen sixteen seventeen eighteen nineteen twenty".split()
+    )
+} | {"once": "1", "twice": "2", "dozen": "12"}
 MOST_ALIKE = 5
 
 
@@ -29,13 +37,16 @@ def words(text: str) -> list[str]:
 
 
 def stem(word: str) -> str:
-    """What a word has in common with its forms: its first letters; a number is itself."""
+    """What a word has in common with its forms: its first letters; a number is its value."""
     if word[0].isdigit():
-        return word
+        return word.replace(",", "")
     if word[0] >= "가":
         return word[:2]  # particles and endings cling to the end
     word = word.partition("'")[0].partition("’")[0]
-    return word[:MOST_ALIKE] if len(word) > MOST_ALIKE else word.rstrip("s") or word
+    if word in _VALUES:
+        return _VALUES[word]
+    bare = _ENDING.sub("", word) if len(word) > MOST_ALIKE - 1 else word.rstrip("s")
+    return (bare if len(bare) > 2 else word)[:MOST_ALIKE]
 
 
 def content_words(text: str) -> frozenset[str]:

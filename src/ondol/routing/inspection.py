@@ -1,39 +1,39 @@
 """A last look at a whole request before it leaves: personal data and private text, in any disguise.
 
-Given to ``egress`` by ``parts``. The second net below the labels: it knows nothing of where a
-request comes from and never raises for what it cannot read.
+Given to ``egress``, which leaves out of what it shows what the protocol made itself (signatures,
+digests, the destination's own key). The second net below the labels: it does not know where a
+request comes from, and it sees neither a paraphrase nor what was encrypted. See ``decoding``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
+from ondol.routing import personal_data
+from ondol.routing.decoding import readings, rot13
 from ondol.types import Sensitivity
 
-# What the protocol itself puts into a request; some of it looks like a secret.
-PROTOCOL_HEADERS = frozenset(
-    "authorization proxy-authorization signature signature-input content-digest digest host "
-    "user-agent accept accept-encoding accept-language connection content-type content-length "
-    "content-encoding transfer-encoding date range if-range if-none-match if-modified-since "
-    "api-key x-request-id x-repo-commit idempotency-key".split()
-)
+
+# Keys and addresses are not looked for backwards: who reverses them could as well encrypt them.
+_NOT_BACKWARDS = ("secret", "address", "kr_address")
+_BACKWARDS = tuple(kind for kind in personal_data.KINDS if kind not in _NOT_BACKWARDS)
 
 
 class Inspector:
-    """``inspector(request)`` is PRIVATE when ``request`` holds personal data or, by
-    ``holds_private``, a passage of private text; else PUBLIC, which says that nothing was found.
+    """``inspector(request)`` is PRIVATE when ``request`` (request line, header lines, an empty
+    line, the body) holds personal data or, by ``holds_private``, a passage of private text; else
+    PUBLIC: nothing was found."""
 
-    ``request`` is as it goes over the wire: "POST https://host/path?query" and header lines, an
-    empty line, the body. Header lines whose name is in ``ignored_headers`` are not looked at."""
-
-    def __init__(
-        self,
-        holds_private: Callable[[str], bool],
-        *,
-        ignored_headers: Iterable[str] = PROTOCOL_HEADERS,
-    ) -> None:
+    def __init__(self, holds_private: Callable[[str], bool]) -> None:
         self._holds_private = holds_private
-        self._ignored = frozenset(name.lower() for name in ignored_headers)
 
     def __call__(self, request: bytes) -> Sensitivity:
-        return Sensitivity.PUBLIC
+        texts = list(readings(request))
+        turned = [text[::-1] for text in texts]
+        if any(personal_data.holds(text) for text in texts):
+            return Sensitivity.PRIVATE
+        if any(personal_data.holds(text, among=_BACKWARDS) for text in turned):
+            return Sensitivity.PRIVATE
+        # One search for all: nothing depends on which of them it is in.
+        every = "\n".join([*texts, *map(rot13, texts), *turned])
+        return Sensitivity.PRIVATE if self._holds_private(every) else Sensitivity.PUBLIC

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from ondol.folding import Folded, fold
 from ondol.routing import (
@@ -62,9 +63,30 @@ def find(text: str) -> list[Finding]:
     """Everything personal in ``text``, in order; no two overlap."""
     folded = fold(text)
     found = [*_search(folded, _ALL)]
-    if _MAY_BE_PULLED_APART.search(folded.text) and _PULLED_APART.search(folded.text):
+    if _is_pulled_apart(folded.text):
         found += _search(_put_together(folded), personal_data_numbers.RECOGNISERS)
     return _apart(found)
+
+
+def holds(text: str, *, among: Sequence[str] = KINDS) -> bool:
+    """Whether there is anything personal in ``text``, of the kinds ``among``: quicker than
+    ``find``."""
+    folded = fold(text)
+    wanted = _of_kinds(tuple(among))
+    if next(_search(folded, wanted), None) is not None:
+        return True
+    if not _is_pulled_apart(folded.text):
+        return False
+    return next(_search(_put_together(folded), personal_data_numbers.RECOGNISERS), None) is not None
+
+
+@cache
+def _of_kinds(kinds: tuple[str, ...]) -> tuple[Recogniser, ...]:
+    return tuple(recogniser for recogniser in _ALL if recogniser.kind in kinds)
+
+
+def _is_pulled_apart(text: str) -> bool:
+    return bool(_MAY_BE_PULLED_APART.search(text) and _PULLED_APART.search(text))
 
 
 def _search(folded: Folded, recognisers: Sequence[Recogniser]) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ none below ``LEAST_LETTERS`` (see ``winnowing``).
 from __future__ import annotations
 
 import hmac
+import json
 import secrets
 import threading
 from collections.abc import Iterable, Iterator
@@ -73,14 +74,11 @@ class Spoken:
         if not self._noticed.isdisjoint(marks):
             return True
         with self._lock:
-            return any(
-                self._connection.execute(
-                    "SELECT 1 FROM spoken_passages WHERE passage_hash IN "
-                    f"({','.join('?' * len(some))}) LIMIT 1",
-                    some,
-                ).fetchone()
-                for some in _portions(marks)
-            )
+            row = self._connection.execute(
+                "SELECT 1 FROM json_each(?) JOIN spoken_passages ON passage_hash = value LIMIT 1",
+                (json.dumps(marks),),
+            ).fetchone()
+        return row is not None
 
     def forget(self) -> None:
         """Forget everything that was said: from here on it is unknown, and so private."""
@@ -98,10 +96,6 @@ class Spoken:
         marks, _ = winnow(letters(text), self._key, least=LEAST_LETTERS, sure=SURE_LETTERS)
         found: list[int] = marks.tolist()
         return found
-
-
-def _portions(marks: list[int], size: int = 500) -> Iterable[list[int]]:
-    return (marks[i : i + size] for i in range(0, len(marks), size))
 
 
 @contextmanager

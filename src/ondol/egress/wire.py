@@ -18,6 +18,12 @@ _SHAPES = {
     b"if-range": rb'(?:W/)?"[\x21\x23-\x7e]{0,128}"',
     b"range": rb"bytes=\d{1,20}-\d{0,20}",
     b"content-length": rb"\d{1,20}",
+    # Between a device and its home (``ondol.homes.client``): random numbers, keys and hashes.
+    b"ondol-home": rb"[0-9a-f]{64}",
+    b"ondol-request": rb"[0-9a-f]{32}",
+    b"ondol-ledger": rb"\d{1,18}:[0-9a-f]{64}",
+    b"ondol-key": rb"[A-Za-z0-9+/]{43}=",
+    b"ondol-invite": rb"[A-Za-z0-9+/]{22}==",
 }
 
 

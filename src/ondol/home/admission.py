@@ -20,7 +20,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ondol.errors import ClockError, SignatureError
 from ondol.home.registry import Device, Registry
-from ondol.homes.client import HOME_FIELD, LEDGER_FIELD, REQUEST_FIELD, TAG
+from ondol.homes.client import (
+    HOME_FIELD,
+    INVITE_FIELD,
+    KEY_FIELD,
+    LEDGER_FIELD,
+    REQUEST_FIELD,
+    TAG,
+)
 from ondol.i18n import t, use_language
 from ondol.identity import thumbprint
 from ondol.server import errors
@@ -38,7 +45,16 @@ BODY_BYTES = "ondol.body_bytes"
 _REQUEST_ID = re.compile(r"[0-9a-f]{32}")
 _LEDGER = re.compile(r"(\d{1,18}):([0-9a-f]{64})")
 # The fields that a signature may cover, and so those that are read.
-_FIELDS = ("content-digest", "signature", "signature-input", HOME_FIELD, REQUEST_FIELD)
+_FIELDS = (
+    "content-digest",
+    "signature",
+    "signature-input",
+    HOME_FIELD,
+    REQUEST_FIELD,
+    LEDGER_FIELD,
+    KEY_FIELD,
+    INVITE_FIELD,
+)
 
 
 class SeenNonces:
@@ -149,7 +165,7 @@ def _read(request: Request) -> Signature:
         signature = read(request)
     except MalformedError:
         raise _unsigned() from None
-    sent = [name for name in (HOME_FIELD, REQUEST_FIELD, LEDGER_FIELD) if name in request.fields]
+    sent = [name for name in request.fields if name.startswith("ondol-")]
     is_for_a_home = signature.tag == TAG and signature.covers(HOME_FIELD, REQUEST_FIELD, *sent)
     if not (is_for_a_home and _REQUEST_ID.fullmatch(request.fields[REQUEST_FIELD])):
         raise _unsigned()
@@ -159,7 +175,7 @@ def _read(request: Request) -> Signature:
 def request_of(scope: Scope, headers: Headers) -> Request:
     """What was signed, as it arrived. Raises ``SignatureError`` for a field that came twice."""
     fields: dict[str, str] = {}
-    for name in (*_FIELDS, LEDGER_FIELD):
+    for name in _FIELDS:
         given = headers.getlist(name)
         if len(given) > 1:
             raise _unsigned()

@@ -32,6 +32,7 @@ from ondol.home.admission import (
 )
 from ondol.home.registry import Device
 from ondol.home.service import Served, Service
+from ondol.homes.client import INVITE_FIELD, KEY_FIELD
 from ondol.homes.invite import SECRET_BYTES, Invite
 from ondol.i18n import t
 from ondol.identity import PUBLIC_KEY_BYTES
@@ -41,6 +42,7 @@ from ondol.server.openai import chat_options, messages_of
 from ondol.server.openai_reply import ChatReply, error_event
 from ondol.server.openai_requests import ChatCompletionRequest
 from ondol.server.streaming import SSE, Source, in_thread, stream
+from ondol.signatures import Request as Signed
 from ondol.types import Token
 
 SPARE_THREADS = 32
@@ -48,8 +50,6 @@ JSON = "application/json"
 
 
 class EnrolRequest(Lenient):
-    secret: Annotated[str, Field(max_length=100)]
-    public_key: Annotated[str, Field(max_length=100)]
     name: Annotated[str, Field(min_length=1, max_length=64)]
 
 
@@ -103,8 +103,8 @@ def _router(
         """Take in a device that has an invite."""
         raw = await request.body()
         signed = request_of(request.scope, request.headers)
-        public_key = _bytes(body.public_key, PUBLIC_KEY_BYTES, "public_key")
-        invite = Invite("", gate.fingerprint, _bytes(body.secret, SECRET_BYTES, "secret"))
+        public_key = _bytes(signed, KEY_FIELD, PUBLIC_KEY_BYTES)
+        invite = Invite("", gate.fingerprint, _bytes(signed, INVITE_FIELD, SECRET_BYTES))
 
         def take_in() -> Device:
             gate.check_newcomer(signed, raw, public_key)
@@ -172,9 +172,9 @@ def _state(service: Service, device: Device) -> dict[str, Any]:
     }
 
 
-def _bytes(text: str, size: int, field: str) -> bytes:
+def _bytes(request: Signed, field: str, size: int) -> bytes:
     try:
-        found = base64.b64decode(text, validate=True)
+        found = base64.b64decode(request.fields.get(field, ""), validate=True)
     except (ValueError, binascii.Error):
         found = b""
     if len(found) != size:

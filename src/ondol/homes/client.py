@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -41,6 +41,9 @@ TAG = "ondol-home"
 HOME_FIELD = "ondol-home"
 REQUEST_FIELD = "ondol-request"
 LEDGER_FIELD = "ondol-ledger"
+# Who wants to be enrolled, and with which invite.
+KEY_FIELD = "ondol-key"
+INVITE_FIELD = "ondol-invite"
 CONNECT_SECONDS = 5.0
 
 
@@ -86,13 +89,23 @@ class HomeClient:
         self._on_clock = on_clock
         self._head = head
         self._offset_seconds = home.clock_offset_seconds
+        self._fields: dict[str, str] = {}
 
     def get(self, path: str, *, timeout_seconds: float) -> dict[str, Any]:
         """A JSON object."""
         return self._whole("GET", path, b"", timeout_seconds, Sensitivity.PUBLIC)
 
-    def post(self, path: str, body: object, *, timeout_seconds: float) -> dict[str, Any]:
-        """A JSON object for a JSON object that says nothing but who we are."""
+    def post(
+        self,
+        path: str,
+        body: object,
+        *,
+        timeout_seconds: float,
+        fields: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """A JSON object for a JSON object that says nothing but who we are. ``fields`` are signed
+        along."""
+        self._fields = dict(fields or {})
         content = json.dumps(body, separators=(",", ":")).encode()
         return self._whole("POST", path, content, timeout_seconds, Sensitivity.TRUSTED)
 
@@ -191,6 +204,7 @@ class HomeClient:
             HOME_FIELD: self._home.fingerprint.hex(),
             REQUEST_FIELD: request_id,
             "content-digest": content_digest(bytes(request.read())),
+            **self._fields,
         }
         head = self._head()
         fields |= {LEDGER_FIELD: head} if head else {}

@@ -7,7 +7,7 @@ import platform
 from contextlib import suppress
 
 from ondol.errors import HomeError
-from ondol.homes.client import HomeClient
+from ondol.homes.client import INVITE_FIELD, KEY_FIELD, HomeClient
 from ondol.homes.enrolled import Enrolment
 from ondol.homes.homes import Homes
 from ondol.homes.invite import Invite
@@ -29,12 +29,12 @@ def join(homes: Homes, invite: Invite, name: str = "") -> tuple[Enrolment, str]:
     client = HomeClient(there, homes.identity, homes.egress)
     said = client.post(
         ENROL,
-        {
-            "secret": base64.b64encode(invite.secret).decode("ascii"),
-            "public_key": base64.b64encode(homes.identity.public_key).decode("ascii"),
-            "name": (name or platform.node() or "device")[:LONGEST_NAME],
-        },
+        {"name": (name or platform.node() or "device")[:LONGEST_NAME]},
         timeout_seconds=TIMEOUT_SECONDS,
+        fields={
+            INVITE_FIELD: base64.b64encode(invite.secret).decode("ascii"),
+            KEY_FIELD: base64.b64encode(homes.identity.public_key).decode("ascii"),
+        },
     )
     try:
         home_name, device_name = str(said["home"])[:LONGEST_NAME], str(said["device"])

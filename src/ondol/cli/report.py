@@ -90,7 +90,7 @@ def lines(made: Report) -> Iterator[str]:
             krw=money(made.cloud_krw),
             usd=money(made.cloud_usd),
         )
-    yield _break_even(made)
+        yield _break_even(made)
 
 
 def _break_even(made: Report) -> str:

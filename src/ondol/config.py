@@ -78,6 +78,7 @@ SETTINGS: tuple[Setting, ...] = (
         "trusted",
         choices=("private", "trusted", "public"),
     ),
+    Setting("routing.redact", "ONDOL_REDACT", False),
     Setting("routing.answer_krw", "ONDOL_ANSWER_KRW", 100.0, 0, 1_000_000),
     Setting("routing.second_krw", "ONDOL_SECOND_KRW", 1.0, 0, 1_000_000),
     Setting("routing.home_accuracy", "ONDOL_HOME_ACCURACY", 0.9, 0, 1),

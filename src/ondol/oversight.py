@@ -18,6 +18,7 @@ from ondol.trust import Trust
 from ondol.types import (
     Confidence,
     GenerateOptions,
+    Home,
     HomeState,
     Label,
     Message,
@@ -71,7 +72,11 @@ class Oversight:
     @property
     def trust(self) -> Trust:
         """All of them, as an answer meets them."""
-        home = _AnyHome(lambda: self.homes)
+        from ondol.routing.redaction import RedactingHome
+
+        home: Home = _AnyHome(lambda: self.homes)
+        if self._config["routing.redact"]:
+            home = RedactingHome(home)
         return Trust(self.judge, self.labeller, self.policy, home, self.recorder)
 
     @property
@@ -153,7 +158,12 @@ class Oversight:
         connection, lock = self._once("labels_database", _connect), threading.RLock()
         own = Sensitivity[self._config["routing.question_sensitivity"].upper()]
         find_private = PrivateText(connection, lock).find
-        return PromptLabeller(Spoken(connection, lock), find_private, question_sensitivity=own)
+        return PromptLabeller(
+            Spoken(connection, lock),
+            find_private,
+            question_sensitivity=own,
+            redacting=self._config["routing.redact"],
+        )
 
     def _build_inspector(self) -> Inspector:
         from ondol.routing.inspection import Inspector

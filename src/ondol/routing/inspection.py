@@ -13,7 +13,6 @@ from ondol.routing import personal_data
 from ondol.routing.decoding import readings, rot13
 from ondol.types import Sensitivity
 
-
 # Keys and addresses are not looked for backwards: who reverses them could as well encrypt them.
 _NOT_BACKWARDS = ("secret", "address", "kr_address")
 _BACKWARDS = tuple(kind for kind in personal_data.KINDS if kind not in _NOT_BACKWARDS)

@@ -7,12 +7,13 @@ is not known is private. Knows no engine and no network; ``inspection`` looks ag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Protocol
 
 from ondol.i18n import LANGUAGES, t, use_language
 from ondol.routing import personal_data
+from ondol.routing.redaction import redact
 from ondol.routing.taint import Spoken
 from ondol.types import Evidence, Label, Message, Sensitivity
 
@@ -49,7 +50,9 @@ class PromptLabeller:
         find_private: Callable[[str], bool],
         *,
         question_sensitivity: Sensitivity = Sensitivity.TRUSTED,
+        redacting: bool = False,
     ) -> None:
+        self._redacting = redacting
         self._spoken = spoken
         self._find_private = find_private
         self._question_sensitivity = question_sensitivity
@@ -63,13 +66,14 @@ class PromptLabeller:
         attachments: Sequence[Labelled] = (),
         memory: Sequence[Labelled] = (),
         declared: Sensitivity | None = None,
-        redacting: bool = False,
+        redacting: bool | None = None,
     ) -> Label:
         """The strictest of everything that goes in; every quote and hit in ``evidence`` counts.
 
         ``declared`` is how far a request says that what it brings may travel: it stands in for what
         is unknown, and never frees a document, personal data or what was said before. With
-        ``redacting``, personal data that ``redaction`` will take out does not count.
+        ``redacting`` (by default the owner's setting) personal data that ``redaction`` takes out
+        does not count; nothing else is freed by it.
         """
         own = Label(self._question_sensitivity, ("setting",))
         if declared is not None and declared < own.sensitivity:
@@ -88,9 +92,10 @@ class PromptLabeller:
         asked = [message.content for message in history if message.role == "user"]
         said = [message.content for message in history if message.role != "user"]
         free = [one.text for one in brought if one.sensitivity is not private]
-        # Joined, so that what is split over several turns is seen whole.
-        texts = ["\n".join([*asked, question]), *said, *dict.fromkeys(free)]
-        return join(own, *labels, *turns, *self._found(texts, redacting))
+        # Together, so that what is split over several turns is seen whole.
+        groups = [[*asked, question], *([text] for text in said), *([one] for one in free)]
+        redacting = self._redacting if redacting is None else redacting
+        return join(own, *labels, *turns, *self._found(groups, redacting))
 
     def remember(self, text: str, sensitivity: Sensitivity) -> None:
         """An answer, a draft or a rewritten question that was given: it keeps its label."""
@@ -113,13 +118,20 @@ class PromptLabeller:
                 return Label(known, ("history",))
         return Label(Sensitivity.PRIVATE, ("unknown_history",)) if declared is None else own
 
-    def _found(self, texts: Sequence[str], redacting: bool) -> Iterable[Label]:
-        private = Sensitivity.PRIVATE
-        if not redacting:
-            for kind in {found.kind for text in texts for found in personal_data.find(text)}:
-                yield Label(private, (f"personal_data:{kind}",))
-        if any(self.holds_private(text) for text in texts):
-            yield Label(private, ("matches_private_text",))
+    def _found(self, groups: Sequence[Sequence[str]], redacting: bool) -> Iterator[Label]:
+        """What is in the texts themselves; those of a group follow each other."""
+        personal = groups
+        if redacting:
+            personal = [
+                [m.content for m in redact([Message("user", text) for text in group]).messages]
+                for group in groups
+            ]
+        joined = ["\n".join(group) for group in personal]
+        for kind in sorted({found.kind for text in joined for found in personal_data.find(text)}):
+            yield Label(Sensitivity.PRIVATE, (f"personal_data:{kind}",))
+        # As they are: a private passage does not get freer because a number in it is taken out.
+        if any(self.holds_private("\n".join(group)) for group in groups):
+            yield Label(Sensitivity.PRIVATE, ("matches_private_text",))
 
 
 @cache

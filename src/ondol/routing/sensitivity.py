@@ -93,9 +93,10 @@ class PromptLabeller:
         said = [message.content for message in history if message.role != "user"]
         free = [one.text for one in brought if one.sensitivity is not private]
         # Together, so that what is split over several turns is seen whole.
-        groups = [[*asked, question], *([text] for text in said), *([one] for one in free)]
+        groups = [[*asked, question], *([text] for text in said)]
         redacting = self._redacting if redacting is None else redacting
-        return join(own, *labels, *turns, *self._found(groups, redacting))
+        found = self._found(groups, [[one] for one in dict.fromkeys(free)], redacting)
+        return join(own, *labels, *turns, *found)
 
     def remember(self, text: str, sensitivity: Sensitivity) -> None:
         """An answer, a draft or a rewritten question that was given: it keeps its label."""
@@ -118,19 +119,28 @@ class PromptLabeller:
                 return Label(known, ("history",))
         return Label(Sensitivity.PRIVATE, ("unknown_history",)) if declared is None else own
 
-    def _found(self, groups: Sequence[Sequence[str]], redacting: bool) -> Iterator[Label]:
-        """What is in the texts themselves; those of a group follow each other."""
-        personal = groups
+    def _found(
+        self,
+        groups: Sequence[Sequence[str]],
+        labelled: Sequence[Sequence[str]],
+        redacting: bool,
+    ) -> Iterator[Label]:
+        """What is in the texts themselves; those of a group follow each other. ``labelled`` have a
+        label of their own: what was said of them while they were private does not matter when
+        their owner has made them freer since; a private document that they copy does."""
+        every = [*groups, *labelled]
+        personal = every
         if redacting:
             personal = [
                 [m.content for m in redact([Message("user", text) for text in group]).messages]
-                for group in groups
+                for group in every
             ]
         joined = ["\n".join(group) for group in personal]
         for kind in sorted({found.kind for text in joined for found in personal_data.find(text)}):
             yield Label(Sensitivity.PRIVATE, (f"personal_data:{kind}",))
         # As they are: a private passage does not get freer because a number in it is taken out.
-        if any(self.holds_private("\n".join(group)) for group in groups):
+        copies = any(self._find_private("\n".join(group)) for group in labelled)
+        if copies or any(self.holds_private("\n".join(group)) for group in groups):
             yield Label(Sensitivity.PRIVATE, ("matches_private_text",))
 
 

@@ -21,6 +21,7 @@ from ondol.types import (
     Home,
     HomeState,
     Label,
+    Labeller,
     Message,
     Sensitivity,
     Token,
@@ -39,6 +40,15 @@ if TYPE_CHECKING:
     from ondol.types import Recorder
 
 T = TypeVar("T")
+
+
+def door(config: Config, find: Callable[[], Oversight]) -> Egress:
+    """The door of a house: whoever watches over it is called when something is about to leave."""
+    return Egress(
+        offline=config["offline"],
+        record=lambda passage: find().ledger.record(passage),  # noqa: PLW0108 (opened when needed)
+        inspector=lambda request: find().inspector(request),
+    )
 
 
 class Oversight:
@@ -72,12 +82,18 @@ class Oversight:
     @property
     def trust(self) -> Trust:
         """All of them, as an answer meets them."""
+        return self.trust_for(redact=self._config["routing.redact"])
+
+    def trust_for(self, *, redact: bool) -> Trust:
+        """The same where personal data is, or is not, taken out of what goes home."""
         from ondol.routing.redaction import RedactingHome
+        from ondol.routing.sensitivity import RedactingLabeller
 
         home: Home = _AnyHome(lambda: self.homes)
-        if self._config["routing.redact"]:
-            home = RedactingHome(home)
-        return Trust(self.judge, self.labeller, self.policy, home, self.recorder)
+        labeller: Labeller = self.labeller
+        if redact:
+            home, labeller = RedactingHome(home), RedactingLabeller(self.labeller)
+        return Trust(self.judge, labeller, self.policy, home, self.recorder)
 
     @property
     def judge(self) -> CalibratedJudge:
@@ -162,13 +178,15 @@ class Oversight:
             Spoken(connection, lock),
             find_private,
             question_sensitivity=own,
-            redacting=self._config["routing.redact"],
         )
 
     def _build_inspector(self) -> Inspector:
         from ondol.routing.inspection import Inspector
 
-        return Inspector(lambda text: self.labeller.holds_private(text))
+        return Inspector(self._holds_private)
+
+    def _holds_private(self, text: str) -> bool:
+        return self.labeller.holds_private(text)
 
     def _build_policy(self) -> RoutingPolicy:
         from ondol.routing.policy import RoutingPolicy, Values

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from ondol import manners, paths
 from ondol.ask import Manner
 from ondol.config import Config
-from ondol.egress import Egress
 from ondol.errors import UsageError
 from ondol.i18n import t
+from ondol.oversight import Oversight, door
 from ondol.prompt import GROUNDING
 from ondol.trust import Trust
 from ondol.types import Reranker
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from ondol.models.adapters import Adapter, AdapterStore
     from ondol.models.gguf import GgufHeader
     from ondol.models.store import Model, ModelStore
-    from ondol.oversight import Oversight
     from ondol.retrieval.embedding import OnnxEmbedder
     from ondol.retrieval.library import Library, PassageEmbedder
     from ondol.retrieval.vectors.opening import Opener
@@ -43,12 +42,7 @@ class Parts:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        # Neither is opened before something is about to leave.
-        self.egress = Egress(
-            offline=config["offline"],
-            record=lambda passage: self.ledger.record(passage),
-            inspector=lambda request: self.oversight.inspector(request),
-        )
+        self.egress = door(config, lambda: self.oversight)
         self._lock = threading.RLock()
         self._built: dict[str, Any] = {}
 
@@ -187,8 +181,6 @@ class Parts:
             return part
 
     def _build_oversight(self) -> Oversight:
-        from ondol.oversight import Oversight
-
         return Oversight(self.config, self.egress, lambda: self.adapters)
 
     def _build_store(self) -> ModelStore:

@@ -138,3 +138,18 @@ def test_home_that_was_asked_for_and_is_gone_is_an_error(
     attic.words, attic.failure = (), HomeUnreachableError("The attic is dark.")
     name, data = ask(house, wanted="home")[-1]
     assert name == "error" and data["error"]["message"] == "The attic is dark."
+
+
+def test_personal_data_goes_home_as_a_placeholder_and_comes_back_as_it_was(
+    house: House, folder: Path, attic: FixedHome
+) -> None:
+    attic.words = (
+        "Write to [EM",
+        "AIL_1] about the oak.",
+    )
+    question = f"{QUESTION} I am kim.minji@example.org."
+    assert ask(house, question=question)[-1][1]["route"] == "local"
+    answer = ask(house, question=question, redact=True)[-1][1]
+    assert answer["answer"] == "Write to kim.minji@example.org about the oak."
+    (sent,) = attic.asked
+    assert "[EMAIL_1]" in sent[-1].content and "minji" not in str(sent)

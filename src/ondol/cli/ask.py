@@ -50,6 +50,7 @@ class Question:
 @option("--all", "everything", key="all", is_flag=True)
 @option("--here", "wanted", key="here", flag_value="here")
 @option("--home", "wanted", key="home", flag_value="home")
+@option("--redact", key="redact", is_flag=True)
 @option("--verbose", key="verbose", is_flag=True)
 @filter_options
 @pass_output
@@ -63,10 +64,11 @@ def ask(
     seed: int | None,
     everything: bool,
     wanted: WantedRoute | None,
+    redact: bool,
     verbose: bool,
     where: Wanted,
 ) -> None:
-    with house(output, models_chat=model) as parts:
+    with house(output, models_chat=model, routing_redact=redact or None) as parts:
         piped = stdin.read_piped(parts.config["retrieval.max_file_mb"] << 20)
         asked = Question(
             text=question or piped,
@@ -101,6 +103,7 @@ def _events(asked: Question, parts: Parts, output: Output) -> Generator[Event, N
             fields,
             everything=asked.everything,
             wanted=asked.wanted,
+            redact=parts.config["routing.redact"],
         )
         return
     # An unknown name is said now, and not after the documents have been searched.

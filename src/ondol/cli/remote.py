@@ -70,12 +70,14 @@ class Server:
         *,
         everything: bool = False,
         wanted: Wanted = "auto",
+        redact: bool = False,
     ) -> Iterator[Event]:
         """What ``ondol.ask.ask`` yields. Closing the iterator stops the engine."""
         body: dict[str, Any] = {"question": question, "model": model, "options": _given(options)}
         body |= {"filter": where} if where else {}
         body |= {"all": True} if everything else {}
         body |= {"wanted": wanted} if wanted != "auto" else {}
+        body |= {"redact": True} if redact else {}
         with self._stream("/ondol/v1/ask", body) as events:
             for name, data in events:
                 if name == "evidence":

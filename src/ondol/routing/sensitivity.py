@@ -50,9 +50,7 @@ class PromptLabeller:
         find_private: Callable[[str], bool],
         *,
         question_sensitivity: Sensitivity = Sensitivity.TRUSTED,
-        redacting: bool = False,
     ) -> None:
-        self._redacting = redacting
         self._spoken = spoken
         self._find_private = find_private
         self._question_sensitivity = question_sensitivity
@@ -66,14 +64,14 @@ class PromptLabeller:
         attachments: Sequence[Labelled] = (),
         memory: Sequence[Labelled] = (),
         declared: Sensitivity | None = None,
-        redacting: bool | None = None,
+        redacting: bool = False,
     ) -> Label:
         """The strictest of everything that goes in; every quote and hit in ``evidence`` counts.
 
         ``declared`` is how far a request says that what it brings may travel: it stands in for what
         is unknown, and never frees a document, personal data or what was said before. With
-        ``redacting`` (by default the owner's setting) personal data that ``redaction`` takes out
-        does not count; nothing else is freed by it.
+        ``redacting`` personal data that ``redaction`` takes out does not count; nothing else is
+        freed by it.
         """
         own = Label(self._question_sensitivity, ("setting",))
         if declared is not None and declared < own.sensitivity:
@@ -94,7 +92,6 @@ class PromptLabeller:
         free = [one.text for one in brought if one.sensitivity is not private]
         # Together, so that what is split over several turns is seen whole.
         groups = [[*asked, question], *([text] for text in said)]
-        redacting = self._redacting if redacting is None else redacting
         found = self._found(groups, [[one] for one in dict.fromkeys(free)], redacting)
         return join(own, *labels, *turns, *found)
 
@@ -142,6 +139,18 @@ class PromptLabeller:
         copies = any(self._find_private("\n".join(group)) for group in labelled)
         if copies or any(self.holds_private("\n".join(group)) for group in groups):
             yield Label(Sensitivity.PRIVATE, ("matches_private_text",))
+
+
+class RedactingLabeller:
+    """Labels prompts whose personal data is taken out before they travel."""
+
+    def __init__(self, labeller: PromptLabeller) -> None:
+        self._labeller = labeller
+        self.remember = labeller.remember
+
+    def label(self, question: str, evidence: Evidence, history: Sequence[Message] = ()) -> Label:
+        """The strictest of everything that goes in, once it is redacted."""
+        return self._labeller.label(question, evidence, history, redacting=True)
 
 
 @cache

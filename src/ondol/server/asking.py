@@ -20,9 +20,11 @@ class Asking:
         self,
         parts: Parts,
         question: str,
+        redact: bool | None = None,
         **how: Any,
     ) -> None:
         self._parts = parts
+        self._redact = bool(parts.config["routing.redact"] if redact is None else redact)
         self._tokens: Source[Token] | None = None
         self._closed = False
         self._events = ask(question, self, **how)
@@ -55,7 +57,7 @@ class Asking:
 
     @property
     def trust(self) -> Trust:
-        trust = self._parts.trust
+        trust = self._parts.oversight.trust_for(redact=self._redact)
         return replace(trust, home=_WatchedHome(trust.home, self._watch)) if trust.home else trust
 
     def _watch(self, start: Callable[[], Iterator[Token]]) -> Iterator[Token]:

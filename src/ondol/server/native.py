@@ -69,6 +69,7 @@ class AskRequest(Lenient):
     filter: FilterFields | None = None
     all: Flag = False
     wanted: Literal["auto", "here", "home"] = "auto"
+    redact: Flag | None = None
     stream: bool = True
 
 
@@ -121,6 +122,7 @@ def _add_answers(routes: APIRouter, parts: Parts) -> None:
             Asking,
             parts,
             question,
+            body.redact,
             model=body.model,
             history=history,
             options=options,

@@ -13,6 +13,7 @@ import html
 import json
 import quopri
 import re
+import unicodedata
 import zlib
 from collections.abc import Callable, Iterator
 from urllib.parse import unquote_plus
@@ -22,6 +23,7 @@ MOST_BYTES = 8 << 20
 _SHARE_PRINTABLE = 0.85
 _LEAST_CHARACTERS = 6
 _SHORT_CHARACTERS = 40
+_NO_CONTENT = ("role", "type", "model", "id")
 
 _ESCAPE = re.compile(
     r"\\+(?:u([0-9a-fA-F]{4})|u\{([0-9a-fA-F]{1,6})\}|x([0-9a-fA-F]{2})|([nrtbf\"'/\\]))"
@@ -117,8 +119,9 @@ def _strings(value: object) -> Iterator[str]:
     elif isinstance(value, int | float):
         yield str(value)
     elif isinstance(value, dict):
-        for inner in value.values():
-            yield from _strings(inner)
+        for key, inner in value.items():
+            if key not in _NO_CONTENT:  # "user" stands between any two turns
+                yield from _strings(inner)
     elif isinstance(value, list):
         for inner in value:
             yield from _strings(inner)
@@ -154,7 +157,9 @@ def _decoded(text: str) -> Iterator[str]:
 
 def _legible(data: bytes) -> Iterator[str]:
     for plain in _texts(data):
-        printable = sum(c.isprintable() or c.isspace() for c in plain) - plain.count("\ufffd")
+        # What nobody sees (Cf) may be half of it, and is no sign of nonsense.
+        shown = (c.isprintable() or c.isspace() or unicodedata.category(c) == "Cf" for c in plain)
+        printable = sum(shown) - plain.count("\ufffd")
         if len(plain) >= _LEAST_CHARACTERS and printable >= _SHARE_PRINTABLE * len(plain):
             yield plain
 

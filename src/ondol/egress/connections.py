@@ -13,7 +13,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ondol.egress import guard
-from ondol.egress.addresses import Origin, is_local_name
+from ondol.egress.addresses import Origin, is_loopback
+from ondol.egress.purposes import PURPOSES
 from ondol.errors import EgressError
 from ondol.types import Sensitivity
 
@@ -82,7 +83,7 @@ class Backend:
                     self._addresses[origin] = self._egress.addresses(
                         origin,
                         self._errand.purpose,
-                        came_from_outside=is_sent_on and not is_local_name(first.host),
+                        is_sent_on=is_sent_on and not is_loopback(first.host),
                     )
                 except OSError as error:
                     raise self._core.ConnectError(str(error)) from error
@@ -134,6 +135,8 @@ def tls_context(errand: Errand) -> ssl.SSLContext:
         return context
     if isinstance(errand.verify, ssl.SSLContext):
         return errand.verify
+    if errand.origin.scheme == "http" and not PURPOSES[errand.purpose].may_follow:
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody, and is never asked
     import httpx2
 
     return httpx2.create_ssl_context(trust_env=False)

@@ -136,14 +136,12 @@ class Egress:
             label = Sensitivity.PUBLIC
             self.tell(Passage(purpose, str(origin), label, 0, 0, True, f"program:{program}"))
 
-    def addresses(
-        self, origin: Origin, purpose: str, *, came_from_outside: bool
-    ) -> tuple[str, ...]:
+    def addresses(self, origin: Origin, purpose: str, *, is_sent_on: bool) -> tuple[str, ...]:
         """What ``origin``'s name stands for, now. A private address behind a public name, or one
-        that a public server sends us to, is not where a download goes. Raises ``OSError``."""
+        that a server sends us on to, is not where a download goes. Raises ``OSError``."""
         with guard.permit(origin.host, (), origin.port):
             found = resolve(origin.host, origin.port)
-        is_suspect = came_from_outside or not is_local_name(origin.host)
+        is_suspect = is_sent_on or not is_local_name(origin.host)
         if PURPOSES[purpose].is_named and is_suspect and any(map(is_private, found)):
             raise self.refuse("private_address", purpose, origin, Sensitivity.PUBLIC)
         return found

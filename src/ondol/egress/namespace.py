@@ -25,7 +25,7 @@ _SET_FLAGS, _SET_ADDRESS, _SET_NETMASK, _ADD_ROUTE = 0x8914, 0x8916, 0x891C, 0x8
 _TUN_SET, _TUN, _NO_HEADER = 0x400454CA, 0x0001, 0x1000
 _UP, _RUNNING, _ROUTE_UP = 0x1, 0x40, 0x1
 _NAME = b"ondol0"
-_ADDRESS, _NAME_SERVER = "192.0.2.1", "192.0.2.53"  # TEST-NET-1: nobody's
+ADDRESS, _NAME_SERVER = "192.0.2.1", "192.0.2.53"  # TEST-NET-1: nobody's
 _ADDRESS6 = "2001:db8::1"
 # Where name services listen on socket files, which a namespace of the network does not cover.
 _SERVICES = ("/run/systemd/resolve", "/run/nscd")
@@ -81,7 +81,7 @@ class Sink:
         fcntl.ioctl(self._device, _TUN_SET, struct.pack("16sH22x", _NAME, _TUN | _NO_HEADER))
         self._quieten()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-            address = struct.pack("16sHH4s16x", _NAME, socket.AF_INET, 0, _packed(_ADDRESS))
+            address = struct.pack("16sHH4s16x", _NAME, socket.AF_INET, 0, _packed(ADDRESS))
             fcntl.ioctl(control, _SET_ADDRESS, address)
             mask = struct.pack("16sHH4s16x", _NAME, socket.AF_INET, 0, _packed("255.255.255.0"))
             fcntl.ioctl(control, _SET_NETMASK, mask)

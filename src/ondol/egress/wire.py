@@ -11,6 +11,9 @@ import base64
 import hashlib
 import re
 from typing import Any
+from urllib.parse import unquote
+
+_MOST_QUOTINGS = 5
 
 _SHAPES = {
     b"signature": rb"[\w-]+=:[A-Za-z0-9+/]{86}==:",
@@ -37,7 +40,12 @@ def as_sent(request: Any, body: bytes) -> bytes:
 def as_seen(request: Any, body: bytes, secrets: tuple[str, ...]) -> bytes:
     """The same for the inspector, with the whole URL in the first line. ``secrets`` are the values
     of an Authorization header that are the destination's own."""
-    lines = [b"%b %b" % (request.method.encode(), str(request.url).encode())]
+    url = str(request.url)
+    lines = [b"%b %b" % (request.method.encode(), url.encode())]
+    for _ in range(_MOST_QUOTINGS):  # a URL is quoted once more by whoever builds it
+        if url == (url := unquote(url)):
+            break
+        lines.append(b"url: %b" % url.replace("\n", " ").encode())
     own = {secret.encode() for secret in secrets}
     host = request.url.netloc
     for name, value in request.headers.raw:

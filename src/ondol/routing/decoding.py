@@ -1,7 +1,8 @@
 """What a request says, read as whoever receives it could read it: decoded up to two layers deep.
 
 Base64 and its kin, hex, percent, escapes, entities, quoted-printable, character codes, gzip and
-zlib. A best effort against careless and clever disguises, not against encryption. Never raises.
+zlib. A best effort against careless and clever disguises, not against encryption. Raises
+``TooLargeError`` for what nobody should have to unpack.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import unquote_plus
 
 LAYERS = 2
-MOST_BYTES = 8 << 20
+MOST_BYTES = 4 << 20
 _SHARE_PRINTABLE = 0.85
 _LEAST_CHARACTERS = 6
 _SHORT_CHARACTERS = 40
@@ -33,11 +34,19 @@ _PERCENT = re.compile(r"%[0-9a-fA-F]{2}")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-fA-F]{1,6}|[a-z]{2,8});")
 _QUOTED = re.compile(r"(?:=[0-9A-F]{2}){2,}|=\r?\n")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{12,}={0,2}")
-_LINES = re.compile(r"(?:[A-Za-z0-9+/_-]{16,}\s{1,2}){1,}[A-Za-z0-9+/_-]{2,}={0,2}")
+_LINES = re.compile(
+    r"(?<![A-Za-z0-9+/_-])(?:[A-Za-z0-9+/_-]{16,128}\s{1,2}){1,}[A-Za-z0-9+/_-]{2,}={0,2}"
+)
 _HEX = re.compile(r"(?:(?:0x|\\x)?[0-9a-fA-F]{2}[\s:,;-]{0,2}){8,}")
 _BASE32 = re.compile(r"[A-Z2-7]{16,}={0,6}")
 _CODES = re.compile(r"(?:\d{2,5}[\s,;]{1,2}){7,}\d{2,5}")
+_PIECES = re.compile(r"(?:[\"'][^\"'\\]{1,8}[\"']\s{0,2}[,+]\s{0,2}){2,}[\"'][^\"'\\]{1,8}[\"']")
+_BETWEEN = re.compile(r"[\"']\s{0,2}[,+]\s{0,2}[\"']")
 _GZIP, _ZLIB = b"\x1f\x8b", (b"x\x01", b"x\x9c", b"x\xda", b"x^")
+
+
+class TooLargeError(ValueError):
+    """Something unpacks to more than ``MOST_BYTES``: it has not been read."""
 
 
 def readings(data: bytes) -> Iterator[str]:
@@ -54,7 +63,7 @@ def readings(data: bytes) -> Iterator[str]:
         seen.add(text)
         yield text
         if layers:
-            waiting += [(decoded, layers - 1) for decoded in _decoded(text)]
+            waiting += [(_unescaped(decoded), layers - 1) for decoded in _decoded(text)]
 
 
 def rot13(text: str) -> str:
@@ -79,10 +88,13 @@ def _unpacked(data: bytes) -> Iterator[bytes]:
     # The magic of zlib is short: only at the beginning does it mean something.
     starts += [0] if data[:2] in _ZLIB else []
     for start in starts:
+        unpacker = zlib.decompressobj(47)
         try:
-            yield zlib.decompressobj(47).decompress(data[start:], MOST_BYTES)
+            yield unpacker.decompress(data[start:], MOST_BYTES)
         except zlib.error:
             continue
+        if unpacker.unconsumed_tail:
+            raise TooLargeError
 
 
 def _as_text(data: bytes) -> str:
@@ -149,6 +161,8 @@ def _decoded(text: str) -> Iterator[str]:
         yield html.unescape(text)
     if _QUOTED.search(text):
         yield quopri.decodestring(text.encode()).decode("utf-8", "replace")
+    if _PIECES.search(text):
+        yield _PIECES.sub(lambda match: _BETWEEN.sub("", match.group()), text)
     for pattern, decode in _CODECS:
         for match in pattern.finditer(text):
             for data in decode(match.group()):
@@ -195,6 +209,7 @@ def _safe(decode: Callable[[str], Iterator[bytes]]) -> Callable[[str], Iterator[
         try:
             yield from decode(run)
         except (binascii.Error, ValueError):
+            # What no such encoding wrote.
             return
 
     return decoded

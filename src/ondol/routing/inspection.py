@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ondol.routing import personal_data
-from ondol.routing.decoding import readings, rot13
+from ondol.routing.decoding import TooLargeError, readings, rot13
 from ondol.types import Sensitivity
 
 # Keys and addresses are not looked for backwards: who reverses them could as well encrypt them.
@@ -21,13 +21,16 @@ _BACKWARDS = tuple(kind for kind in personal_data.KINDS if kind not in _NOT_BACK
 class Inspector:
     """``inspector(request)`` is PRIVATE when ``request`` (request line, header lines, an empty
     line, the body) holds personal data or, by ``holds_private``, a passage of private text; else
-    PUBLIC: nothing was found."""
+    PUBLIC: nothing was found. What is too large to be read is PRIVATE."""
 
     def __init__(self, holds_private: Callable[[str], bool]) -> None:
         self._holds_private = holds_private
 
     def __call__(self, request: bytes) -> Sensitivity:
-        texts = list(readings(request))
+        try:
+            texts = list(readings(request))
+        except TooLargeError:
+            return Sensitivity.PRIVATE
         turned = [text[::-1] for text in texts]
         if any(personal_data.holds(text) for text in texts):
             return Sensitivity.PRIVATE

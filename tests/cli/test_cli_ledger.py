@@ -181,3 +181,22 @@ def test_a_locked_ledger_needs_the_passphrase(ondol, ids: list[str]) -> None:
     assert ondol("lock", **words).code == 0
     assert ondol("ledger").code == 5
     assert ondol("ledger", "verify", **words).code == 0
+
+
+@pytest.mark.model
+def test_a_real_answer_stands_in_the_ledger_and_forgetting_leaves_it_there(
+    ondol, config, papers: Path
+) -> None:
+    assert ondol("add", papers).code == 0
+    asked = ondol("ask", "When does the warranty of the washing machine end?", "--json")
+    assert asked.code == 0, asked.stderr
+    entry = ondol("why", "--json").json["entry"]
+    assert entry["id"] == asked.json["ledger_id"] and entry["kind"] == "answer"
+    assert entry["model"] == asked.json["model"] and entry["sensitivity"] == "private"
+    assert entry["energy_source"] in ("measured", "estimated") and entry["energy_joules"] > 0
+    assert ondol("forget", papers).code == 0
+    assert ondol("ledger", "verify").code == 0
+    written = ondol("ledger", "export").stdout
+    assert entry["id"] in written
+    for word in ("warranty", "washing", str(papers), "washer.md"):
+        assert word not in written

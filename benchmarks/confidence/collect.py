@@ -11,6 +11,7 @@ import argparse
 import gzip
 import hashlib
 import json
+import random
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -186,12 +187,13 @@ def chat_cases() -> list[Case]:
     ]
 
 
-def chatted(parts: Parts, memory: Memory) -> Iterator[Row]:
+def chatted(parts: Parts, memory: Memory, limit: int) -> Iterator[Row]:
     """Every chat question asked as ``ondol calibrate --chat`` asks it."""
     name = parts.store.get(parts.config["models.chat"]).name
     engine = parts.engine(name)
     options = replace(CHAT_OPTIONS, logprobs=ALTERNATIVES)
-    for case in chat_cases():
+    cases = chat_cases()
+    for case in random.Random(0).sample(cases, limit) if limit else cases:
         said = memory.ask(name, [Message("user", case.question)], options, engine)
         yield Row(CHAT, case, Evidence(), (), said)
 
@@ -248,9 +250,10 @@ def main() -> None:
         parts = stack.enter_context(Parts(config.load()))
         for name in arguments.only or [*sets, CHAT]:
             if name == CHAT:
-                found = chatted(parts, memory)
+                found = chatted(parts, memory, arguments.limit)
             else:
-                found = collected(name, sets[name], parts, memory, arguments.samples)
+                exam = exams.some(sets[name], arguments.limit)
+                found = collected(name, exam, parts, memory, arguments.samples)
             rows = []
             for row in found:
                 rows.append(row)

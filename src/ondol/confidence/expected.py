@@ -60,10 +60,10 @@ def fits(kind: str, answer: str) -> bool:
     return bool(_found(kind, answer))
 
 
-def candidates(kind: str, question: str, sentence: str) -> int:
-    """How many different answers of ``kind`` the sentence offers that the question does not say."""
+def candidates(kind: str, question: str, sentence: str) -> frozenset[str]:
+    """The answers of ``kind`` that the sentence offers and the question does not say, folded."""
     said = folded(question)
-    return len({found for found in map(folded, _found(kind, sentence)) if found not in said})
+    return frozenset(one for one in map(folded, _found(kind, sentence)) if one not in said)
 
 
 def _found(kind: str, text: str) -> list[str]:

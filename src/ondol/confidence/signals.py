@@ -9,6 +9,7 @@ log-probability is the best single one known for small models (arXiv:2605.02241)
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,9 @@ from ondol.prompt import ABSTENTION_OPENS, MARKS, abstains
 from ondol.types import Completion, Evidence, Quote, Token
 
 LEAST_LOGPROB = -12.0
+_WHY = re.compile(
+    r"\b(?:why|how (?!many|much|old|long|far|tall|large|big|high|often|fast))|왜|어떻게"
+)
 _OF_ABSTENTIONS = (
     "first_logprob",
     "first_margin",
@@ -131,7 +135,7 @@ def _evidence_signals(question: str, evidence: Evidence) -> dict[str, float]:
             "same_source": sum(q.source == best.source for q in quotes[:3]) / len(quotes[:3]),
         }
         if kind:
-            found["quote_candidates"] = math.log1p(candidates(kind, question, best.text))
+            found["quote_candidates"] = math.log1p(len(candidates(kind, question, best.text)))
     if hits:
         found["hit_score"] = hits[0].score
         others = [h.score for h in hits if h.chunk.source != hits[0].chunk.source]
@@ -160,6 +164,8 @@ def _answer_signals(
         "echo": _echo(question, said),
         "nearness": mentions(asked, cited.text, said),
         "asks_known_kind": float(bool(kind)),
+        "asks_yes_no": float(kind == "yes_no"),
+        "asks_why": float(bool(_WHY.search(question.lower()))),
         "cuts_a_name": float(cuts_a_name(said, cited.text)),
         "is_qualified": float(is_qualified(said, cited.text)),
         "goes_on_before": float(goes_on_before(said, cited.text)),
@@ -170,7 +176,11 @@ def _answer_signals(
         found["cited_names"] = shared(named, content_words(cited.text))
     if kind:
         found["fits_kind"] = float(fits(kind, said))
-        found["cited_candidates"] = math.log1p(candidates(kind, question, cited.text))
+        rivals = candidates(kind, question, cited.text)
+        found["cited_candidates"] = math.log1p(len(rivals))
+        # Of several years in a sentence the right one stands nearer to what was asked.
+        others = [mentions(asked, cited.text, one) for one in rivals if one not in answer]
+        found["nearness_lead"] = found["nearness"] - max(others, default=0.0)
     return found
 
 

@@ -239,6 +239,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=exams.XQUAD)
     parser.add_argument("--folder", type=Path, required=True, help="where the outcomes are kept")
     parser.add_argument("--only", action="append", help="a set's name; may be given again")
+    parser.add_argument("--limit", type=int, default=0, help="questions of each set (0: all)")
     parser.add_argument(
         "--samples", type=int, default=0, help="further answers, for self-consistency"
     )

@@ -164,18 +164,14 @@ class _Pass:
         if not follows and self.computed is not None:
             follows = link(self.computed, entry) == stored
         said = _parse(entry)
-        columns = (time, kind, route)
         if number != result.last + 1:
             self._gap(result.last + 1, number - 1, said, follows)
         elif not follows:
             result.find("changed", number)
         if said is not None and said.get("number") != number:
             result.find("moved", number)
-        elif said is None or columns != tuple(
-            str(said.get(name, "")).encode() for name in ("time", "kind", "route")
-        ):
-            if follows or said is not None:
-                result.find("changed", number)
+        elif follows and (time, kind, route) != _columns(said or {}):
+            result.find("changed", number)
         if follows and said is not None and said.get("kind") == "break":
             result.find("break", number, where=str(*said.get("reasons", ["unsigned"])[:1]))
         self.computed = None if computed == stored else computed
@@ -277,6 +273,11 @@ def _parse(entry: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     return said if isinstance(said, dict) else None
+
+
+def _columns(said: dict[str, Any]) -> tuple[bytes, ...]:
+    """What the columns beside an entry repeat of it."""
+    return tuple(str(said.get(name, "")).encode() for name in ("time", "kind", "route"))
 
 
 def _bytes(value: Any) -> bytes:

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from ondol.ledger import energy
-from ondol.ledger.energy import Battery, Counter, Energy, EnergyMeter, Estimate, Nvml, Rapl
+from ondol.ledger import counters, energy
+from ondol.ledger.counters import Battery, Counter, Estimate, Nvml, Rapl
+from ondol.ledger.energy import Energy, EnergyMeter
 
 
 def zone(root: Path, name: str, label: str, microjoules: int, span: int = 10_000_000) -> Path:
@@ -93,8 +94,8 @@ def test_a_counter_that_wraps_around_goes_on(tmp_path: Path) -> None:
 
 
 def test_without_rapl_cards_or_battery_it_is_an_estimate(tmp_path: Path) -> None:
-    assert energy.counters(tmp_path / "none", Cards()) == []
-    (only,) = energy.fallback(7.0, tmp_path / "none")
+    assert counters.counters(tmp_path / "none", Cards()) == []
+    (only,) = counters.fallback(7.0, tmp_path / "none")
     assert (only.name, only.source) == ("estimate", "estimated")
 
 
@@ -106,18 +107,18 @@ def test_a_counter_that_only_root_may_read_is_passed_over(
     def forbidden(file: Path) -> int:
         raise PermissionError(13, "Permission denied", str(file))
 
-    monkeypatch.setattr(energy, "_number", forbidden)
-    assert energy.counters(tmp_path, Cards()) == []
+    monkeypatch.setattr(counters, "_number", forbidden)
+    assert counters.counters(tmp_path, Cards()) == []
 
 
 def test_a_zone_without_a_readable_number_is_passed_over(tmp_path: Path) -> None:
     zone(tmp_path, "intel-rapl:0", "package-0", 0).write_text("<not a number>")
-    assert energy.counters(tmp_path, Cards()) == []
+    assert counters.counters(tmp_path, Cards()) == []
 
 
 def test_processor_and_cards_are_both_measured_and_both_count(tmp_path: Path) -> None:
     package, cards = zone(tmp_path, "intel-rapl:0", "package-0", 0), Cards(5000, 7000)
-    found = energy.counters(tmp_path, cards)
+    found = counters.counters(tmp_path, cards)
     meter = EnergyMeter(lambda: found)
     with meter.measure() as span:
         package.write_text("2000000\n")
@@ -129,7 +130,7 @@ def test_processor_and_cards_are_both_measured_and_both_count(tmp_path: Path) ->
 def test_cards_without_a_driver_or_a_counter_are_passed_over(tmp_path: Path, cards: Cards) -> None:
     with pytest.raises(OSError):
         Nvml(cards)
-    assert energy.counters(tmp_path, cards) == []
+    assert counters.counters(tmp_path, cards) == []
 
 
 @pytest.mark.parametrize(
@@ -141,7 +142,7 @@ def test_a_battery_that_discharges_measures_the_whole_machine(
 ) -> None:
     place = battery(tmp_path, **files)
     clock = SimpleNamespace(now=100.0)
-    monkeypatch.setattr(energy.time, "monotonic", lambda: clock.now)
+    monkeypatch.setattr(counters.time, "monotonic", lambda: clock.now)
     counter = Battery(tmp_path)
     clock.now += 10
     assert counter.read() == pytest.approx(120.0)
@@ -154,7 +155,7 @@ def test_a_battery_that_discharges_measures_the_whole_machine(
 def test_a_battery_on_the_mains_says_nothing(tmp_path: Path, status: str) -> None:
     battery(tmp_path, status=status, power_now=1)
     (tmp_path / "AC").mkdir()
-    (only,) = energy.fallback(7.0, tmp_path)
+    (only,) = counters.fallback(7.0, tmp_path)
     assert only.source == "estimated"
     with pytest.raises(FileNotFoundError):
         Battery(tmp_path)
@@ -215,12 +216,21 @@ def test_a_counter_that_fails_on_the_way_leaves_the_energy_unknown() -> None:
     assert meter.finish(meter.start()) == Energy(None, "unknown", "")
 
 
+def test_a_file_that_turns_into_nonsense_fails_no_answer(tmp_path: Path) -> None:
+    file = zone(tmp_path, "intel-rapl:0", "package-0", 0)
+    found = counters.counters(tmp_path, Cards())
+    meter = EnergyMeter(lambda: found)
+    span = meter.start()
+    file.write_text("")
+    assert meter.finish(span) == Energy()
+
+
 def test_measured_and_estimated_are_never_chosen_together(tmp_path: Path) -> None:
     zone(tmp_path / "rapl", "intel-rapl:0", "package-0", 0)
     battery(tmp_path / "supply", power_now=1)
     for powercap, cards in (("rapl", Cards(1)), ("none", Cards(1)), ("none", Cards())):
-        chosen: Sequence[Counter] = energy.counters(tmp_path / powercap, cards)
-        chosen = chosen or energy.fallback(8.0, tmp_path / "supply")
+        chosen: Sequence[Counter] = counters.counters(tmp_path / powercap, cards)
+        chosen = chosen or counters.fallback(8.0, tmp_path / "supply")
         assert len({counter.source for counter in chosen}) == 1
 
 

@@ -39,6 +39,7 @@ class FakeBackend:
 
     def __init__(self, slots: int = 2) -> None:
         self.slots = slots
+        self.is_well = True
         self.asked: list[Sequence[Message]] = []
         self.produce: Callable[[Cancellation], Iterator[Token]] | None = None
         self.error: OndolError | None = None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from homestead import Clock
@@ -16,6 +18,7 @@ from ondol.errors import ClockError, DeviceRefusedError, InviteError, SignatureE
 from ondol.home import certificate
 from ondol.home.admission import Gate, SeenNonces
 from ondol.home.registry import Registry
+from ondol.home.serving import reachable_url
 from ondol.identity import Identity
 from ondol.signatures import REQUIRED, Request, content_digest, sign
 
@@ -193,6 +196,31 @@ def test_two_devices_of_one_name_are_told_apart(registry: Registry) -> None:
         for n in range(3)
     ]
     assert names == ["laptop", "laptop-2", "laptop-3"]
+
+
+@pytest.mark.parametrize(
+    ("addresses", "expected"),
+    [
+        ({"lo": "127.0.0.1", "docker0": "172.17.0.1", "eth0": "192.168.0.10"}, "192.168.0.10"),
+        ({"eth0": "1.2.3.4", "wlan0": "10.0.0.3"}, "10.0.0.3"),
+        ({"lo": "127.0.0.1", "eth0": "169.254.3.4", "down0": "10.0.0.9"}, "127.0.0.1"),
+    ],
+)
+def test_invite_names_the_address_that_devices_can_reach(
+    addresses: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import psutil
+
+    found = {
+        name: [SimpleNamespace(family=socket.AF_INET, address=address)]
+        for name, address in addresses.items()
+    }
+    up = {name: SimpleNamespace(isup=name != "down0") for name in addresses}
+    monkeypatch.setattr(psutil, "net_if_addrs", lambda: found)
+    monkeypatch.setattr(psutil, "net_if_stats", lambda: up)
+    assert reachable_url("0.0.0.0", 7) == f"https://{expected}:7"
+    assert reachable_url("home.lan", 7) == "https://home.lan:7"
+    assert reachable_url("::1", 7) == "https://[::1]:7"
 
 
 def test_certificate_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:

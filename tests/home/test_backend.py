@@ -186,6 +186,19 @@ def test_failure_of_all_is_that_of_one(two: tuple[Double, Double]) -> None:
     assert [len(double.asked) for double in two] == [1, 1]
 
 
+def test_home_is_not_well_when_all_have_failed(two: tuple[Double, Double]) -> None:
+    moment = [0.0]
+    backend = upstreams(*two, now=lambda: moment[0])
+    for double in two:
+        double.mode = "broken"
+    assert backend.is_well
+    with pytest.raises(EngineError):
+        said(backend)
+    assert not backend.is_well
+    moment[0] = 6.0
+    assert backend.is_well
+
+
 def test_closing_stops_the_server(two: tuple[Double, Double]) -> None:
     two[0].mode = "held"
     backend = upstreams(two[0])

@@ -296,6 +296,30 @@ def test_full_queue_says_when_to_come_again(tmp_path: Path, laptop: Device) -> N
         assert results == ["first last"]
 
 
+def test_who_hangs_up_in_the_queue_gives_up_its_place(tmp_path: Path, laptop: Device) -> None:
+    with homestead(tmp_path / "nest", slots=1) as nest:
+        laptop.join(nest)
+        gated = nest.backend.produce = Gated()
+        first = laptop.homes.generate(QUESTION, GenerateOptions(), label=TRUSTED)
+        assert next(first).text == "first "
+        (known,) = nest.registry.devices()
+        with device(tmp_path / "hasty", home_timeout_seconds=1) as hasty:
+            hasty.join(nest, "hasty")
+            with pytest.raises(HomeTimeoutError):
+                hasty.ask()
+        while nest.service.load(known).waiting:
+            time.sleep(0.01)
+        gated.go_on.set()
+        assert "".join(token.text for token in first) == "last"
+        assert len(nest.backend.asked) == 1
+
+
+def test_home_with_nobody_behind_it_says_so(nest: Homestead, enrolled: Device) -> None:
+    nest.backend.is_well = False
+    state = enrolled.homes.state()
+    assert state is not None and not state.available and "behind it" in state.reason
+
+
 def test_quota_ends_the_day(tmp_path: Path, laptop: Device) -> None:
     with homestead(tmp_path / "nest", limits=Limits(requests_per_day=2)) as nest:
         laptop.join(nest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -279,7 +280,7 @@ def _url(address: str, here: Address | None, parts: Parts) -> str:
         is_plain = not (parts_of.path or parts_of.query or parts_of.username)
     except ValueError:
         host, is_plain = None, False
-    if not (host and is_plain and host.isascii()):
+    if not (host and is_plain and re.fullmatch(r"[A-Za-z0-9.:_-]+", host)):
         raise UsageError(
             t("home.bad_address", address=address), t("home.bad_address_hint"), param="address"
         )

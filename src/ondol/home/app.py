@@ -160,6 +160,7 @@ def _state(service: Service, device: Device) -> dict[str, Any]:
     model, num_ctx = service.backend.describe()
     load = service.load(device)
     return {
+        "available": service.backend.is_well,
         "model": model,
         "num_ctx": num_ctx,
         "slots": load.slots,

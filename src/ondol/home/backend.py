@@ -39,6 +39,11 @@ class Backend(Protocol):
     @property
     def slots(self) -> int: ...
 
+    @property
+    def is_well(self) -> bool:
+        """Whether an answer is to be expected."""
+        ...
+
     def describe(self) -> tuple[str, int | None]:
         """The model's name, and how many tokens its context has, if that is known."""
         ...
@@ -69,6 +74,7 @@ class OwnEngine:
         self._name = parts.config["home.model"] or parts.config["models.chat"]
         parallel = parts.config["home.parallel"]
         self.slots = parallel or int(parts.config["engine.num_parallel"])
+        self.is_well = True
 
     def describe(self) -> tuple[str, int | None]:
         model, _ = self._parts.adapters.resolve(self._name)
@@ -117,6 +123,13 @@ class Upstreams:
         self._lock = threading.Lock()
         for server in self._servers:
             egress.declare(PURPOSE, server.url)
+
+    @property
+    def is_well(self) -> bool:
+        """Whether one of them did not fail just now."""
+        with self._lock:
+            now = self._now()
+            return any(server.free_at <= now for server in self._servers)
 
     def describe(self) -> tuple[str, int | None]:
         """Of the server that would be asked next; the next one, where that does not answer."""

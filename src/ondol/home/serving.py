@@ -36,6 +36,8 @@ LOCK_NAME = "home.lock"
 ADDRESS_NAME = "home.json"
 LONGEST_NAME = 64
 _ANYWHERE = ("", "0.0.0.0", "::")
+# Networks of containers and virtual machines on this machine: no device is in them.
+_VIRTUAL = ("br-", "cni", "docker", "podman", "vbox", "veth", "virbr", "vmnet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,7 @@ def _first_address() -> str:
     import psutil
 
     stats = psutil.net_if_stats()
-    found = []
+    found: list[tuple[bool, bool, str, str]] = []
     for name, addresses in psutil.net_if_addrs().items():
         if not (name in stats and stats[name].isup):
             continue
@@ -159,8 +161,9 @@ def _first_address() -> str:
             if address.family == socket.AF_INET:
                 known = ipaddress.ip_address(address.address)
                 if not (known.is_loopback or known.is_link_local):
-                    found.append((not known.is_private, name, address.address))
-    return min(found)[2] if found else "127.0.0.1"
+                    is_virtual = name.startswith(_VIRTUAL)
+                    found.append((is_virtual, not known.is_private, name, address.address))
+    return min(found)[-1] if found else "127.0.0.1"
 
 
 @contextmanager

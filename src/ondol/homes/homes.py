@@ -256,11 +256,12 @@ def _state_of(name: str, said: dict[str, Any]) -> HomeState:
     def number(key: str) -> float | None:
         return None if said.get(key) is None else float(said[key])
 
-    num_ctx = said.get("num_ctx")
+    num_ctx, is_well = said.get("num_ctx"), bool(said.get("available", True))
     return HomeState(
         name,
         str(said["model"]),
-        available=True,
+        available=is_well,
+        reason="" if is_well else t("homes.no_answers", home=name),
         wait_seconds=number("wait_seconds") or 0.0,
         answer_seconds=number("answer_seconds"),
         num_ctx=None if num_ctx is None else int(num_ctx),

@@ -207,6 +207,8 @@ def in_address(world: World, chance: random.Random) -> Attack:
 
     def go() -> None:
         post(world, purpose, PUBLIC if purpose == "download" else TRUSTED, path, headers=headers)
+        if place == "cookie":
+            raise PermissionError("the cookie was left out")
 
     return Attack("addresses and headers", f"{place}, {name}, {purpose}", go, needles)
 

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import httpx2
 import numpy as np
@@ -135,6 +136,7 @@ def attacked(world: World, wire: namespace.Sink, numbers: range) -> dict[str, An
     stopped: Counter[str] = Counter()
     by_family: dict[str, Counter[str]] = {}
     leaks: list[dict[str, Any]] = []
+    passed: list[dict[str, Any]] = []
     passages: list[Passage] = []
     record = world.egress.record
 
@@ -153,6 +155,8 @@ def attacked(world: World, wire: namespace.Sink, numbers: range) -> dict[str, An
         families[attack.family] += 1
         stopped[why] += 1
         by_family.setdefault(attack.family, Counter())[why] += 1
+        if not why:
+            passed.append({"number": number, "family": attack.family, "variant": attack.variant})
         if got := leaked(world, wire, attack):
             leak = {"number": number, "family": attack.family, "variant": attack.variant}
             leaks.append(leak | {"where": got})
@@ -164,6 +168,8 @@ def attacked(world: World, wire: namespace.Sink, numbers: range) -> dict[str, An
         "seconds": round(seconds, 1),
         "leaks": len(leaks),
         "leaked": leaks[:50],
+        "went_through_with_nothing_in_it": len(passed),
+        "these_went_through": passed[:50],
         "families": {
             name: {"attacks": count, "stopped_by": dict(by_family[name].most_common())}
             for name, count in families.most_common()
@@ -187,7 +193,8 @@ def leaked(world: World, wire: namespace.Sink, attack: Attack) -> str:
     for part in ("stranger", "liar"):
         if got[part]:
             return part
-    for part, data in got.items():
+    for part, raw in got.items():
+        data = raw + unquote_to_bytes(raw.replace(b"+", b" "))
         if any(one in data for one in (*attack.needles, b"key-of-the-mirror") if one):
             # The mirror's own key belongs to it.
             if part != "mirror" or any(one in data for one in attack.needles):

@@ -10,8 +10,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Iterator
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 _MOST_QUOTINGS = 5
 
@@ -40,18 +41,25 @@ def as_sent(request: Any, body: bytes) -> bytes:
 def as_seen(request: Any, body: bytes, secrets: tuple[str, ...]) -> bytes:
     """The same for the inspector, with the whole URL in the first line. ``secrets`` are the values
     of an Authorization header that are the destination's own."""
-    url = str(request.url)
-    lines = [b"%b %b" % (request.method.encode(), url.encode())]
-    for _ in range(_MOST_QUOTINGS):  # a URL is quoted once more by whoever builds it
-        if url == (url := unquote(url)):
-            break
-        lines.append(b"url: %b" % url.replace("\n", " ").encode())
+    url = str(request.url).encode()
+    lines = [b"%b %b" % (request.method.encode(), url), *_unquoted(url)]
+    if b"x-www-form-urlencoded" in request.headers.get("content-type", "").encode():
+        lines.append(b"form: %b" % unquote_to_bytes(body.replace(b"+", b" ")))
     own = {secret.encode() for secret in secrets}
     host = request.url.netloc
     for name, value in request.headers.raw:
         if not _is_protocol(name.lower(), value, body, own, host):
-            lines.append(b"header %b: %b" % (name, value))
+            # Apart from its name, which may look like the beginning of a code.
+            lines += [b"header %b:" % name, b"\t" + value, *_unquoted(value)]
     return b"\r\n".join([*lines, b"", body])
+
+
+def _unquoted(value: bytes) -> Iterator[bytes]:
+    """``value`` with each layer of percent signs taken off: whoever builds a URL adds one."""
+    for _ in range(_MOST_QUOTINGS):
+        if value == (value := unquote_to_bytes(value)):
+            return
+        yield b"\t" + value.replace(b"\r", b" ").replace(b"\n", b" ")
 
 
 def _is_protocol(name: bytes, value: bytes, body: bytes, own: set[bytes], host: bytes) -> bool:

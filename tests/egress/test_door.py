@@ -138,6 +138,22 @@ def test_inspector_is_not_shown_what_belongs_to_the_protocol(egress: Egress) -> 
     assert seen[0].endswith(b"\r\n\r\nbody")
 
 
+def test_vectors_are_numbers_and_a_text_among_them_is_seen(
+    egress: Egress, told: list[Passage]
+) -> None:
+    seen: list[bytes] = []
+    egress.inspector = lambda sent: seen.append(sent) or (PRIVATE if b"SECRET" in sent else PUBLIC)  # type: ignore[func-returns-value]
+    egress.is_inside = lambda origin, purpose: False  # type: ignore[method-assign]
+    vector = [0.0821, -1.5e-05, 0.9101] * 100
+    with listening() as server, egress.client(server.url, "vectors", sensitivity=TRUSTED) as client:
+        client.put(server.url, json={"points": [{"id": 1, "vector": vector}]})
+        assert b"0.0821" in server.received[0]
+        assert b"0.0821" not in seen[0]
+        with pytest.raises(EgressError, match="private text"):
+            client.put(server.url, json={"points": [{"vector": vector, "payload": "SECRET"}]})
+    assert [p.reason for p in told] == ["", "seen"]
+
+
 def test_inspector_that_fails_lets_nothing_out(egress: Egress, told: list[Passage]) -> None:
     def broken(sent: bytes) -> Sensitivity:
         raise RuntimeError

@@ -12,13 +12,15 @@ class Purpose:
     """``least`` is the least label that what is sent must carry. ``is_named``: the destination is
     what the owner named with this very request; else it was declared before, from the settings or
     by an enrolment. ``may_follow``: a request without a body may be sent on to another https host.
-    ``needs_tls`` beyond this machine. ``loopback_is_inside``: what stays on this machine is no
-    passage, and carries any label."""
+    ``needs_tls`` beyond this machine. ``is_numbers``: long runs of numbers are what is sent, and no
+    text to be inspected. ``loopback_is_inside``: what stays on this machine is no passage, and
+    carries any label."""
 
     least: Sensitivity
     is_named: bool = False
     may_follow: bool = False
     needs_tls: bool = False
+    is_numbers: bool = False
     loopback_is_inside: bool = True
 
 
@@ -30,5 +32,5 @@ PURPOSES = {
     # An OpenAI-compatible server from the settings.
     "remote-model": Purpose(Sensitivity.TRUSTED),
     # The owner's own Qdrant.
-    "vectors": Purpose(Sensitivity.TRUSTED),
+    "vectors": Purpose(Sensitivity.TRUSTED, is_numbers=True),
 }

@@ -80,7 +80,10 @@ class _Gate:
         if self._egress.is_inside(origin, PURPOSES[errand.purpose]):
             return self._heard(inner.handle_request(request), request, None)
         body = bytes(request.read())
-        label = self._egress.inspect(as_seen(request, body, errand.secrets), errand.sensitivity)
+        seen = as_seen(
+            request, body, errand.secrets, is_numbers=PURPOSES[errand.purpose].is_numbers
+        )
+        label = self._egress.inspect(seen, errand.sensitivity)
         if label < errand.sensitivity and label < PURPOSES[errand.purpose].least:
             raise self._egress.refuse("seen", errand.purpose, origin, label)
         self._egress.check(

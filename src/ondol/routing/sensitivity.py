@@ -90,6 +90,7 @@ class PromptLabeller:
         asked = [message.content for message in history if message.role == "user"]
         said = [message.content for message in history if message.role != "user"]
         free = [one.text for one in brought if one.sensitivity is not private]
+        self._spoken.notice_free(free)
         # Together, so that what is split over several turns is seen whole.
         groups = [[*asked, question], *([text] for text in said)]
         found = self._found(groups, [[one] for one in dict.fromkeys(free)], redacting)

@@ -35,6 +35,7 @@ class Spoken:
         self._connection = connection
         self._lock = lock or threading.RLock()
         self._noticed: set[int] = set()
+        self._free: set[int] = set()
         with self._lock:
             self._key = _key(connection)
 
@@ -42,7 +43,7 @@ class Spoken:
         """``text`` was said with this label; of several labels the strictest stays."""
         marks: list[int] = []
         if sensitivity is Sensitivity.PRIVATE:
-            marks = self._fingerprints(text)
+            marks = [mark for mark in self._fingerprints(text) if mark not in self._free]
         with self._lock, _transaction(self._connection) as connection:
             connection.execute(
                 "INSERT INTO spoken VALUES (?, ?) ON CONFLICT DO UPDATE "
@@ -67,6 +68,14 @@ class Spoken:
             if len(self._noticed) > MOST_NOTICED:
                 self._noticed.clear()
             self._noticed.update(self._fingerprints(text))
+
+    def notice_free(self, free: Iterable[str]) -> None:
+        """These texts of documents may travel by their own label: a private answer that quotes
+        them word for word does not make their passages private."""
+        for text in free:
+            if len(self._free) > MOST_NOTICED:
+                self._free.clear()
+            self._free.update(self._fingerprints(text))
 
     def quotes(self, text: str) -> bool:
         """Whether ``text`` holds a passage of something private that was said or noticed."""

@@ -21,7 +21,9 @@ from ondol.i18n import t
 from ondol.keys import Key
 
 # What is worth keeping, each before what refers to it.
+HOMES = ("homes", "home_devices", "home_usage")
 TABLES = ("collections", "folders", "limits", "forgotten", "library_settings", *carrying.TABLES)
+TABLES += HOMES
 
 # A page of 4096 random bytes has 7.95 bits a byte, one of vectors 7.3, one of text less.
 NOISE_BITS = 7.8

@@ -13,12 +13,13 @@ from types import SimpleNamespace
 import pytest
 from homestead import Clock
 
-from ondol import database
+from ondol import database, rebuild
 from ondol.errors import ClockError, DeviceRefusedError, InviteError, SignatureError, UsageError
 from ondol.home import certificate
 from ondol.home.admission import Gate, SeenNonces
 from ondol.home.registry import Registry
 from ondol.home.serving import reachable_url
+from ondol.homes.enrolled import Enrolments
 from ondol.identity import Identity
 from ondol.signatures import REQUIRED, Request, content_digest, sign
 
@@ -196,6 +197,26 @@ def test_two_devices_of_one_name_are_told_apart(registry: Registry) -> None:
         for n in range(3)
     ]
     assert names == ["laptop", "laptop-2", "laptop-3"]
+
+
+def test_rebuilt_library_knows_its_homes_and_devices(tmp_path: Path) -> None:
+    file = tmp_path / "ondol.db"
+    with closing(database.connect(file)) as connection:
+        Enrolments(connection).add("nest", "https://nest:1", MINE)
+        registry = Registry(connection)
+        for number, name in enumerate(("laptop", "phone")):
+            registry.enrol(registry.invite("https://home", MINE), bytes([number]) * 32, name)
+        registry.revoke("phone")
+        key = Identity.open(connection).public_key
+    rebuild.rebuild(file, force=True)
+    with closing(database.connect(file)) as connection:
+        assert [home.name for home in Enrolments(connection).all()] == ["nest"]
+        devices = Registry(connection).devices()
+        assert [(d.name, d.revoked_at is None) for d in devices] == [
+            ("laptop", True),
+            ("phone", False),
+        ]
+        assert Identity.open(connection).public_key == key
 
 
 @pytest.mark.parametrize(

@@ -431,7 +431,7 @@ def test_failure_behind_home_is_said(nest: Homestead, enrolled: Device) -> None:
 
 
 def test_failure_in_mid_answer_is_said_after_what_there_was(
-    nest: Homestead, enrolled: Device
+    nest: Homestead, enrolled: Device, caplog: pytest.LogCaptureFixture
 ) -> None:
     def produce(cancellation: object) -> Iterator[object]:
         from ondol.types import Token
@@ -446,6 +446,8 @@ def test_failure_in_mid_answer_is_said_after_what_there_was(
         list(answer)
     assert "secret" not in failed.value.message
     assert nest.served[0].reason == "internal_error"
+    assert "unexpected RuntimeError" in caplog.text
+    assert "secret" not in caplog.text and "zebra" not in caplog.text
 
 
 def test_answer_that_breaks_off_is_no_answer(laptop: Device, tmp_path: Path) -> None:

@@ -103,9 +103,11 @@ class Place:
         assert done.returncode == 0, done
         return json.loads(done.stdout)
 
-    def ask(self, question: str, sensitivity: str = "TRUSTED") -> subprocess.CompletedProcess[str]:
-        """Ask home."""
-        return self._finish(self.start("-c", DEVICE, question, sensitivity))
+    def ask(
+        self, question: str, sensitivity: str = "TRUSTED", *, first: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Ask home; the device does ``first`` before that."""
+        return self._finish(self.start("-c", first + DEVICE, question, sensitivity))
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """A Python process here."""

@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ondol.database import IN_MEMORY, connect
+from ondol.retrieval.library import Library
 from ondol.retrieval.search import fuse, match_terms
 from ondol.retrieval.terms import terms
+from tests.retrieval.fake_embedder import FakeEmbedder
 
 scores = st.dictionaries(st.integers(1, 40), st.floats(0.01, 30.0), max_size=30)
 cosines = st.dictionaries(st.integers(1, 40), st.floats(-1.0, 1.0), max_size=30)
@@ -61,3 +63,25 @@ def test_rare_term_outweighs_a_common_one() -> None:
         )
     found = match_terms(connection, terms("contract Vienna"))
     assert max(found, key=lambda i: found[i]) == 7
+
+
+def every_one_about_the_mill() -> Library:
+    library = Library(IN_MEMORY, FakeEmbedder())
+    for number in range(60):
+        said = "The barley was late." if number == 40 else f"Sacks came on day {number}."
+        library.add_text(f"/{number}.txt", f"The mill keeps a ledger. {said}")
+    return library
+
+
+def test_word_of_every_passage_moves_none_of_them() -> None:
+    library = every_one_about_the_mill()
+    found = library.search("When did the barley come to the mill?")
+    assert found[0].chunk.source == "/40.txt"
+    library.close()
+
+
+def test_words_that_all_passages_have_still_find_them() -> None:
+    library = every_one_about_the_mill()
+    assert library.search("mill ledger")
+    assert library.evidence("mill ledger").hits
+    library.close()

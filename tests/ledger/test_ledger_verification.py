@@ -220,6 +220,35 @@ def test_an_older_head_at_home_is_fine_and_one_of_another_device_is_not(
     assert [(one.code, one.where) for one in found.findings] == [("rewritten", "home attic")]
 
 
+def test_a_whole_ledger_that_another_key_signed_is_found(ledger: Ledger, tmp_path: Path) -> None:
+    tables = [*COLUMNS]
+    with filled(tmp_path / "b.db", COUNT) as other, closing(other.connection()) as connection:
+        rows = {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in tables}
+    copyfile(tmp_path / "b.db.head", tmp_path / "a.db.head")
+    changes: list[str | tuple[str, tuple[Any, ...]]] = [f"DELETE FROM {name}" for name in tables]
+    for name in tables:
+        marks = ", ".join("?" * len(rows[name][0]))
+        changes += [(f"INSERT INTO {name} VALUES ({marks})", row) for row in rows[name]]
+    tamper(ledger, *changes)
+    found = verify(ledger)
+    assert {one.code for one in found.findings} == {"head_forged"}
+    assert {one.where for one in found.findings} == {"checkpoint", "database", "file"}
+
+
+def test_an_older_head_never_takes_the_place_of_a_newer_one_beside(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    older = ledger.head()
+    ledger.record(SENT)
+    newer = ledger.head()
+    assert older is not None and newer is not None
+    # The other process was quicker to write than to be told that it was not the last.
+    checkpoints.write_file(ledger.head_file, older)
+    assert checkpoints.read_file(ledger.head_file) == newer
+    checkpoints.write_file(ledger.head_file, older, force=True)
+    assert checkpoints.read_file(ledger.head_file) == older
+
+
 def test_entries_that_somebody_adds_are_not_signed(ledger: Ledger) -> None:
     head = ledger.head()
     assert head is not None
@@ -280,6 +309,7 @@ def test_going_on_after_a_cut_cannot_cover_it_up(ledger: Ledger) -> None:
     ledger.record(KEPT)
     found = verify(ledger)
     assert codes(found) == {("missing", COUNT - 4, COUNT), ("break", COUNT + 1, COUNT + 1)}
+    assert [one.where for one in found.findings if one.code == "break"] == ["cut_off"]
     ledger.append_answer(an_answer(), SURE)
     assert codes(verify(ledger)) == codes(found)
     assert [e.number for e in ledger.entries(limit=3)] == [COUNT + 3, COUNT + 2, COUNT + 1]

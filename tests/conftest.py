@@ -12,8 +12,12 @@ from pathlib import Path
 import pytest
 
 from ondol.config import Config, load
+from ondol.egress import guard
 from ondol.models.store import ModelStore
 from ondol.retrieval import korean
+
+# No test reaches beyond this machine, whatever it loads.
+guard.install()
 
 CHAT_MODEL = "smollm2:135m"
 EMBEDDING_MODEL = "all-minilm:l6-v2"

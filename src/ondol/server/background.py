@@ -290,7 +290,7 @@ def _failure(exit_code: int, log_start_bytes: int) -> StartFailedError:
         log.seek(log_start_bytes)
         lines = [line for line in log.read().decode(errors="replace").splitlines() if line.strip()]
     message, hint = lines[-1] if lines else "", ""
-    for line, next_line in zip(lines, [*lines[1:], ""], strict=True):
+    for line, next_line in zip(lines, [*lines[1:], ""], strict=False):
         if line.startswith(("error: ", "오류: ")):
             message, hint = line.partition(": ")[2], next_line.partition(": ")[2]
     return StartFailedError(

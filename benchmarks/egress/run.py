@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import sys
 import tempfile
 import time
@@ -106,6 +107,8 @@ def main() -> None:
                 "date": date.today().isoformat(),
                 "ondol": __version__,
                 "python": sys.version.split()[0],
+                "httpx2": httpx2.__version__,
+                "kernel": platform.release().split("-")[0],
                 "names_diverted": diverted,
                 "private_passages": len(corpus.private),
                 **attacked(world, wire, numbers),

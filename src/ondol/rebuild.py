@@ -22,8 +22,8 @@ from ondol.keys import Key
 
 # What is worth keeping, each before what refers to it.
 HOMES = ("homes", "home_devices", "home_usage")
-TABLES = ("collections", "folders", "limits", "forgotten", "library_settings", *carrying.TABLES)
-TABLES += HOMES
+OWN = ("collections", "folders", "limits", "forgotten", "library_settings")
+TABLES = (*OWN, *carrying.TABLES, *HOMES)
 
 # A page of 4096 random bytes has 7.95 bits a byte, one of vectors 7.3, one of text less.
 NOISE_BITS = 7.8

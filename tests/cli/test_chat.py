@@ -12,7 +12,7 @@ import pytest
 from terminal import COMMAND, Terminal
 
 from ondol.cli.chat import Conversation
-from ondol.types import GenerateOptions, Message, Token, Usage
+from ondol.types import GenerateOptions, Message, Token, Usage, Wanted
 
 LONG = "Write a very long story about a ship. Do not stop."
 
@@ -153,7 +153,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_conversation(config) -> None:
         assert person.wait() == 0
 
 
-def talk(messages: list[Message], options: GenerateOptions):
+def talk(messages: list[Message], options: GenerateOptions, wanted: Wanted):
     yield Token(f"{len(messages)} ")
     yield Token("thinking", reasoning=True)
     yield Token("said", finish_reason="stop", usage=Usage())
@@ -183,7 +183,7 @@ def test_conversation_keeps_what_was_said_before_it_was_stopped() -> None:
 
 
 def test_conversation_forgets_a_turn_that_failed() -> None:
-    def fail(messages: list[Message], options: GenerateOptions):
+    def fail(messages: list[Message], options: GenerateOptions, wanted: Wanted):
         raise RuntimeError
         yield Token("")
 

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from ondol.server import (
     native,
     native_collections,
+    native_feedback,
     ollama,
     ollama_embed,
     ollama_models,
-    openai,
+    openai_requests,
     rerank,
 )
 
@@ -37,6 +38,7 @@ POSTS = [
     ("POST", "/ondol/v1/collections"),
     ("PATCH", "/ondol/v1/collections/{collection}"),
     ("POST", "/ondol/v1/limits"),
+    ("POST", "/ondol/v1/feedback"),
     ("DELETE", "/ondol/v1/documents"),
     ("DELETE", "/ondol/v1/loaded"),
 ]
@@ -47,9 +49,10 @@ FIELDS = sorted(
             ollama,
             ollama_embed,
             ollama_models,
-            openai,
+            openai_requests,
             native,
             native_collections,
+            native_feedback,
             rerank,
         )
         for kind in vars(module).values()

@@ -137,7 +137,8 @@ def test_whatever_is_said_every_signal_is_a_number(
     ("question", "kind", "fitting", "other"),
     [
         ("When was it built?", "time", "in May 1871", "the bridge"),
-        ("In which year did it open?", "time", "1871", "Ilse"),
+        ("In which year did it open?", "year", "1871", "164,000 kilometres"),
+        ("What is the price of the boat?", "money", "2,400 pounds", "4.3 metres"),
         ("How many ships came?", "number", "eleven", "the fleet"),
         ("Who built it?", "name", "Ilse Brandauer", "a builder"),
         ("Is it open?", "yes_no", "Yes", "1871"),

@@ -128,6 +128,13 @@ def test_private_vectors_stay_on_this_machine(home: Path, server: Any) -> None:
     assert stored(server) == set()
     library._connection.execute("UPDATE collections SET sensitivity = 1")
     assert library.move(away).vectors == 3
+    # Labelled private afterwards, nothing more goes there, and the way back is open.
+    library.collections.set_sensitivity("default", Sensitivity.PRIVATE)
+    for attempt in (lambda: fill(library, 1, 3), lambda: library.search("number3 boiler")):
+        with pytest.raises(EgressError, match="never leave this machine"):
+            attempt()
+    assert len(stored(server)) == 3
+    assert library.move(Opener()).vectors == 4
     library.close()
 
 

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from ondol.egress import Egress, is_loopback
+from ondol.egress.addresses import resolve
 from ondol.errors import EgressError
 
 
@@ -51,6 +52,19 @@ def test_redirect_out_of_the_house_is_refused_when_offline(redirecting: str) -> 
         Egress(offline=True).client(redirecting, "download") as client,
     ):
         client.get(redirecting)
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("2001:DB8:0:0::1", "2001:db8::1"),
+        ("[2001:db8::1]", "2001:db8::1"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ("203.0.113.9", "203.0.113.9"),
+    ],
+)
+def test_address_has_one_spelling_and_is_asked_of_nobody(host: str, address: str) -> None:
+    assert resolve(host, 443) == (address,)
 
 
 @pytest.mark.parametrize(

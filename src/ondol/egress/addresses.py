@@ -74,7 +74,7 @@ def resolve(host: str, port: int) -> tuple[str, ...]:
     ``OSError``."""
     address = address_of(host)
     if address is not None:
-        return (host.strip("[]"),)
+        return (str(address),)  # in the one spelling that the guard will see
     if is_loopback(host):
         return _LOOPBACK
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)

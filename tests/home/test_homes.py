@@ -330,6 +330,18 @@ def test_quota_ends_the_day(tmp_path: Path, laptop: Device) -> None:
         assert len(nest.backend.asked) == 2
 
 
+def test_quota_counts_what_is_being_answered(tmp_path: Path, laptop: Device) -> None:
+    with homestead(tmp_path / "nest", limits=Limits(requests_per_day=1)) as nest:
+        laptop.join(nest)
+        gated = nest.backend.produce = Gated()
+        first = laptop.homes.generate(QUESTION, GenerateOptions(), label=TRUSTED)
+        assert next(first).text == "first "
+        with pytest.raises(QuotaError):
+            laptop.ask()
+        gated.go_on.set()
+        assert "".join(token.text for token in first) == "last"
+
+
 def test_quota_of_tokens_counts_what_is_read_and_written(tmp_path: Path, laptop: Device) -> None:
     with homestead(tmp_path / "nest", limits=Limits(tokens_per_day=5)) as nest:
         laptop.join(nest)

@@ -6,7 +6,9 @@ Nothing of what is asked or answered is kept: not in a file, not in a log, not i
 from __future__ import annotations
 
 import logging
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -100,6 +102,9 @@ class Service:
         self._record = record
         self._meter = meter
         self.joules_per_token: float | None = None
+        # Requests of each device that are waiting or at work.
+        self._active: Counter[str] = Counter()
+        self._lock = threading.Lock()
 
     def load(self, device: Device) -> Load:
         """How busy home is, for this device."""
@@ -131,15 +136,20 @@ class Service:
         cancellation: Cancellation,
     ) -> Generator[bytes]:
         started = time.monotonic()
-        served.reason = "cancelled"
+        served.reason, requests = "cancelled", 0
         try:
-            self._check_share(device)
+            self._take_share(device)
+        except OndolError as error:
+            served.reason = error.code
+            self._write_down(device, served, requests=0)
+            raise
+        try:
             ticket = self._queue.join(device.id)
             with cancellation.calling(ticket.cancel), ticket:
                 if not ticket.wait():
                     return
                 served.queue_seconds = time.monotonic() - started
-                self.registry.count(device, requests=1)
+                requests = 1
                 with self._measured(served):
                     generation = self.backend.generate(messages, options)
                     with cancellation.calling(generation.close), generation:
@@ -155,7 +165,9 @@ class Service:
             raise
         finally:
             served.seconds = time.monotonic() - started
-            self._write_down(device, served)
+            self._write_down(device, served, requests)
+            with self._lock:
+                self._active[device.id] -= 1
 
     def _watched(self, tokens: Iterator[Token], device: Device, served: Served) -> Iterator[Token]:
         look_at = time.monotonic() + LOOK_SECONDS
@@ -186,22 +198,29 @@ class Service:
                 before = mine if self.joules_per_token is None else self.joules_per_token
                 self.joules_per_token = before + 0.2 * (mine - before)
 
-    def _check_share(self, device: Device) -> None:
-        share, limits = self.registry.share(device), self._limits
-        if (limits.requests_per_day and share.requests >= limits.requests_per_day) or (
-            limits.tokens_per_day and share.tokens >= limits.tokens_per_day
-        ):
-            raise QuotaError(
-                t("home.quota"),
-                t("home.quota_hint"),
-                retry_after_seconds=self.registry.seconds_to_tomorrow(),
-            )
+    def _take_share(self, device: Device) -> None:
+        """Count a request of ``device`` as begun, if it may have one more today."""
+        limits = self._limits
+        with self._lock:
+            share, begun = self.registry.share(device), self._active[device.id]
+            has_none_left = (
+                limits.requests_per_day and share.requests + begun >= limits.requests_per_day
+            ) or (limits.tokens_per_day and share.tokens >= limits.tokens_per_day)
+            if not has_none_left:
+                self._active[device.id] += 1
+                return
+        raise QuotaError(
+            t("home.quota"),
+            t("home.quota_hint"),
+            retry_after_seconds=self.registry.seconds_to_tomorrow(),
+        )
 
-    def _write_down(self, device: Device, served: Served) -> None:
+    def _write_down(self, device: Device, served: Served, requests: int) -> None:
+        # After the answer: two waits for the disk that nobody else waits for.
         try:
             tokens = served.prompt_tokens + served.completion_tokens
-            if tokens:
-                self.registry.count(device, tokens=tokens)
+            if requests or tokens:
+                self.registry.count(device, requests=requests, tokens=tokens)
             self._record(served)
         except Exception as error:
             # The answer is out already. What cannot be written down is said without a word of it.

@@ -10,7 +10,7 @@ import pytest
 
 from ondol.ask import ask
 from ondol.engine.scripted import ScriptedEngine
-from ondol.errors import EgressError, EngineError
+from ondol.errors import EgressError, EngineError, StorageError
 from ondol.prompt import NOT_IN_DOCUMENTS
 from ondol.routing.policy import RoutingPolicy
 from ondol.trust import Trust
@@ -232,6 +232,18 @@ def test_every_answer_stands_in_the_ledger_and_is_remembered_with_its_label() ->
         ("900 a month [1].", Sensitivity.TRUSTED),
         ("1800 [3].", Sensitivity.TRUSTED),
     ]
+
+
+def test_full_disk_takes_no_answer_away() -> None:
+    house = House(probability=0.9)
+
+    def finish(answer: Answer, decision: Decision, label: Label) -> Answer:
+        raise StorageError("The disk is full.")
+
+    house.ledger.finish = finish  # type: ignore[method-assign]
+    _, answer = house.ask()
+    assert (answer.text, answer.ledger_id) == ("1800 [3].", None)
+    assert answer.reasons == ("sure", "not_in_ledger")
 
 
 def test_closing_while_home_speaks_stops_it() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from ondol.errors import LockedError, StorageError
 from ondol.types import (
     Answer,
     Completion,
@@ -107,17 +108,25 @@ class Trust:
         decision: Decision,
         label: Label,
     ) -> Answer:
-        """The answer as the owner gets it: labelled, remembered for later turns, in the ledger."""
+        """The answer as the owner gets it: labelled, remembered for later turns, in the ledger.
+        One that cannot be written down is not lost for that; it says so ("not_in_ledger"), and as
+        nobody remembers it, it is private in later turns."""
         answer = replace(
             answer,
             sensitivity=label.sensitivity,
             draft=replace(answer.draft, sensitivity=label.sensitivity) if answer.draft else None,
         )
+        try:
+            self._remember(answer, label)
+            return recording.finish(answer, decision, label) if recording else answer
+        except (StorageError, LockedError):
+            return replace(answer, reasons=(*answer.reasons, "not_in_ledger"))
+
+    def _remember(self, answer: Answer, label: Label) -> None:
         if self.labeller is not None:
             for one in (answer, answer.draft):
                 if one is not None and one.text:
                     self.labeller.remember(one.text, label.sensitivity)
-        return recording.finish(answer, decision, label) if recording else answer
 
     def _home_state(self) -> HomeState | None:
         return None if self.home is None else self.home.state()

@@ -31,6 +31,8 @@ def show_verdict(answer: Answer, output: Output) -> None:
         output.note(t("trust.home_knew_no_better"))
     elif "home_failed" in answer.reasons:
         output.note(t("trust.home_failed"))
+    if "not_in_ledger" in answer.reasons:
+        output.warn(t("trust.not_in_ledger"))
     parts = [in_words(answer.confidence)] if answer.confidence else []
     parts.append(t(f"trust.route_{answer.route.value}", model=answer.model))
     if answer.ledger_id:

@@ -124,8 +124,7 @@ def from_chat(
     """Every question asked of the chat model alone."""
     name = parts.store.get(parts.config["models.chat"]).name
     engine = parts.engine(name)
-    # Sampled as a conversation is, but the same way every time.
-    options = GenerateOptions(max_tokens=MOST_CHAT_TOKENS, seed=1, logprobs=LOGPROBS)
+    options = GenerateOptions(max_tokens=MOST_CHAT_TOKENS, temperature=0.0, logprobs=LOGPROBS)
     found = []
     for done, known in enumerate(questions, start=1):
         said = gather(list(engine.generate([Message("user", known.question)], options)))

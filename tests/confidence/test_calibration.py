@@ -68,7 +68,7 @@ def test_platt_scaling_never_falls(pairs: list[tuple[float, bool]]) -> None:
 def test_platt_scaling_is_that_of_scikit_learn() -> None:
     some = labelled(200)
     scores, right = [a.signals["sure"] for a in some], [a.right for a in some]
-    scaled = scaling.fit(scores, right)
+    scaled = scaling.for_labels(200)(scores, right)
     oracle = _SigmoidCalibration().fit(np.array(scores), np.array(right))
     assert list(map(scaled, scores)) == pytest.approx(oracle.predict(scores).tolist(), abs=1e-3)
 
@@ -85,7 +85,7 @@ def test_isotonic_scaling_never_falls(pairs: list[tuple[float, bool]]) -> None:
 def test_isotonic_scaling_follows_scikit_learns_on_many_labels() -> None:
     some = labelled(3000)
     scores, right = [a.signals["sure"] for a in some], [a.right for a in some]
-    scaled = scaling.fit(scores, right)
+    scaled = scaling.for_labels(3000)(scores, right)
     assert isinstance(scaled, scaling.Isotonic)
     oracle = IsotonicRegression(out_of_bounds="clip").fit(scores, right)
     grid = [x / 10 for x in range(-15, 16)]

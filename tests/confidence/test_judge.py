@@ -140,4 +140,5 @@ def test_what_comes_with_ondol_can_be_read_and_says_how_good_it_is() -> None:
         calibrator = calibration.read(file.read_text("utf-8"), file)
         assert file.name == file_name(calibrator.digest, calibrator.task)
         assert calibrator.n == len(calibrator.held_out) >= 200
-        assert calibrator.auroc is not None and calibrator.auroc > 0.6 and calibrator.ece < 0.1
+        least = {"grounded": 0.75, "quoted": 0.7, "chat": 0.5}[calibrator.task]
+        assert calibrator.auroc is not None and calibrator.auroc > least and calibrator.ece < 0.1

@@ -162,7 +162,7 @@ def fit(
         )
     held_out = cross_validated(labelled)
     truths = [one.right for one in labelled]
-    signals, intercept, scaled = _fitted(labelled)
+    signals, intercept, scaled = _fitted(labelled, scaling.for_labels(len(labelled)))
     return Calibrator(
         model=model,
         digest=digest,
@@ -183,22 +183,25 @@ def fit(
 def cross_validated(labelled: Sequence[Labelled], folds: int = FOLDS) -> list[float]:
     """For every answer the probability from a calibrator that saw nothing of its group."""
     found = [0.5] * len(labelled)
+    fit_scaling = scaling.for_labels(len(labelled))
     for rest, fold in splits(labelled, folds):
-        signals, intercept, scaled = _fitted([labelled[i] for i in rest])
+        signals, intercept, scaled = _fitted([labelled[i] for i in rest], fit_scaling)
         for i in fold:
             score = intercept + sum(one(labelled[i].signals) for one in signals)
             found[i] = min(max(scaled(score), 0.001), 0.999)
     return found
 
 
-def _fitted(labelled: Sequence[Labelled]) -> tuple[tuple[Weighted, ...], float, Scaling]:
+def _fitted(
+    labelled: Sequence[Labelled], fit_scaling: scaling.Fit
+) -> tuple[tuple[Weighted, ...], float, Scaling]:
     """The weights from all, the scaling from scores that were not fitted to their own labels."""
     scores = [0.0] * len(labelled)
     for rest, fold in splits(labelled, INNER_FOLDS):
         signals, intercept = _weighted([labelled[i] for i in rest])
         for i in fold:
             scores[i] = intercept + sum(one(labelled[i].signals) for one in signals)
-    return *_weighted(labelled), scaling.fit(scores, [one.right for one in labelled])
+    return *_weighted(labelled), fit_scaling(scores, [one.right for one in labelled])
 
 
 def _weighted(labelled: Sequence[Labelled]) -> tuple[tuple[Weighted, ...], float]:

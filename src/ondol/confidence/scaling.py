@@ -8,7 +8,7 @@ the border near a thousand.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,9 +59,12 @@ class Isotonic:
 Scaling = Platt | Isotonic
 
 
-def fit(scores: Sequence[float], right: Sequence[bool]) -> Scaling:
-    """The scaling that the number of labels allows."""
-    return (fit_isotonic if len(scores) >= ENOUGH_FOR_ISOTONIC else fit_platt)(scores, right)
+Fit = Callable[[Sequence[float], Sequence[bool]], Scaling]
+
+
+def for_labels(count: int) -> Fit:
+    """The scaling that so many labels allow; a fold of them is fitted the same way."""
+    return fit_isotonic if count >= ENOUGH_FOR_ISOTONIC else fit_platt
 
 
 def fit_platt(scores: Sequence[float], right: Sequence[bool]) -> Platt:

@@ -30,6 +30,8 @@ LEAST_LOGPROB = -12.0
 _WHY = re.compile(
     r"\b(?:why|how (?!many|much|old|long|far|tall|large|big|high|often|fast))|왜|어떻게"
 )
+# What a question is about is left out: it would be learned, and be wrong of the next subject.
+_OF_CHAT = ("mean_logprob", "min_logprob", "first_logprob", "mean_margin", "mean_entropy")
 _OF_ABSTENTIONS = (
     "first_logprob",
     "first_margin",
@@ -56,17 +58,14 @@ def of_chat(question: str, completion: Completion) -> dict[str, float]:
     tokens = [t for t in completion.tokens if t.logprob is not None and not t.reasoning]
     text = completion.text.strip()
     words = text.split()
-    found = _token_signals(tokens)
-    found |= {
+    told = _token_signals(tokens)
+    found = {name: told[name] for name in _OF_CHAT if name in told}
+    return found | {
         "tokens": math.log1p(len(tokens)),
-        "question_words": math.log1p(len(question.split())),
         "cut_off": float(completion.finish_reason == "length"),
-        "digits_in_answer": float(any(c.isdigit() for c in text)),
-        "digits_in_question": float(any(c.isdigit() for c in question)),
         "echo": _echo(question, text),
         "repeats": 1.0 - len({w.lower() for w in words}) / len(words) if words else 0.0,
     }
-    return found
 
 
 def of_grounded(

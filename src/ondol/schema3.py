@@ -124,4 +124,14 @@ HOME: tuple[str, ...] = (
     ) WITHOUT ROWID""",
 )
 
-STATEMENTS = (*LEDGER, *OUTCOMES, *SPOKEN, *HOMES, *HOME)
+# Fingerprints of the chunks' passages, under a key of this database (see ``retrieval.marks``).
+MARKS: tuple[str, ...] = (
+    "CREATE TABLE chunk_marks_key (id INTEGER PRIMARY KEY CHECK (id = 1), key BLOB NOT NULL)",
+    "INSERT INTO chunk_marks_key VALUES (1, randomblob(32))",
+    """CREATE TABLE chunk_marks (
+        chunk_id INTEGER PRIMARY KEY REFERENCES chunks(id) ON DELETE CASCADE,
+        marks BLOB NOT NULL
+    )""",
+)
+
+STATEMENTS = (*LEDGER, *OUTCOMES, *SPOKEN, *HOMES, *HOME, *MARKS)

@@ -72,14 +72,17 @@ def write(folder: Path, markers: Markers, count: int, *, paragraphs: int = 4) ->
 
 
 def vectors_of(source: Path) -> set[bytes]:
-    """Pieces of the stored vectors of a document, of every model."""
+    """Pieces of the stored vectors of a document, of every model, and of its fingerprints."""
     with closing(database.connect(paths.database_file())) as connection:
         rows = connection.execute(
-            "SELECT e.passage, e.sentences FROM embeddings e JOIN chunks c ON c.id = e.chunk_id "
+            "SELECT e.passage, e.sentences, m.marks FROM embeddings e "
+            "JOIN chunks c ON c.id = e.chunk_id JOIN chunk_marks m ON m.chunk_id = c.id "
             "JOIN documents d ON d.id = c.document_id WHERE d.source = ?",
             (str(source),),
         ).fetchall()
-    return {bytes(blob[:24]) for row in rows for blob in row if len(blob) >= 24}
+    marks = {bytes(row[-1][:12]) for row in rows if len(row[-1]) >= 12}
+    assert marks
+    return marks | {bytes(blob[:24]) for row in rows for blob in row[:2] if len(blob) >= 24}
 
 
 class NoisyEmbedder(FakeEmbedder):

@@ -5,16 +5,18 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from fake_embedder import FakeEmbedder
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ondol import database
 from ondol.database import IN_MEMORY
 from ondol.folding import letters
 from ondol.retrieval.library import Library
-from ondol.retrieval.private_text import PASSAGE_LETTERS
+from ondol.retrieval.marks import PASSAGE_LETTERS
 from ondol.types import Sensitivity
 
 DIARY = (
@@ -23,6 +25,8 @@ DIARY = (
     "수요일에 은행 담당자가 대출 연장을 거절했고, 우리는 가게를 봄까지만 열기로 했다."
 )
 MANUAL = "Turn the valve on the left side clockwise until the needle of the gauge points at two."
+
+FREE = "An entirely different text about valves, gauges and the left side of the machine."
 
 
 @pytest.fixture
@@ -57,7 +61,7 @@ def test_a_passage_of_a_private_document_is_found(library: Library, pasted: str)
         "the blue boat",
         "When is the second operation, and who sold the boat?",
         "가게는 언제까지 열기로 했나요?",
-        "An entirely different text about valves, gauges and the left side of the machine.",
+        FREE,
     ],
 )
 def test_a_question_in_the_owners_own_words_is_free(library: Library, text: str) -> None:
@@ -91,6 +95,107 @@ def test_a_passage_over_two_chunks_is_found() -> None:
         assert library.documents()[0].num_chunks > 2
         for start in range(0, len(text) - 200, 7):
             assert library.find_private(text[start : start + 60]), start
+
+
+def test_a_passage_over_many_small_chunks_is_found() -> None:
+    heads = ["Harbour", "Dredging", "Assembly", "Session", "Protocol", "Decision", "Payments"]
+    with closing(Library(IN_MEMORY, FakeEmbedder())) as library:
+        text = "\n\n".join(f"# {head}" for head in heads)
+        library.add_text("heads.md", text, media_type="text/markdown")
+        assert library.documents()[0].num_chunks == len(heads)
+        for start in range(len(heads) - 4):
+            assert library.find_private(" ".join(heads[start : start + 5]))
+
+
+def test_fingerprints_are_stored_with_the_chunks_and_copied_with_them(tmp_path: Path) -> None:
+    for name in ("one.txt", "two.txt"):
+        (tmp_path / name).write_text(DIARY, "utf-8")
+    with closing(Library(tmp_path / "ondol.db", FakeEmbedder())) as library:
+        library.add([tmp_path / "one.txt", tmp_path / "two.txt"])
+        assert stored(library)
+        # The second stands alone from here on.
+        library.add([tmp_path / "two.txt"], sensitivity=Sensitivity.PRIVATE)
+        assert [one.duplicate_of for one in library.documents()] == [None, None]
+        assert stored(library)
+        library.forget([tmp_path / "one.txt"])
+        assert stored(library) and library.find_private(DIARY)
+        library.forget([tmp_path / "two.txt"])
+        assert not library.find_private(DIARY)
+        assert library._connection.execute("SELECT count(*) FROM chunk_marks").fetchone() == (0,)
+
+
+def stored(library: Library) -> bool:
+    """Whether every chunk has fingerprints."""
+    chunks, rows = library._connection.execute(
+        "SELECT (SELECT count(*) FROM chunks), "
+        "(SELECT count(*) FROM chunk_marks WHERE length(marks) > 0)"
+    ).fetchone()
+    return bool(chunks == rows > 0)
+
+
+def test_a_library_without_fingerprints_gets_them(tmp_path: Path) -> None:
+    file = tmp_path / "ondol.db"
+    with closing(Library(file, FakeEmbedder())) as library:
+        library.add_text("diary.txt", DIARY)
+        library.add_text("manual.txt", MANUAL)
+        library._connection.execute("DELETE FROM chunk_marks WHERE chunk_id = 1")
+        assert library.find_private(DIARY) and library.find_private(MANUAL)
+        assert stored(library)
+
+
+def test_no_question_waits_for_a_writer(tmp_path: Path) -> None:
+    file = tmp_path / "ondol.db"
+    with closing(Library(file, FakeEmbedder())) as library:
+        library.add_text("diary.txt", DIARY)
+        library._connection.execute("DELETE FROM chunk_marks")
+        with closing(database.connect(file)) as writer, database.transaction(writer):
+            assert library.find_private(DIARY)
+        assert not stored(library) and library.find_private(DIARY)
+    with closing(Library(file, FakeEmbedder())) as library:
+        assert library.find_private(DIARY) and stored(library)
+
+
+def test_what_another_process_adds_and_forgets_is_known(tmp_path: Path) -> None:
+    file = tmp_path / "ondol.db"
+    with (
+        closing(Library(file, FakeEmbedder())) as library,
+        closing(Library(file, FakeEmbedder())) as other,
+    ):
+        for number in range(6):
+            text = f"{MANUAL.replace('valve', f'valve{number}')} {MANUAL[20:]}"
+            library.add_text(f"{number}.txt", text)
+            assert other.find_private(f"Turn the valve{number} on the left side clockwise")
+        library.forget(matching="valve3")
+        assert not other.find_private("Turn the valve3 on the left side clockwise")
+        assert other.find_private("Turn the valve4 on the left side clockwise")
+        library.add_text("diary.txt", DIARY)
+        assert other.find_private(DIARY)
+
+
+def test_who_asks_often_gets_the_same_answers(library: Library) -> None:
+    library.add_text("manual.txt", MANUAL)
+    answers = {
+        (
+            library.find_private(DIARY[10:90]),
+            library.find_private(MANUAL),
+            library.find_private(FREE),
+        )
+        for _ in range(30)
+    }
+    assert answers == {(True, True, False)}
+    library.forget(matching="surgeon")
+    assert not library.find_private(DIARY) and library.find_private(MANUAL)
+
+
+def test_what_many_passages_begin_with_is_no_passage() -> None:
+    with closing(Library(IN_MEMORY, FakeEmbedder())) as library:
+        for number in range(20):
+            library.add_text(
+                f"{number}.txt", f"Terms and conditions of every sale no. {number + 10}."
+            )
+        assert not library.find_private("Where do I find the terms and conditions of rent?")
+        assert not library.find_private("0" * 4000)
+        assert library.find_private("I read: terms and conditions of every sale no. 17.")
 
 
 @given(data=st.data())

@@ -138,6 +138,10 @@ def _stand_alone(connection: Connection, document_id: int) -> None:
             "SELECT ?, model, passage, sentences FROM embeddings WHERE chunk_id = ?",
             (cursor.lastrowid, chunk_id),
         )
+        connection.execute(
+            "INSERT INTO chunk_marks SELECT ?, marks FROM chunk_marks WHERE chunk_id = ?",
+            (cursor.lastrowid, chunk_id),
+        )
     connection.execute(
         "UPDATE documents SET duplicate_of = NULL, num_chunks = ? WHERE id = ?",
         (len(chunks), document_id),

@@ -1,38 +1,38 @@
 """Whether a text holds a passage of a PRIVATE document, letter for letter.
 
-Fingerprints of all chunks, in memory only, say where to look; then the letters are compared with
-the text in the database, under the label that it has at that moment. Case, spaces, signs and script
-tricks do not matter (``folding.letters``). Stores nothing.
+Fingerprints of all chunks (``marks``) say where to look; then the letters are compared with the
+text in the database, under the label that it has at that moment. Case, spaces, signs and script
+tricks do not matter (``folding.letters``).
 
-The keyword index would need no memory, but a query for every clause of a 4 kB text takes 40 ms and
-more, and it cannot find a text whose words were pulled apart.
+The fingerprints are read once and scanned; a process that is asked often sorts them. A table with
+a row for each of them could be searched at once, but storing a chunk would write a page for each.
 """
 
 from __future__ import annotations
 
-import secrets
 import threading
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ondol.database import Connection
 from ondol.folding import letters
+from ondol.retrieval import marks
+from ondol.retrieval.marks import LEAST_LETTERS, PASSAGE_LETTERS
 from ondol.types import Sensitivity
-from ondol.winnowing import winnow
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    Marks = npt.NDArray[np.uint64]
+    from ondol.retrieval.marks import Marks
 
-# This many folded letters in a row are a passage: some six English words, or sixteen syllables.
-PASSAGE_LETTERS = 32
-_LEAST_LETTERS = 16
-# A fingerprint keeps 40 bits; below them is the number of its chunk.
-_CHUNK_BITS = 24
-_BATCH_CHARACTERS = 1 << 20
-# Pieces of the index beyond this many are made one.
-_MOST_PIECES = 8
+# What of a text decides whether a passage stands around a place: so many letters on each side.
+_REACH = PASSAGE_LETTERS + LEAST_LETTERS
+# What is scanned at once fits a processor's cache.
+_BLOCK = 1 << 16
+# Who has been asked so often is a server, and is going to be asked again.
+_SCANS = 16
+_ASKED_AT_ONCE = 200
 
 
 class PrivateText:
@@ -41,118 +41,223 @@ class PrivateText:
     def __init__(self, connection: Connection, lock: threading.RLock) -> None:
         self._connection = connection
         self._lock = lock
-        self._key = secrets.token_bytes(32)
-        self._pieces: list[Marks] = []
+        self._key = b""
+        self._known = _Fingerprints()
         self._last_id = 0
+        self._counter = -1
 
     def find(self, text: str) -> bool:
         """Whether ``text`` has ``PASSAGE_LETTERS`` in a row in common with a PRIVATE document. The
-        first call reads the whole library; later ones what was added since."""
+        first call reads the fingerprints of the library; later ones what was added since."""
         folded = letters(text)
         if len(folded) < PASSAGE_LETTERS:
             return False
         with self._lock:
             self._follow()
-            marks, places = winnow(folded, self._key, least=_LEAST_LETTERS, sure=PASSAGE_LETTERS)
+            asked, places = marks.of(folded, self._key)
+            found = self._known.holding(asked)
+            contexts = _contexts(folded, asked, places) if found else {}
             return any(
-                shares_passage(folded, self._around(chunk_id), places.tolist())
-                for chunk_id in self._private(self._candidates(marks))
+                self._shares(chunk_id, text, [c for m in found[chunk_id] for c in contexts[m]])
+                for chunk_id, text in self._private(sorted(found))
             )
 
     def _follow(self) -> None:
-        """Take in the chunks that were added since; those that are gone are not found any more."""
-        rows = self._connection.execute(
-            "SELECT id, text FROM chunks WHERE id > ? ORDER BY id", (self._last_id,)
-        )
-        batch: list[tuple[int, str]] = []
-        size = 0
-        for chunk_id, text in rows:
-            batch.append((chunk_id, letters(text)))
-            size += len(text)
-            if size >= _BATCH_CHARACTERS:
-                self._add(batch)
-                batch, size = [], 0
-        if batch:
-            self._add(batch)
+        """Take in the chunks that were added since, and let go of those that are gone."""
+        execute = self._connection.execute
+        (counter,) = execute("SELECT counter FROM changes").fetchone()
+        if counter != self._counter and self._last_id:
+            gone = execute(
+                "SELECT DISTINCT first_id, last_id FROM removals "
+                "WHERE counter > ? AND first_id <= ?",
+                (self._counter, self._last_id),
+            )
+            self._known.remove(gone.fetchall())
+        self._counter = counter
+        after, last = self._last_id, execute("SELECT max(id) FROM chunks").fetchone()[0] or 0
+        if last <= after:
+            return
+        self._key = self._key or marks.key(self._connection)
+        rows = execute(
+            "SELECT chunk_id, marks FROM chunk_marks WHERE chunk_id > ? AND chunk_id <= ?",
+            (after, last),
+        ).fetchall()
+        # Without a condition only an index is counted, and not the pages with the texts.
+        count = execute("SELECT count(*) FROM chunks" + (f" WHERE id > {after}" if after else ""))
+        if count.fetchone()[0] != len(rows):
+            rows += marks.fill(self._connection, after, last, self._key)
+        self._known.add(rows)
+        self._last_id = last
 
-    def _add(self, batch: list[tuple[int, str]]) -> None:
-        import numpy as np
-
-        # One text: a passage may go on from one chunk to the next.
-        folded = "".join(text for _, text in batch)
-        marks, places = winnow(folded, self._key, least=_LEAST_LETTERS, sure=PASSAGE_LETTERS)
-        ends = np.cumsum([len(text) for _, text in batch])
-        ids = np.array([chunk_id for chunk_id, _ in batch], dtype=np.uint64)
-        chunks = ids[np.searchsorted(ends, places, side="right")]
-        low = np.uint64((1 << _CHUNK_BITS) - 1)
-        self._pieces.append(np.sort((marks & ~low) | (chunks & low)))
-        self._last_id = batch[-1][0]
-        if len(self._pieces) > _MOST_PIECES:
-            self._pieces = [np.sort(np.concatenate(self._pieces))]
-
-    def _candidates(self, marks: Marks) -> set[int]:
-        """The numbers of the chunks with a fingerprint among ``marks``: the low bits of their
-        ids."""
-        import numpy as np
-
-        low = np.uint64((1 << _CHUNK_BITS) - 1)
-        firsts = np.unique(marks & ~low)
-        found: set[int] = set()
-        for piece in self._pieces:
-            begins = np.searchsorted(piece, firsts, side="left")
-            ends = np.searchsorted(piece, firsts | low, side="right")
-            for begin, end in zip(begins[ends > begins], ends[ends > begins], strict=True):
-                found.update((piece[begin:end] & low).tolist())
-        return found
-
-    def _private(self, numbers: set[int]) -> list[int]:
-        """The ids of those chunks that are in a PRIVATE document now."""
-        # Ids beyond 2^24 share their numbers with earlier ones.
-        spans = range(0, self._last_id + 1, 1 << _CHUNK_BITS)
-        ids = [number + span for span in spans for number in sorted(numbers)]
-        found = []
-        for at in range(0, len(ids), 500):
-            some = ids[at : at + 500]
+    def _private(self, ids: Sequence[int]) -> Iterator[tuple[int, str]]:
+        """Those of the chunks that are in a PRIVATE document now, with their text."""
+        for at in range(0, len(ids), _ASKED_AT_ONCE):
+            some = ids[at : at + _ASKED_AT_ONCE]
             rows = self._connection.execute(
-                f"""SELECT c.id FROM chunks c WHERE c.id IN ({",".join("?" * len(some))}) AND
-                    (SELECT sensitivity FROM labels WHERE document_id = c.document_id) = ?""",
+                f"""SELECT c.id, c.text FROM chunks c WHERE c.id IN ({",".join("?" * len(some))})
+                    AND (SELECT sensitivity FROM labels WHERE document_id = c.document_id) = ?""",
                 (*some, int(Sensitivity.PRIVATE)),
             )
-            found += [chunk_id for (chunk_id,) in rows]
+            yield from rows.fetchall()
+
+    def _shares(self, chunk_id: int, text: str, contexts: Sequence[tuple[str, int]]) -> bool:
+        """Whether a chunk, or the end of one beside it, has the passage around a place."""
+        own = letters(text)
+        longest = [_longest(*context, own) for context in contexts]
+        if any(length >= PASSAGE_LETTERS for length, _ in longest):
+            return True
+        if not any(is_open for _, is_open in longest):
+            return False
+        before, after = self._beside(chunk_id, "<", "DESC"), self._beside(chunk_id, ">", "ASC")
+        own = before + own + after
+        return any(_longest(*context, own)[0] >= PASSAGE_LETTERS for context in contexts)
+
+    def _beside(self, chunk_id: int, side: str, order: str) -> str:
+        """The letters next to a chunk on one side, as many as a passage may need."""
+        rows = self._connection.execute(
+            f"""SELECT b.text FROM chunks c JOIN chunks b ON b.document_id = c.document_id
+                AND b.start {side} c.start WHERE c.id = ? ORDER BY b.start {order}""",
+            (chunk_id,),
+        )
+        found = ""
+        for (text,) in rows:
+            found = letters(text) + found if side == "<" else found + letters(text)
+            if len(found) >= _REACH:
+                break
+        return found[-_REACH:] if side == "<" else found[:_REACH]
+
+
+class _Fingerprints:
+    """Those of chunks, one after the other, and which chunk each is of."""
+
+    def __init__(self) -> None:
+        self._marks: Marks | None = None
+        self._ids: npt.NDArray[np.int64]
+        self._sizes: npt.NDArray[np.int64]
+        self._scans = 0
+        self._sorted: _Sorted | None = None
+
+    def add(self, rows: Sequence[marks.Row]) -> None:
+        import numpy as np
+
+        new = np.frombuffer(b"".join(blob for _, blob in rows), dtype="<u4")
+        ids = np.array([chunk_id for chunk_id, _ in rows], dtype=np.int64)
+        sizes = np.array([len(blob) // 4 for _, blob in rows], dtype=np.int64)
+        if self._marks is not None:
+            new = np.concatenate([self._marks, new])
+            ids = np.concatenate([self._ids, ids])
+            sizes = np.concatenate([self._sizes, sizes])
+        self._set(new, ids, sizes)
+
+    def remove(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """Those of the chunks with ids from ``first`` to ``last``."""
+        import numpy as np
+
+        if self._marks is None or not ranges:
+            return
+        stays = np.ones(len(self._ids), dtype=bool)
+        for first, last in ranges:
+            stays &= (self._ids < first) | (self._ids > last)
+        every = self._marks[np.repeat(stays, self._sizes)]
+        self._set(every, self._ids[stays], self._sizes[stays])
+
+    def holding(self, asked: Marks) -> dict[int, set[int]]:
+        """The ids of the chunks with any of ``asked``, and with which."""
+        import numpy as np
+
+        if self._marks is None or not len(self._marks) or not len(asked):
+            return {}
+        wanted = np.unique(asked)
+        if self._sorted is None and self._scans >= _SCANS:
+            self._sorted = _Sorted(self._marks)
+        self._scans += 1
+        at = self._sorted.places(wanted) if self._sorted else _scan(self._marks, wanted)
+        owners = self._ids[np.searchsorted(np.cumsum(self._sizes), at, side="right")]
+        found: dict[int, set[int]] = {}
+        for chunk_id, mark in zip(owners.tolist(), self._marks[at].tolist(), strict=True):
+            found.setdefault(chunk_id, set()).add(mark)
         return found
 
-    def _around(self, chunk_id: int) -> str:
-        """The letters of a chunk, and those of its neighbours where they touch it."""
-        row = self._connection.execute(
-            """SELECT coalesce((SELECT substr(b.text, -300) FROM chunks b WHERE b.document_id =
-                    c.document_id AND b.start < c.start ORDER BY b.start DESC LIMIT 1), ''),
-                c.text,
-                coalesce((SELECT substr(a.text, 1, 300) FROM chunks a WHERE a.document_id =
-                    c.document_id AND a.start > c.start ORDER BY a.start LIMIT 1), '')
-            FROM chunks c WHERE c.id = ?""",
-            (chunk_id,),
-        ).fetchone()
-        return letters("\n".join(row))
+    def _set(self, every: Marks, ids: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> None:
+        self._marks, self._ids, self._sizes = every, ids, sizes
+        self._scans, self._sorted = 0, None
 
 
-def shares_passage(folded: str, own: str, places: list[int]) -> bool:
-    """Whether ``own`` has the ``PASSAGE_LETTERS`` around one of ``places`` in ``folded``."""
-    for place in places:
-        block = folded[place : place + _LEAST_LETTERS]
-        at = own.find(block)
-        while at >= 0:
-            if _common(folded, place, own, at) >= PASSAGE_LETTERS:
-                return True
-            at = own.find(block, at + 1)
-    return False
+def _scan(every: Marks, wanted: Marks) -> npt.NDArray[np.intp]:
+    """Where any of ``wanted``, sorted, stands among ``every``."""
+    import numpy as np
+
+    begins = np.zeros(1 << 16, dtype=bool)
+    begins[wanted >> np.uint32(16)] = True
+    high = every.view("<u2")[1::2]
+    hits = [
+        at + np.flatnonzero(begins[high[at : at + _BLOCK]]) for at in range(0, len(high), _BLOCK)
+    ]
+    at = np.concatenate(hits)
+    near = np.minimum(np.searchsorted(wanted, every[at]), len(wanted) - 1)
+    found: npt.NDArray[np.intp] = at[wanted[near] == every[at]]
+    return found
 
 
-def _common(one: str, i: int, other: str, j: int) -> int:
-    """How long the run around ``one[i] == other[j]`` is that both have in common."""
-    before = 0
-    while i > before and j > before and one[i - before - 1] == other[j - before - 1]:
-        before += 1
-    after = 0
-    while i + after < len(one) and j + after < len(other) and one[i + after] == other[j + after]:
-        after += 1
-    return before + after
+class _Sorted:
+    """Fingerprints sorted by their upper halves."""
+
+    def __init__(self, every: Marks) -> None:
+        import numpy as np
+
+        high = (every >> np.uint32(16)).astype(np.uint16)
+        self._order = np.argsort(high, kind="stable").astype(np.uint32)
+        self._marks = every[self._order]
+        self._begins = np.zeros((1 << 16) + 1, dtype=np.int64)
+        np.cumsum(np.bincount(high, minlength=1 << 16), out=self._begins[1:])
+
+    def places(self, wanted: Marks) -> npt.NDArray[np.intp]:
+        """Where any of ``wanted`` stood."""
+        import numpy as np
+
+        high = (wanted >> np.uint32(16)).astype(np.intp)
+        counts = self._begins[high + 1] - self._begins[high]
+        ends = np.cumsum(counts)
+        near = np.arange(ends[-1]) + np.repeat(self._begins[high + 1] - ends, counts)
+        near = near[self._marks[near] == np.repeat(wanted, counts)]
+        found: npt.NDArray[np.intp] = self._order[near].astype(np.intp)
+        return found
+
+
+def _contexts(
+    folded: str, asked: Marks, places: npt.NDArray[np.intp]
+) -> dict[int, list[tuple[str, int]]]:
+    """What stands around each fingerprint's places, each text once, and where in it they are."""
+    found: dict[int, dict[tuple[str, int], None]] = {}
+    for mark, place in zip(asked.tolist(), places.tolist(), strict=True):
+        begin = max(0, place - PASSAGE_LETTERS)
+        around = folded[begin : place + _REACH]
+        found.setdefault(mark, {})[around, place - begin] = None
+    return {mark: list(contexts) for mark, contexts in found.items()}
+
+
+def _longest(folded: str, place: int, own: str) -> tuple[int, bool]:
+    """How long the longest run of letters around ``folded[place]`` is that ``own`` has too, up to
+    ``PASSAGE_LETTERS``, and whether it may go on beyond an end of ``own``."""
+    block = folded[place : place + LEAST_LETTERS]
+    at = own.find(block)
+    if at < 0:
+        return 0, True
+    longest, is_open = 0, False
+    while at >= 0 and longest < PASSAGE_LETTERS:
+        before = _common(folded[:place][::-1], own[max(0, at - PASSAGE_LETTERS) : at][::-1])
+        after = _common(folded[place:], own[at : at + _REACH])
+        longest = max(longest, before + after)
+        is_open = is_open or before == at or at + after == len(own)
+        at = own.find(block, at + 1)
+    return longest, is_open
+
+
+def _common(one: str, other: str) -> int:
+    """How many letters both begin with."""
+    count = 0
+    for a, b in zip(one, other, strict=False):
+        if a != b:
+            break
+        count += 1
+    return count

@@ -131,9 +131,15 @@ def chunk_terms(source: str, heading: str, text: str, *, morphemes: bool) -> str
 
 
 def insert_chunk(
-    connection: Connection, document_id: int, passage: Passage, terms: str, packed: Packed
+    connection: Connection,
+    document_id: int,
+    passage: Passage,
+    terms: str,
+    packed: Packed,
+    fingerprints: bytes,
 ) -> int:
-    """Add a chunk with its ``chunk_terms``, its sentences and its vectors; returns its id."""
+    """Add a chunk with its ``chunk_terms``, its sentences, its vectors and its fingerprints (see
+    ``marks``); returns its id."""
     chunk = passage.chunk
     cursor = connection.execute(
         'INSERT INTO chunks (document_id, start, "end", page, heading, text, spans) '
@@ -154,6 +160,7 @@ def insert_chunk(
         "INSERT INTO embeddings (chunk_id, model, passage, sentences) VALUES (?, ?, ?, ?)",
         [(chunk_id, model, passage, sentences) for model, (passage, sentences) in packed.items()],
     )
+    connection.execute("INSERT INTO chunk_marks VALUES (?, ?)", (chunk_id, fingerprints))
     return chunk_id
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ondol.database import Connection
-from ondol.retrieval import analysers, folders, holders, rows
+from ondol.retrieval import analysers, folders, holders, marks, rows
 from ondol.retrieval.folders import Folder
 from ondol.retrieval.holders import Content
 from ondol.retrieval.packed import pack_spans
@@ -109,6 +109,7 @@ class Store:
         self._morphemes = morphemes
         # Another process may have reindexed the library since.
         self._wants_morphemes = analysers.settle(connection)
+        self._marks_key = marks.key(connection)
 
     def store(self, reading: Reading, vectors: Vectors) -> Stored:
         """A file with all that it holds, in place of what the library had of it."""
@@ -242,8 +243,10 @@ class Store:
             duplicate_of=holder,
             language=part.language,
         )
-        for passage, terms, key in zip(part.passages, self._terms(part), keys, strict=False):
-            rows.insert_chunk(connection, document_id, passage, terms, vectors[key])
+        packed = marks.pack([key.text for key in keys], self._marks_key)
+        terms = self._terms(part)
+        for passage, words, key, one in zip(part.passages, terms, keys, packed, strict=False):
+            rows.insert_chunk(connection, document_id, passage, words, vectors[key], one)
         return Stored(outcome, len(keys), holder is not None)
 
     def _terms(self, part: Part) -> Sequence[str]:

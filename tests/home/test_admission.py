@@ -17,10 +17,11 @@ from ondol import database, rebuild
 from ondol.errors import ClockError, DeviceRefusedError, InviteError, SignatureError, UsageError
 from ondol.home import certificate
 from ondol.home.admission import Gate, SeenNonces
-from ondol.home.registry import Registry
-from ondol.home.serving import reachable_url
+from ondol.home.registry import Device, Registry
+from ondol.home.serving import code_of, reachable_url
 from ondol.homes.enrolled import Enrolments
 from ondol.identity import Identity
+from ondol.ledger.entries import Entry
 from ondol.signatures import REQUIRED, Request, content_digest, sign
 
 NOW = 1_800_000_000
@@ -242,6 +243,13 @@ def test_invite_names_the_address_that_devices_can_reach(
     assert reachable_url("0.0.0.0", 7) == f"https://{expected}:7"
     assert reachable_url("home.lan", 7) == "https://home.lan:7"
     assert reachable_url("::1", 7) == "https://[::1]:7"
+
+
+@pytest.mark.parametrize("id", ["-8zvJkkhlm10tGviJqukkiN4lBO1QUKOJESR9BYnQbI", "_" * 43])
+def test_every_device_has_a_name_in_the_ledger(id: str) -> None:
+    device = Device(id, "laptop", b"", "", None, None, None, None)
+    entry = Entry("served", device=code_of(device)).cleaned()
+    assert entry.device == f"key:{id}"
 
 
 def test_certificate_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:

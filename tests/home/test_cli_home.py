@@ -79,7 +79,7 @@ def test_owner_lists_and_revokes(here: Place, tmp_path: Path) -> None:
     assert here.run("home", "revoke", "tablet").stdout == "tablet is let in no more.\n"
     (device,) = here.json("home", "devices")["devices"]
     assert device["name"] == "tablet" and device["revoked_at"]
-    assert here.entries("revoked")[0]["device"] == device["id"]
+    assert here.entries("revoked")[0]["device"] == f"key:{device['id']}"
 
 
 def test_korean_is_spoken(here: Place) -> None:

@@ -67,7 +67,7 @@ def test_device_enrols_asks_and_both_ledgers_agree(
         assert (mine["bytes_out"], mine["bytes_in"]) == (theirs["bytes_in"], theirs["bytes_out"])
         for name in ("prompt_tokens", "completion_tokens"):
             assert mine[name] == theirs[name] > 0
-        assert theirs["device"] == device["id"]
+        assert theirs["device"] == f"key:{device['id']}"
         assert theirs["energy_source"] in ("measured", "estimated")
     # Home knows how far the device's ledger had come when it was last there.
     assert int(after["ledger"].partition(":")[0]) >= 3

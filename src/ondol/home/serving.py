@@ -204,7 +204,12 @@ def note(ledger: Ledger, kind: str, device: Device) -> None:
     """Write down that a device came or went."""
     from ondol.ledger.entries import Entry
 
-    ledger.append(Entry(kind, device=device.id))
+    ledger.append(Entry(kind, device=code_of(device)))
+
+
+def code_of(device: Device) -> str:
+    """What the ledger calls a device. A thumbprint may begin with a hyphen, which no code does."""
+    return f"key:{device.id}"
 
 
 def _record(ledger: Ledger, served: Served) -> None:
@@ -214,7 +219,7 @@ def _record(ledger: Ledger, served: Served) -> None:
     ledger.append(
         Entry(
             "served",
-            device=served.device.id,
+            device=code_of(served.device),
             request=served.request_id,
             reasons=(served.reason,) if served.reason else (),
             model=served.model,

@@ -71,7 +71,7 @@ class OpenDoor:
     @contextmanager
     def client(self, url: str, purpose: str, **more: Any) -> Iterator[httpx2.Client]:
         with httpx2.Client(
-            verify=False, follow_redirects=True, timeout=1, headers=more.get("headers")
+            verify=False, follow_redirects=True, timeout=3, headers=more.get("headers")
         ) as client:
             yield client
 

@@ -60,7 +60,7 @@ class Reply:
         self._label: Label | None = None
         self.decision = Decision(Route.LOCAL)
         if wanted == "home":
-            self._label = trust.label(_asked(messages), Evidence(), messages[:-1])
+            self._label = _label(trust, messages)
             self.decision = trust.decide(
                 None, self._label, wanted=wanted, task="chat", answered=False
             )
@@ -117,9 +117,7 @@ class Reply:
                 usage = Usage(completion_tokens=len(self._said))
             answer = self._judged(completion, usage, reasons)
             decision = replace(self.decision, reasons=reasons)
-            label = self._label or self._trust.label(
-                _asked(self._messages), Evidence(), self._messages[:-1]
-            )
+            label = self._label or _label(self._trust, self._messages)
             self.answer = self._trust.close(self._recording, answer, decision, label)
 
     def _judged(self, completion: Completion, usage: Usage, reasons: tuple[str, ...]) -> Answer:
@@ -139,6 +137,14 @@ class Reply:
             return answer
         asked = _asked(self._messages)
         return self._trust.judged(answer, asked, Evidence(), (), completion, "chat")
+
+
+def _label(trust: Trust, messages: Sequence[Message]) -> Label:
+    """Of a conversation that may also end in a tool's result, or in an answer to be continued: only
+    what the user says is a question."""
+    if messages and messages[-1].role == "user":
+        return trust.label(_asked(messages), Evidence(), messages[:-1])
+    return trust.label("", Evidence(), messages)
 
 
 def _asked(messages: Sequence[Message]) -> str:

@@ -1,0 +1,65 @@
+"""Attempts to have a text travel further than its label: each one must fail."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from ondol import database
+from ondol.chat import Reply
+from ondol.database import Connection
+from ondol.engine.scripted import ScriptedEngine
+from ondol.routing.policy import RoutingPolicy
+from ondol.routing.sensitivity import PromptLabeller
+from ondol.routing.taint import Spoken
+from ondol.trust import Trust
+from ondol.types import GenerateOptions, Message, Route, Sensitivity
+from tests.test_escalation import FixedHome
+
+
+@pytest.fixture
+def connection() -> Iterator[Connection]:
+    with closing(database.connect(database.IN_MEMORY)) as connection:
+        yield connection
+
+
+@pytest.fixture
+def labeller(connection: Connection) -> PromptLabeller:
+    return PromptLabeller(Spoken(connection, threading.RLock()), lambda text: False)
+
+
+def pinned(labeller: PromptLabeller, messages: list[Message]) -> tuple[Reply, FixedHome]:
+    """A chat that wants to go home."""
+    engine, home = ScriptedEngine(["here"]), FixedHome()
+    trust = Trust(None, labeller, RoutingPolicy(lambda _: 0.8), home)
+    reply = Reply(
+        lambda given: engine.generate(messages, given),
+        messages,
+        GenerateOptions(),
+        trust,
+        "m",
+        "home",
+    )
+    list(reply)
+    return reply, home
+
+
+@pytest.mark.parametrize("role", ["tool", "system", "assistant"])
+def test_last_message_that_nobody_asked_is_no_question(labeller: PromptLabeller, role: str) -> None:
+    """A tool's result ends a conversation as often as a question does."""
+    said = Message(role, "The figure is 4711.")  # type: ignore[arg-type]
+    reply, home = pinned(labeller, [Message("user", "What is it?"), said])
+    assert home.asked == []
+    assert reply.answer and reply.answer.route is Route.LOCAL
+    assert "unknown_history" in reply.answer.reasons
+
+
+def test_private_answer_to_be_continued_stays(labeller: PromptLabeller) -> None:
+    labeller.remember("The figure is 4711.", Sensitivity.PRIVATE)
+    turns = [Message("user", "What is it?"), Message("assistant", "The figure is 4711.")]
+    reply, home = pinned(labeller, turns)
+    assert home.asked == []
+    assert reply.answer and "history" in reply.answer.reasons

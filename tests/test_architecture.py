@@ -70,6 +70,7 @@ ALLOWED = {
         "answering",
         "ask",
         "calibrate",
+        "chat",
         "forget",
         "home",
         "parts",

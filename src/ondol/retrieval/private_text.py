@@ -56,10 +56,12 @@ class PrivateText:
             self._follow()
             asked, places = marks.of(folded, self._key)
             found = self._known.holding(asked)
-            contexts = _contexts(folded, asked, places) if found else {}
+            if not found:
+                return False
+            contexts = _contexts(folded, asked, places, set().union(*found.values()))
             return any(
-                self._shares(chunk_id, text, [c for m in found[chunk_id] for c in contexts[m]])
-                for chunk_id, text in self._private(sorted(found))
+                self._shares(chunk_id, own, [c for mark in found[chunk_id] for c in contexts[mark]])
+                for chunk_id, own in self._private(sorted(found))
             )
 
     def _follow(self) -> None:
@@ -225,14 +227,15 @@ class _Sorted:
 
 
 def _contexts(
-    folded: str, asked: Marks, places: npt.NDArray[np.intp]
+    folded: str, asked: Marks, places: npt.NDArray[np.intp], wanted: set[int]
 ) -> dict[int, list[tuple[str, int]]]:
-    """What stands around each fingerprint's places, each text once, and where in it they are."""
-    found: dict[int, dict[tuple[str, int], None]] = {}
+    """What stands around the places of each fingerprint in ``wanted``, each text once, and where in
+    it they are."""
+    found: dict[int, dict[tuple[str, int], None]] = {mark: {} for mark in wanted}
     for mark, place in zip(asked.tolist(), places.tolist(), strict=True):
-        begin = max(0, place - PASSAGE_LETTERS)
-        around = folded[begin : place + _REACH]
-        found.setdefault(mark, {})[around, place - begin] = None
+        if mark in wanted:
+            begin = max(0, place - PASSAGE_LETTERS)
+            found[mark][folded[begin : place + _REACH], place - begin] = None
     return {mark: list(contexts) for mark, contexts in found.items()}
 
 

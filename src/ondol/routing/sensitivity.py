@@ -89,12 +89,16 @@ class PromptLabeller:
         self._spoken.notice(one.text for one in brought if one.sensitivity is private)
         asked = [message.content for message in history if message.role == "user"]
         said = [message.content for message in history if message.role != "user"]
-        free = [one.text for one in brought if one.sensitivity is not private]
+        free = list(dict.fromkeys(one.text for one in brought if one.sensitivity is not private))
         self._spoken.notice_free(free)
         # Together, so that what is split over several turns is seen whole.
         groups = [[*asked, question], *([text] for text in said)]
-        found = self._found(groups, [[one] for one in dict.fromkeys(free)], redacting)
-        return join(own, *labels, *turns, *found)
+        found = self._personal([*groups, *([one] for one in free)], redacting)
+        label = join(own, *labels, *turns, *found)
+        if label.sensitivity is private:
+            # Nothing that it may have been copied from would make it stricter.
+            return label
+        return join(label, *self._copied(groups, free))
 
     def remember(self, text: str, sensitivity: Sensitivity) -> None:
         """An answer, a draft or a rewritten question that was given: it keeps its label."""
@@ -117,28 +121,27 @@ class PromptLabeller:
                 return Label(known, ("history",))
         return Label(Sensitivity.PRIVATE, ("unknown_history",)) if declared is None else own
 
-    def _found(
-        self,
-        groups: Sequence[Sequence[str]],
-        labelled: Sequence[Sequence[str]],
-        redacting: bool,
-    ) -> Iterator[Label]:
-        """What is in the texts themselves; those of a group follow each other. ``labelled`` have a
-        label of their own: what was said of them while they were private does not matter when
-        their owner has made them freer since; a private document that they copy does."""
-        every = [*groups, *labelled]
-        personal = every
+    def _personal(self, groups: Sequence[Sequence[str]], redacting: bool) -> Iterator[Label]:
+        """The personal data in texts; those of a group follow each other."""
         if redacting:
-            personal = [
+            groups = [
                 [m.content for m in redact([Message("user", text) for text in group]).messages]
-                for group in every
+                for group in groups
             ]
-        joined = ["\n".join(group) for group in personal]
+        joined = ["\n".join(group) for group in groups]
         for kind in sorted({found.kind for text in joined for found in personal_data.find(text)}):
             yield Label(Sensitivity.PRIVATE, (f"personal_data:{kind}",))
-        # As they are: a private passage does not get freer because a number in it is taken out.
-        copies = any(self._find_private("\n".join(group)) for group in labelled)
-        if copies or any(self.holds_private("\n".join(group)) for group in groups):
+
+    def _copied(self, groups: Sequence[Sequence[str]], labelled: Sequence[str]) -> Iterator[Label]:
+        """What texts were copied from, as they are: a private passage does not get freer because a
+        number in it is taken out. ``labelled`` have a label of their own: what was said of them
+        while they were private does not matter when their owner has made them freer since; a
+        private document that they copy does."""
+        joined = ["\n".join(group) for group in groups]
+        # One search for all: nothing depends on which of them it is in.
+        if any(map(self._spoken.quotes, joined)) or self._find_private(
+            "\n".join([*joined, *labelled])
+        ):
             yield Label(Sensitivity.PRIVATE, ("matches_private_text",))
 
 

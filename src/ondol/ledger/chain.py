@@ -66,6 +66,15 @@ def find_end(
     return End(number, end.hash), broken
 
 
+def why_broken(reasons: object) -> str:
+    """Why, by the ``reasons`` of an entry "break", which anybody may have written."""
+    known = isinstance(reasons, list) and reasons[:1] and reasons[0] in _WHYS
+    return str(reasons[0]) if known else "unsigned"  # type: ignore[index]
+
+
+_WHYS = ("head_missing", "cut_off", "rewritten", "unsigned")
+
+
 def _broken(
     connection: Connection, end: End, kept: Head | None, beside: Head | None, has_file: bool
 ) -> str:

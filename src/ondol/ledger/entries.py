@@ -120,7 +120,10 @@ def read(text: str | bytes, id: str = "") -> Entry:
     """The entry that canonical JSON holds; what a newer Ondol wrote beside it is left out.
 
     Raises ``ValueError`` for what is no entry."""
-    value = json.loads(text)
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError from None
     if not isinstance(value, dict) or "kind" not in value:
         raise ValueError
     known = {name: _typed(name, v) for name, v in value.items() if name in _DEFAULTS}

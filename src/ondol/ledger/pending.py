@@ -17,6 +17,9 @@ from ondol import paths
 from ondol.ledger import entries
 from ondol.ledger.entries import Entry
 
+KINDS = ("egress", "refused")
+"""What can have to wait: anything else in the file was put there by somebody else."""
+
 
 def keep(file: Path, entry: Entry) -> None:
     """Add ``entry`` to those that wait. Raises ``StorageError``."""
@@ -47,9 +50,14 @@ def taken(file: Path | None) -> Iterator[list[Entry]]:
 
 def _read(line: bytes) -> Entry | None:
     try:
-        return replace(entries.read(line), number=0, time="").cleaned()
+        entry = entries.read(line)
     except ValueError:
         return None
+    if entry.kind not in KINDS:
+        return None
+    # Always with the sign that it waited, and so that nobody vouched for it.
+    happened = entry.happened or entries.now()
+    return replace(entry, number=0, time="", happened=happened).cleaned()
 
 
 @contextmanager

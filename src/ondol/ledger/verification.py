@@ -16,7 +16,7 @@ from typing import Any
 from ondol.database import Connection
 from ondol.i18n import t
 from ondol.ledger import checkpoints
-from ondol.ledger.chain import link
+from ondol.ledger.chain import link, why_broken
 from ondol.ledger.checkpoints import INTERVAL, Head
 from ondol.ledger.entries import NO_HASH
 from ondol.ledger.ledger import Ledger
@@ -173,7 +173,7 @@ class _Pass:
         elif follows and (time, kind, route) != _columns(said or {}):
             result.find("changed", number)
         if follows and said is not None and said.get("kind") == "break":
-            result.find("break", number, where=str(*said.get("reasons", ["unsigned"])[:1]))
+            result.find("break", number, where=why_broken(said.get("reasons")))
         self.computed = None if computed == stored else computed
         result.entries += 1
         result.last, result.hash = number, stored
@@ -270,7 +270,7 @@ def _read(row: Sequence[Any]) -> Head | None:
 def _parse(entry: bytes) -> dict[str, Any] | None:
     try:
         said = json.loads(entry)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return said if isinstance(said, dict) else None
 

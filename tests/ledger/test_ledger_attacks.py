@@ -1,0 +1,70 @@
+"""Attempts to falsify the ledger, or to keep its owner from reading it: each one must fail."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from ledgers import KEPT, filled, tamper
+
+from ondol import paths
+from ondol.ledger.ledger import Ledger
+from ondol.ledger.verification import verify
+
+
+def forge(*lines: str) -> Ledger:
+    """A ledger whose state folder somebody else has written into; one more entry follows."""
+    ledger = Ledger.open()
+    ledger.record(KEPT)
+    (paths.state_dir() / "ledger.pending").write_text("\n".join(lines) + "\n")
+    ledger.record(KEPT)
+    return ledger
+
+
+@pytest.mark.parametrize(
+    "kind", ["answer", "restored", "rebuilt", "break", "enrolment", "served", "feedback", "made_up"]
+)
+def test_only_what_left_can_have_waited(kind: str) -> None:
+    """Nothing else is ever kept in that file, so nothing else is taken from it and signed."""
+    with forge(json.dumps({"kind": kind, "route": "local", "reasons": ["sure"]})) as ledger:
+        assert [entry.kind for entry in ledger.entries()] == ["refused", "refused"]
+
+
+def test_what_waited_always_says_so() -> None:
+    with forge('{"kind":"egress","destination":"good.example:443"}') as ledger:
+        (waited,) = ledger.entries(kind="egress")
+        assert waited.happened
+
+
+@pytest.mark.parametrize(
+    "line", ["[" * 100_000, '{"kind":' * 50_000, '{"kind":"egress","count":1e400}']
+)
+def test_no_line_stops_the_ledger(line: str) -> None:
+    with forge(line, '{"kind":"egress","happened":"2026-11-21T19:42:18.123Z"}') as ledger:
+        assert len(list(ledger.entries(kind="refused"))) == 2
+        assert verify(ledger).is_intact
+
+
+@pytest.mark.parametrize("reasons", [5, {}, None, [["x"]], ["no such reason"], [""], "x", []])
+def test_a_forged_break_hides_nothing(tmp_path: Path, reasons: object) -> None:
+    """Who rewrites the chain without the key must be found, whatever the entries then say."""
+    with filled(tmp_path / "ondol.db", 3) as ledger:
+        before = bytes.fromhex(next(e.id for e in ledger.entries() if e.number == 2))
+        said = {"kind": "break", "number": 3, "reasons": reasons, "time": "x"}
+        entry = json.dumps(said, sort_keys=True, separators=(",", ":"))
+        hash = hashlib.sha256(before + entry.encode()).digest()
+        words = "UPDATE ledger SET entry = ?, hash = ?, kind = 'break', time = 'x', route = ''"
+        tamper(ledger, (f"{words} WHERE number = 3", (entry, hash)))
+        found = verify(ledger)
+        assert {one.code for one in found.findings} >= {"rewritten"}
+        assert found.json()["findings"]
+
+
+def test_an_entry_nobody_can_parse_is_found(tmp_path: Path) -> None:
+    with filled(tmp_path / "ondol.db", 3) as ledger:
+        words = "UPDATE ledger SET entry = ? WHERE number = 2"
+        tamper(ledger, (words, ("[" * 100_000,)))
+        assert [one.code for one in verify(ledger).findings] == ["changed"]
+        assert len(list(ledger.entries())) == 3

@@ -7,6 +7,7 @@ refused with our own time (the Date field), so that the device can make up for i
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import re
 import threading
@@ -36,6 +37,9 @@ from ondol.server.streaming import in_thread
 from ondol.signatures import MalformedError, Request, Signature, is_digest_of, read
 
 CLOCK_SECONDS = 60
+# Who takes nothing of an answer for so long is hung up on: it holds a place at the model.
+STALL_SECONDS = 30.0
+BODY_SECONDS = 60.0
 OPEN_PATHS = ("/home/v1/health", "/home/v1/enrol")
 LONGEST_OPEN_BYTES = 16 * 1024
 DEVICE = "ondol.device"
@@ -58,24 +62,28 @@ _FIELDS = (
 
 
 class SeenNonces:
-    """Remembers nonces for as long as their requests could come again. ``size`` bounds memory: a
-    device that made that many in two minutes would have to wait."""
+    """Remembers nonces for as long as their requests could come again. ``size`` bounds the memory
+    of each device: one that made that many in two minutes has to wait, and no other one."""
 
-    def __init__(self, *, now: Callable[[], float] = time.time, size: int = 100_000) -> None:
+    def __init__(self, *, now: Callable[[], float] = time.time, size: int = 20_000) -> None:
         self._now = now
         self._size = size
-        self._until: dict[tuple[str, str], float] = {}
+        self._until: dict[str, dict[str, float]] = {}
         self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return sum(map(len, self._until.values()))
 
     def is_new(self, device_id: str, nonce: str, created: int) -> bool:
         """Whether this is the first time; from now on it is not."""
         with self._lock:
-            now = self._now()
-            if len(self._until) >= self._size:
-                self._until = {key: until for key, until in self._until.items() if until > now}
-            if (device_id, nonce) in self._until or len(self._until) >= self._size:
+            now, mine = self._now(), self._until.get(device_id, {})
+            if len(mine) >= self._size:
+                mine = {one: until for one, until in mine.items() if until > now}
+            self._until[device_id] = mine
+            if nonce in mine or len(mine) >= self._size:
                 return False
-            self._until[device_id, nonce] = created + CLOCK_SECONDS + 1
+            mine[nonce] = created + CLOCK_SECONDS + 1
             return True
 
 
@@ -97,12 +105,15 @@ class Gate:
         signature = _read(request)
         device = self.registry.admit(signature.key_id)
         self._check(request, signature, device.public_key)
+        if not self.nonces.is_new(signature.key_id, signature.nonce, signature.created):
+            raise SignatureError(t("home.replayed"), t("home.unsigned_hint"))
         if found := _LEDGER.fullmatch(request.fields.get(LEDGER_FIELD, "")):
             self.registry.note_ledger(device, int(found[1]), found[2])
         return device, signature
 
     def check_newcomer(self, request: Request, body: bytes, public_key: bytes) -> None:
-        """Raise unless whoever sent ``request`` holds the private half of ``public_key``."""
+        """Raise unless whoever sent ``request`` holds the private half of ``public_key``.
+        Nothing is remembered of it: anybody can make a key, and an invite opens only once."""
         signature = _read(request)
         if signature.key_id != thumbprint(public_key):
             raise _unsigned()
@@ -118,8 +129,6 @@ class Gate:
         now = self.now()
         if abs(now - signature.created) > CLOCK_SECONDS or signature.created < self.opened_at - 1:
             raise ClockError(t("home.wrong_clock"), t("home.wrong_clock_hint"))
-        if not self.nonces.is_new(signature.key_id, signature.nonce, signature.created):
-            raise SignatureError(t("home.replayed"), t("home.unsigned_hint"))
 
 
 class AdmissionMiddleware:
@@ -152,7 +161,7 @@ class AdmissionMiddleware:
                 refusal = errors.response(dialect_of(scope["path"]), errors.failure_of(error))
                 await refusal(scope, receive, send)
                 return
-            await self.app(scope, _again(body, receive), send)
+            await self.app(scope, _again(body, receive), _patient(send))
 
 
 def dialect_of(path: str) -> errors.Dialect:
@@ -191,14 +200,28 @@ async def _body(receive: Receive, headers: Headers, limit: int) -> bytes:
     length = headers.get("content-length", "0")
     if not length.isdecimal() or int(length[:20]) > limit:
         raise _too_large(limit)
-    body = b""
-    while True:
-        message = await receive()
-        body += bytes(message.get("body", b""))
-        if len(body) > limit:
-            raise _too_large(limit)
-        if message["type"] != "http.request" or not message.get("more_body"):
-            return body
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while True:
+                message = await receive()
+                body += message.get("body", b"")
+                if len(body) > limit:
+                    raise _too_large(limit)
+                if message["type"] != "http.request" or not message.get("more_body"):
+                    return bytes(body)
+    except TimeoutError:
+        raise HTTPException(408, t("home.too_slow")) from None
+
+
+def _patient(send: Send) -> Send:
+    """``send``, which gives up on who takes nothing: the model is free for somebody else then."""
+
+    async def patient(message: Message) -> None:
+        async with asyncio.timeout(STALL_SECONDS):
+            await send(message)
+
+    return patient
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from ondol.engine.generation import Cancellation
@@ -171,7 +171,7 @@ class Service:
 
     def _watched(self, tokens: Iterator[Token], device: Device, served: Served) -> Iterator[Token]:
         look_at = time.monotonic() + LOOK_SECONDS
-        for token in tokens:
+        for token in map(_of_nobody_else, tokens):
             if token.usage is not None:
                 served.prompt_tokens = token.usage.prompt_tokens
                 served.completion_tokens = token.usage.completion_tokens
@@ -225,3 +225,11 @@ class Service:
         except Exception as error:
             # The answer is out already. What cannot be written down is said without a word of it.
             _log.error("An answer could not be written down: %s", type(error).__name__)
+
+
+def _of_nobody_else(token: Token) -> Token:
+    """``token`` without how much of the prompt the engine knew already: that tells what other
+    devices asked."""
+    if token.usage is None:
+        return token
+    return replace(token, usage=replace(token.usage, cached_tokens=0))

@@ -1,0 +1,129 @@
+"""Attempts on a home: to shut others out, to hear of them, to come in, or to bring it down."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from homestead import TRUSTED, device, homestead
+from starlette.types import Message, Receive, Scope, Send
+
+from ondol.engine.generation import Cancellation
+from ondol.errors import InviteError
+from ondol.home import admission
+from ondol.home.admission import AdmissionMiddleware, SeenNonces
+from ondol.homes import enrolment
+from ondol.homes.invite import Invite
+from ondol.types import Token, Usage
+
+NOW = 1_800_000_000
+MINE = b"m" * 32
+
+
+def test_one_device_cannot_use_up_what_others_are_remembered_by() -> None:
+    """Replays are told by nonces; who sends very many may have to wait, and nobody else."""
+    nonces = SeenNonces(now=lambda: NOW, size=3)
+    assert [nonces.is_new("mallory", str(n), NOW) for n in range(4)] == [True, True, True, False]
+    assert nonces.is_new("alice", "1", NOW)
+    assert not nonces.is_new("alice", "1", NOW)
+
+
+def test_strangers_leave_nothing_in_memory(tmp_path: Path) -> None:
+    """Anybody can sign with a new key and make up an invite."""
+    with homestead(tmp_path) as home:
+        for number in range(3):
+            with device(_folder(tmp_path, str(number))) as stranger:
+                made_up = Invite(home.url, home.mine.fingerprint, bytes(16))
+                with pytest.raises(InviteError):
+                    enrolment.join(stranger.homes, made_up)
+        assert len(home.gate.nonces) == 0
+
+
+def test_nobody_learns_what_others_asked_from_what_was_cached(tmp_path: Path) -> None:
+    """The engine keeps beginnings of prompts; how much of one was known tells who asked it."""
+
+    def produce(cancellation: Cancellation) -> Iterator[Token]:
+        yield Token("word")
+        yield Token("", finish_reason="stop", usage=Usage(50, 1, cached_tokens=48))
+
+    with homestead(tmp_path) as home, device(tmp_path) as mine:
+        mine.join(home)
+        home.backend.produce = produce
+        heard: list[bytes] = []
+        enrolled = mine.homes.enrolments.all()[0]
+        client = mine.homes._client(enrolled)
+        body = b'{"messages":[{"role":"user","content":"x"}],"stream":false}'
+        for stream in (b"false", b'true,"stream_options":{"include_usage":true}'):
+            exchange = mine_exchange()
+            given = body.replace(b"false", stream)
+            with client.stream(
+                "/v1/chat/completions",
+                given,
+                exchange,
+                sensitivity=TRUSTED.sensitivity,
+                timeout_seconds=30,
+            ) as pieces:
+                heard.append(b"".join(pieces))
+        assert all(b'"prompt_tokens":50' in one for one in heard)
+        assert all(b'"cached_tokens":48' not in one for one in heard)
+
+
+def mine_exchange() -> Any:
+    import secrets
+
+    from ondol.homes.client import Exchange
+
+    return Exchange(secrets.token_hex(16), "nest", "https://nest")
+
+
+def test_device_that_stops_reading_loses_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else whoever never reads an answer would hold a place at the model for good."""
+    monkeypatch.setattr(admission, "STALL_SECONDS", 0.05)
+    ended = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        finally:
+            ended.append(True)
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def never(message: Message) -> None:
+        await asyncio.sleep(3600)
+
+    gate: Any = None
+    scope = {"type": "http", "path": "/home/v1/health", "headers": []}
+    with pytest.raises(OSError):
+        asyncio.run(asyncio.wait_for(AdmissionMiddleware(app, gate)(scope, receive, never), 30))
+    assert ended == [True]
+
+
+def test_body_that_never_ends_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "BODY_SECONDS", 0.05)
+    said: list[Message] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise AssertionError("came through")
+
+    async def receive() -> Message:
+        await asyncio.sleep(3600)
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        said.append(message)
+
+    gate: Any = None
+    scope = {"type": "http", "path": "/home/v1/enrol", "headers": []}
+    asyncio.run(asyncio.wait_for(AdmissionMiddleware(app, gate)(scope, receive, send), 30))
+    assert said[0]["status"] == 408
+
+
+def _folder(parent: Path, name: str) -> Path:
+    folder = parent / name
+    folder.mkdir()
+    return folder

@@ -63,6 +63,9 @@ def forget(
     library, missed = parts.library, list(BEYOND)
     chosen = library.chosen(files, where=where, matching=matching)
     sentences = library.sentences(chosen) if _trainings() else set()
+    if chosen.documents and len(chosen.documents) == len(library.documents()):
+        # All that was said of documents was said of these. Before them, so that the bytes go too.
+        parts.oversight.labeller.forget()
     receipt = library.forget(files, where=where, matching=matching)
     missed += [] if receipt.is_erased else ["reader"]
     missed += [] if receipt.is_place_reached else ["vectors"]

@@ -6,15 +6,17 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from ondol import paths
+from ondol import database, paths
 from ondol.config import Config, load
 from ondol.forget import FullReceipt, forget
 from ondol.models.adapter_manifest import Adapter, from_json, to_json
 from ondol.parts import Parts
+from ondol.types import Sensitivity
 from tests.retrieval.fake_embedder import FakeEmbedder
 from tests.retrieval.test_forget import Markers, found_in, tails, write
 
@@ -70,6 +72,24 @@ def test_trainings_with_its_sentences_go_and_others_stay(
     receipt = run(parts, recipe)
     assert receipt.trainings == 1 and not gone.exists() and stays.exists()
     assert found_in(home, {SENTENCE.encode()}) == set()
+
+
+def test_what_was_said_goes_with_the_last_document(parts: Parts, recipe: Path, home: Path) -> None:
+    labeller = parts.oversight.labeller
+    labeller.remember(f"The recipe says: {SENTENCE}", Sensitivity.PRIVATE)
+    with closing(database.connect(paths.database_file())) as connection:
+        rows = connection.execute("SELECT text_hash FROM spoken").fetchall()
+    hashes = {bytes(row[0]) for row in rows}
+    parts.library.forget([recipe.parent / "other.txt"])
+    other = recipe.parent / "another.txt"
+    other.write_text("The cat of the neighbours sleeps all day.", "utf-8")
+    parts.library.add([other])
+    # The hashes do not say of which document an answer was made.
+    run(parts, other)
+    assert hashes and labeller.holds_private(SENTENCE)
+    run(parts, recipe)
+    assert not labeller.holds_private(SENTENCE)
+    assert found_in(home, hashes) == set()
 
 
 def test_a_training_that_runs_is_said_to_be_out_of_reach(parts: Parts, recipe: Path) -> None:

@@ -105,6 +105,10 @@ class PromptLabeller:
         if text.strip() and text.strip() not in _own_words():
             self._spoken.remember(text, sensitivity)
 
+    def forget(self) -> None:
+        """Forget everything that was said: from here on it is unknown, and so PRIVATE."""
+        self._spoken.forget()
+
     def holds_private(self, text: str) -> bool:
         """Whether ``text`` holds a passage of a private document, or of a private answer."""
         return self._spoken.quotes(text) or self._find_private(text)

@@ -95,6 +95,7 @@ class Spoken:
             connection.execute("DELETE FROM spoken")
             connection.execute("DELETE FROM spoken_passages")
         self._noticed.clear()
+        self._free.clear()
 
     def _hash(self, text: str) -> bytes:
         # Signs alone ("👍", "?") are told apart as they are.

@@ -14,7 +14,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, TypeVar
 from weakref import WeakSet
 
@@ -37,7 +37,7 @@ _INTERNET = {int(socket.AF_INET), int(socket.AF_INET6)}
 _RAW = int(socket.SOCK_RAW)
 _TYPE_BITS = 0xF
 _NAMES = ("localhost", "ip6-localhost")
-_METHODS = {"connect": -1, "connect_ex": -1, "sendto": -1, "sendmsg": 3}
+_METHODS = {"bind": -1, "connect": -1, "connect_ex": -1, "sendto": -1, "sendmsg": 3}
 
 _open = threading.local()
 _lasting: dict[tuple[str, int], int] = {}
@@ -110,8 +110,22 @@ def own_server(url: str) -> Iterator[None]:
     """Let this thread speak to the server of ours at ``url``, which may listen on another address
     of this machine than loopback."""
     origin = Origin.of(url)
-    with permit(origin.host, (origin.host,), origin.port):
+    with permit(origin.host, (), origin.port) if _is_mine(origin.host) else nullcontext():
         yield
+
+
+def _is_mine(host: str) -> bool:
+    """Whether ``host`` is this machine's name, or an address that can be listened on here."""
+    address = address_of(host)
+    if address is None:
+        return host.partition(".")[0] == socket.gethostname().lower().partition(".")[0]
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((str(address), 0))
+    except OSError:
+        return False
+    return True
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:

@@ -16,7 +16,7 @@ from ondol.routing.policy import RoutingPolicy
 from ondol.routing.sensitivity import PromptLabeller
 from ondol.routing.taint import Spoken
 from ondol.trust import Trust
-from ondol.types import GenerateOptions, Message, Route, Sensitivity
+from ondol.types import Evidence, GenerateOptions, Message, Quote, Route, Sensitivity
 from tests.test_escalation import FixedHome
 
 
@@ -63,3 +63,26 @@ def test_private_answer_to_be_continued_stays(labeller: PromptLabeller) -> None:
     reply, home = pinned(labeller, turns)
     assert home.asked == []
     assert reply.answer and "history" in reply.answer.reasons
+
+
+ONCE = "The merger with Hanbit closes on the ninth of March, nobody knows."
+
+
+def quoting(text: str, sensitivity: Sensitivity) -> Evidence:
+    return Evidence(
+        quotes=(Quote(1, text, "/memo.txt", 0, len(text), 1.0, sensitivity=sensitivity),)
+    )
+
+
+def test_text_that_was_free_once_is_known_again_when_it_is_private(
+    connection: Connection,
+) -> None:
+    """First TRUSTED, then tightened, answered from, and forgotten with its document."""
+    first = PromptLabeller(Spoken(connection, threading.RLock()), lambda text: False)
+    first.label("When?", quoting(ONCE, Sensitivity.TRUSTED))
+    label = first.label("When?", quoting(ONCE, Sensitivity.PRIVATE))
+    first.remember(f"It says: {ONCE} [1]", label.sensitivity)
+    # Another process, which has nothing in memory; the document is gone.
+    later = PromptLabeller(Spoken(connection, threading.RLock()), lambda text: False)
+    found = later.label(f"Is this so? {ONCE}", Evidence())
+    assert (found.sensitivity, found.reasons) == (Sensitivity.PRIVATE, ("matches_private_text",))

@@ -67,7 +67,9 @@ class Spoken:
         for text in private:
             if len(self._noticed) > MOST_NOTICED:
                 self._noticed.clear()
-            self._noticed.update(self._fingerprints(text))
+            marks = self._fingerprints(text)
+            self._noticed.update(marks)
+            self._free.difference_update(marks)  # it may have been freer before
 
     def notice_free(self, free: Iterable[str]) -> None:
         """These texts of documents may travel by their own label: a private answer that quotes

@@ -34,6 +34,8 @@ _DAMAGE = ("malformed", "not a database", "corrupt", "disk is full", "disk I/O")
 
 _creating = threading.Lock()
 
+_open_transactions = threading.local()
+
 
 def connect(file: Path) -> Connection:
     """Open (and create, and migrate) the database; one connection belongs to one thread at a time.
@@ -74,7 +76,11 @@ def transaction(connection: Connection) -> Iterator[Connection]:
 
     try:
         connection.execute("BEGIN IMMEDIATE")
-        yield connection
+        _open_transactions.count = getattr(_open_transactions, "count", 0) + 1
+        try:
+            yield connection
+        finally:
+            _open_transactions.count -= 1
         connection.execute("COMMIT")
     except BaseException as error:
         if connection.in_transaction:
@@ -82,6 +88,12 @@ def transaction(connection: Connection) -> Iterator[Connection]:
         if isinstance(error, sqlite.DatabaseError):
             raise explain(error, _file_of(connection)) from error
         raise
+
+
+def in_transaction() -> bool:
+    """Whether this thread is inside ``transaction``: then it would wait for itself if it wrote
+    through another connection."""
+    return getattr(_open_transactions, "count", 0) > 0
 
 
 def migrate(connection: Connection) -> None:

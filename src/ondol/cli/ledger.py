@@ -24,7 +24,7 @@ SHORT_ID = 8
 NEWEST = 20
 KINDS = click.Choice(
     [
-        *("answer", "egress", "refused", "home", "served", "enrolment", "left"),
+        *("answer", "egress", "received", "refused", "home", "served", "enrolment", "left"),
         *("feedback", "calibration", "restored", "rebuilt", "break"),
     ]
 )

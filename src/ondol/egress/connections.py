@@ -8,6 +8,8 @@ import hashlib
 import hmac
 import ssl
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -46,6 +48,21 @@ class Backend:
         self._inner = import_module(f"{core.__name__}._backends.sync").SyncBackend()
         self._addresses: dict[Origin, tuple[str, ...]] = {}
         self._lock = threading.Lock()
+        self._departing = threading.local()
+
+    @contextmanager
+    def departing(self, announce: Callable[[], object]) -> Iterator[None]:
+        """Have ``announce`` called before each byte that this thread writes inside the block; what
+        it raises keeps that byte here."""
+        self._departing.announce = announce
+        try:
+            yield
+        finally:
+            del self._departing.announce
+
+    def announce(self) -> None:
+        """A byte is about to leave. Nothing writes outside of ``departing``."""
+        self._departing.announce()
 
     def connect_tcp(
         self,
@@ -63,7 +80,7 @@ class Backend:
                     stream = self._inner.connect_tcp(
                         address, port, timeout, local_address, socket_options
                     )
-                    return _Stream(stream, self._egress, self._errand, origin)
+                    return _Stream(stream, self, self._egress, self._errand, origin)
                 except (self._core.ConnectError, self._core.ConnectTimeout) as error:
                     failure = error
         raise failure
@@ -91,16 +108,24 @@ class Backend:
 
 
 class _Stream:
-    """A connection before TLS; lets nobody speak to a server that shows another certificate."""
+    """A connection, before TLS and in it. Announces what is written; lets nobody speak to a server
+    that shows another certificate."""
 
-    def __init__(self, inner: Any, egress: Egress, errand: Errand, origin: Origin) -> None:
+    def __init__(
+        self, inner: Any, backend: Backend, egress: Egress, errand: Errand, origin: Origin
+    ) -> None:
         self._inner = inner
+        self._backend = backend
         self._egress = egress
         self._errand = errand
         self._origin = origin
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._backend.announce()
+        self._inner.write(buffer, timeout)
 
     def start_tls(
         self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
@@ -111,14 +136,15 @@ class _Stream:
             if isinstance(error.__cause__, ssl.SSLCertVerificationError):
                 raise self._lies() from error
             raise
+        within = _Stream(stream, self._backend, self._egress, self._errand, self._origin)
         if self._errand.pinned is None:
-            return stream
+            return within
         shown = stream.get_extra_info("ssl_object").getpeercert(True) or b""
         expected = self._errand.pinned.replace(":", "").lower()
         if not hmac.compare_digest(hashlib.sha256(shown).hexdigest().encode(), expected.encode()):
             stream.close()
             raise self._lies()
-        return stream
+        return within
 
     def _lies(self) -> EgressError:
         errand = self._errand

@@ -22,13 +22,14 @@ from ondol.types import Sensitivity
 if TYPE_CHECKING:
     import httpx2
 
-Record = Callable[[Passage], None]
+Record = Callable[[Passage], str | None]
 Inspector = Callable[[bytes], Sensitivity]
 
 
 class Egress:
-    """The policy of this process. ``record`` is told each passage; ``inspector`` sees all that is
-    to leave (request line, headers, body) and says how far it may travel: the lower label counts.
+    """The policy of this process. ``record`` writes each passage down and may give it a name: what
+    it cannot write down does not leave. ``inspector`` sees all that is to leave (request line,
+    headers, body) and says how far it may travel: the lower label counts.
     Both may be set later. Safe to use from several threads."""
 
     def __init__(
@@ -129,12 +130,13 @@ class Egress:
         return make_transport(library, self, errand)
 
     def let_out(self, url: str, purpose: str, program: str) -> None:
-        """Record that a ``program`` of its own reaches out to ``url``. Raises like ``check``."""
+        """Record that a ``program`` of its own is to reach out to ``url``. Raises like ``check`` and
+        ``announce``."""
         self.check(url, purpose)
         origin = Origin.of(url)
         if not self.is_inside(origin, PURPOSES[purpose]):
             label = Sensitivity.PUBLIC
-            self.tell(Passage(purpose, str(origin), label, 0, 0, True, f"program:{program}"))
+            self.announce(Passage(purpose, str(origin), label, 0, 0, True, f"program:{program}"))
 
     def addresses(self, origin: Origin, purpose: str, *, is_sent_on: bool) -> tuple[str, ...]:
         """What ``origin``'s name stands for, now. A private address behind a public name, or one
@@ -174,10 +176,22 @@ class Egress:
             return EgressError(t("core.offline", **told), t("core.offline_hint"))
         return EgressError(t(f"egress.{reason}", **told), t(f"egress.{reason}_hint", **told))
 
-    def tell(self, passage: Passage) -> None:
-        """Have ``passage`` written down."""
-        if self.record is not None:
-            self.record(passage)
+    def tell(self, passage: Passage) -> str:
+        """Have ``passage`` written down; what it is called there, if that is known yet."""
+        return (self.record(passage) or "") if self.record is not None else ""
+
+    def announce(self, passage: Passage) -> str:
+        """The same for what is about to leave. Raises ``EgressError`` if it cannot be written down:
+        then it stays."""
+        try:
+            return self.tell(passage)
+        except Exception as error:
+            named = t(f"egress.purpose_{passage.purpose.replace('-', '_')}")
+            why = error.message if isinstance(error, OndolError) else type(error).__name__
+            raise EgressError(
+                t("egress.unwritten", purpose=named, host=passage.destination),
+                t("egress.unwritten_hint", why=why),
+            ) from error
 
     def on_refusal(self, passage: Passage) -> None:
         """A library went round the door and was refused (``guard``)."""

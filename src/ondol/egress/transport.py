@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ondol.egress.addresses import Origin, is_loopback
 from ondol.egress.connections import Backend, Errand, tls_context
+from ondol.egress.departures import Departure, Receipts
 from ondol.egress.passage import Passage
 from ondol.egress.purposes import PURPOSES
 from ondol.egress.wire import as_seen, as_sent
@@ -47,7 +47,7 @@ def make_transport(library: Any, egress: Egress, errand: Errand) -> Any:
         keepalive_expiry=5.0,
         network_backend=backend,
     )
-    gate = _Gate(library, egress, errand)
+    gate = _Gate(library, egress, errand, backend)
 
     class Transport(library.BaseTransport):  # type: ignore[misc]
         def handle_request(self, request: Any) -> Any:
@@ -55,6 +55,7 @@ def make_transport(library: Any, egress: Egress, errand: Errand) -> Any:
 
         def close(self) -> None:
             inner.close()
+            gate.receipts.tell()
 
     return Transport()
 
@@ -62,7 +63,9 @@ def make_transport(library: Any, egress: Egress, errand: Errand) -> Any:
 class _Gate:
     """Decides on each request of one client, the first and those that servers send us on to."""
 
-    def __init__(self, library: Any, egress: Egress, errand: Errand) -> None:
+    def __init__(self, library: Any, egress: Egress, errand: Errand, backend: Backend) -> None:
+        self.receipts = Receipts(egress, errand.purpose)
+        self._backend = backend
         self._library = library
         self._egress = egress
         self._errand = errand
@@ -78,7 +81,8 @@ class _Gate:
         if not is_first:
             self._check_redirect(origin, request)
         if self._egress.is_inside(origin, PURPOSES[errand.purpose]):
-            return self._heard(inner.handle_request(request), request, None)
+            with self._backend.departing(lambda: None):
+                return self._heard(inner.handle_request(request), request, None)
         body = bytes(request.read())
         seen = as_seen(
             request, body, errand.secrets, is_numbers=PURPOSES[errand.purpose].is_numbers
@@ -89,17 +93,27 @@ class _Gate:
         self._egress.check(
             str(request.url), errand.purpose, sensitivity=label, pinned=errand.pinned
         )
-        passage = Passage(errand.purpose, str(origin), label, len(as_sent(request, body)), 0, True)
-        if not is_first:
-            passage = replace(passage, reason="redirect")
+        departure = Departure(
+            self._egress,
+            Passage(
+                purpose=errand.purpose,
+                destination=str(origin),
+                sensitivity=label,
+                bytes_out=len(as_sent(request, body)),
+                bytes_in=0,
+                allowed=True,
+                reason="" if is_first else "redirect",
+            ),
+        )
         try:
-            response = inner.handle_request(request)
+            with self._backend.departing(departure.announce):
+                response = inner.handle_request(request)
         except EgressError:
-            raise  # refused while it connected, and written down
-        except BaseException as error:
-            self._egress.tell(self._failed(passage, error))
+            raise  # refused while it connected, and written down; or what could not be
+        except BaseException:
+            departure.fail()
             raise
-        return self._heard(response, request, passage)
+        return self._heard(response, request, departure)
 
     def _check_redirect(self, origin: Origin, request: Any) -> None:
         """Only what a server said itself, only without a body, and without what was for others."""
@@ -118,19 +132,19 @@ class _Gate:
             if name.lower() not in _HARMLESS:
                 del request.headers[name]
 
-    def _heard(self, response: Any, request: Any, passage: Passage | None) -> Any:
+    def _heard(self, response: Any, request: Any, departure: Departure | None) -> Any:
         if response.status_code in _REDIRECTS and "location" in response.headers:
             with suppress(Exception):  # the client itself says what is wrong with it
                 target = request.url.join(response.headers["location"])
                 self._announced.add(str(target.copy_with(fragment=None)))
         num_bytes = sum(len(k) + len(v) + 4 for k, v in response.headers.raw) + 19
         response.headers.pop("set-cookie", None)
-        if passage is None:
+        if departure is None:
             return response
-        egress, told = self._egress, passage
+        receipts, answered = self.receipts, departure
 
         class Counted(self._library.SyncByteStream):  # type: ignore[misc, name-defined]
-            """The body on its way in; tells the passage when it is over, however it ends."""
+            """The body on its way in; counted when it is over, however it ends."""
 
             def __init__(self, stream: Any) -> None:
                 self._stream, self._num_bytes, self._is_told = stream, num_bytes, False
@@ -146,7 +160,7 @@ class _Gate:
                 finally:
                     if not self._is_told:
                         self._is_told = True
-                        egress.tell(replace(told, bytes_in=self._num_bytes))
+                        receipts.add(answered, self._num_bytes)
 
         return self._library.Response(
             response.status_code,
@@ -154,9 +168,3 @@ class _Gate:
             stream=Counted(response.stream),
             extensions=response.extensions,
         )
-
-    def _failed(self, passage: Passage, error: BaseException) -> Passage:
-        library = self._library
-        nothing_left = (library.ConnectError, library.ConnectTimeout, library.PoolTimeout)
-        bytes_out = 0 if isinstance(error, nothing_left) else passage.bytes_out
-        return replace(passage, bytes_out=bytes_out, reason="failed")

@@ -31,8 +31,8 @@ _OTHER = "other"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What happened. ``kind`` is a code: "answer", "egress" and "refused" (bytes that left, or were
-    kept from leaving), "feedback", "calibration", "enrolment", "restored", "break" …
+    """What happened. ``kind`` is a code: "answer", "egress" and "refused" (bytes that leave, or are
+    kept from leaving), "received", "feedback", "calibration", "enrolment", "restored", "break" …
 
     ``seconds`` are wall clock, tokens and bytes whole numbers, energy is joules; ``cost_krw`` is
     what it cost here, ``cloud_usd`` what the same tokens cost at ``cloud_model`` by the prices of

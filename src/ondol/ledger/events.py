@@ -29,18 +29,33 @@ class Passage(Protocol):
     def allowed(self) -> bool: ...
     @property
     def reason(self) -> str: ...
+    @property
+    def about(self) -> str | None: ...
+    @property
+    def count(self) -> int: ...
 
 
 def of_passage(passage: Passage) -> Entry:
-    """What left is "egress", what was kept from it "refused"."""
+    """What leaves is "egress", what is kept from it "refused", what came back "received"."""
+    reasons = (passage.reason,) if passage.reason else ()
+    if passage.about is not None:
+        return Entry(
+            "received",
+            reasons=reasons,
+            destination=passage.destination,
+            purpose=passage.purpose,
+            bytes_in=passage.bytes_in,
+            about=passage.about,
+            count=passage.count if passage.count > 1 else None,
+        )
     return Entry(
         "egress" if passage.allowed else "refused",
-        reasons=(passage.reason,) if passage.reason else (),
+        reasons=reasons,
         sensitivity=passage.sensitivity.name.lower(),
         destination=passage.destination,
         purpose=passage.purpose,
         bytes_out=passage.bytes_out,
-        bytes_in=passage.bytes_in,
+        bytes_in=passage.bytes_in or None,
     )
 
 

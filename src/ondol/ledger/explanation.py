@@ -129,7 +129,7 @@ def _cost(entry: Entry) -> Iterator[str]:
 
 
 def _other(entry: Entry) -> Iterator[str]:
-    if entry.kind in ("egress", "refused"):
+    if entry.kind in ("egress", "refused", "received"):
         yield f"{_when(entry)} {_passage(entry)}"
         if entry.sensitivity:
             yield sentence("label", entry.sensitivity)
@@ -146,9 +146,10 @@ def _other(entry: Entry) -> Iterator[str]:
 
 
 def _passage(entry: Entry) -> str:
+    num_bytes = entry.bytes_in if entry.kind == "received" else entry.bytes_out
     return t(
-        f"ledger.passage_{'refused' if entry.kind == 'refused' else 'egress'}",
-        bytes=f"{entry.bytes_out or 0:,}",
+        f"ledger.passage_{entry.kind}",
+        bytes=f"{num_bytes or 0:,}",
         destination=entry.destination or "?",
         purpose=entry.purpose or "?",
     )

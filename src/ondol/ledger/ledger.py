@@ -93,14 +93,15 @@ class Ledger:
         """Write an answer down, without a word of it; its id."""
         return self.append(events.of_answer(answer, decision, label, task, energy, price))
 
-    def record(self, passage: events.Passage) -> None:
-        """Write down what left, or was kept from leaving. Never asks for a passphrase: while the
-        library is locked the entry waits (``ledger.pending``)."""
+    def record(self, passage: events.Passage) -> str:
+        """Write down what leaves, is kept from leaving, or came back; its id. Never asks for a
+        passphrase: while the library is locked the entry waits (``ledger.pending``) and has no id
+        yet. So does one from a thread that keeps the database to itself while it sends."""
         entry = events.of_passage(passage).cleaned()
-        if self._pending is not None and not self._can_open():
+        if self._pending is not None and (database.in_transaction() or not self._can_open()):
             pending.keep(self._pending, entry)
-        else:
-            self.append(entry)
+            return ""
+        return self.append(entry)
 
     def head(self) -> Head | None:
         """The newest signed head; ``None`` while nothing has been written."""

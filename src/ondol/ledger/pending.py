@@ -1,4 +1,4 @@
-"""Entries that had to wait, for the library was locked when something left.
+"""Entries that had to wait, for the library was locked, or just being written, when something left.
 
 ``ondol pull`` needs no passphrase. What it says is kept in a file of the state folder and written
 down by whoever opens the ledger next. Until then nobody vouches for it: it is not signed yet.
@@ -17,7 +17,7 @@ from ondol import paths
 from ondol.ledger import entries
 from ondol.ledger.entries import Entry
 
-KINDS = ("egress", "refused")
+KINDS = ("egress", "refused", "received")
 """What can have to wait: anything else in the file was put there by somebody else."""
 
 

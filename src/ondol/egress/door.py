@@ -130,7 +130,7 @@ class Egress:
         return make_transport(library, self, errand)
 
     def let_out(self, url: str, purpose: str, program: str) -> None:
-        """Record that a ``program`` of its own is to reach out to ``url``. Raises like ``check`` and
+        """Record that a ``program`` of its own will reach out to ``url``. Raises like ``check`` and
         ``announce``."""
         self.check(url, purpose)
         origin = Origin.of(url)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from homestead import TRUSTED, device, homestead
 from starlette.types import Message, Receive, Scope, Send
@@ -127,3 +128,58 @@ def _folder(parent: Path, name: str) -> Path:
     folder = parent / name
     folder.mkdir()
     return folder
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"num_ctx": 1e400},
+        {"num_ctx": -5},
+        {"wait_seconds": float("nan")},
+        {"answer_seconds": 1e400},
+        {"joules_per_token": "x"},
+        {"model": None, "wait_seconds": {}},
+        {"wait_seconds": True, "ledger": 5},
+    ],
+)
+def test_home_that_talks_nonsense_takes_no_answer_of_ours_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: dict[str, Any]
+) -> None:
+    from ondol.homes.client import HomeClient
+
+    with device(tmp_path) as mine:
+        mine.homes.enrolments.add("nest", "https://127.0.0.1:1", MINE)
+        given = {"model": "m", **said}
+        monkeypatch.setattr(HomeClient, "get", lambda *_, **__: given)
+        state = mine.homes.state()
+        assert state is not None
+        assert not (state.wait_seconds != state.wait_seconds)
+
+
+@pytest.mark.parametrize(
+    "date", ["Fri, 31 Dec 9999 23:59:59 GMT", "Mon, 01 Jan 0001 00:00:00 -0000", "x"]
+)
+def test_home_with_an_impossible_clock_is_a_failure_and_no_crash(tmp_path: Path, date: str) -> None:
+    from ondol.homes.client import HomeClient
+    from ondol.homes.enrolled import Enrolment
+
+    with device(tmp_path) as mine:
+        home = Enrolment("nest", "https://127.0.0.1:1", MINE, "")
+        client = HomeClient(home, mine.homes.identity, mine.homes.egress)
+        client.learn_clock(httpx2.Response(401, headers={"Date": date}))
+        request = httpx2.Request("GET", "https://127.0.0.1:1/x")
+        client.sign(request, "0" * 32)
+        assert "signature" in request.headers
+
+
+def test_name_of_a_home_says_nothing_to_the_terminal(tmp_path: Path) -> None:
+    """It is shown to the owner, wherever it comes from."""
+    with homestead(tmp_path) as home, device(tmp_path) as mine:
+        client = "ondol.homes.client.HomeClient.post"
+        with pytest.MonkeyPatch.context() as patch:
+            said = {"home": "\x1b]0;pwned\x07ne\u202est\n", "device": "\x1b[2Jme"}
+            patch.setattr(client, lambda *_, **__: said)
+            invite = home.registry.invite(home.url, home.mine.fingerprint)
+            joined, name = enrolment.join(mine.homes, invite)
+        assert joined.name.isprintable() and joined.name
+        assert name.isprintable()

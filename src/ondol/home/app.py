@@ -33,6 +33,7 @@ from ondol.home.admission import (
 from ondol.home.registry import Device
 from ondol.home.service import Served, Service
 from ondol.homes.client import INVITE_FIELD, KEY_FIELD
+from ondol.homes.enrolled import shown
 from ondol.homes.invite import SECRET_BYTES, Invite
 from ondol.i18n import t
 from ondol.identity import PUBLIC_KEY_BYTES
@@ -108,9 +109,7 @@ def _router(
 
         def take_in() -> Device:
             gate.check_newcomer(signed, raw, public_key)
-            # The name ends up on the owner's terminal.
-            shown = "".join(c for c in body.name if c.isprintable()).strip() or "device"
-            device = gate.registry.enrol(invite, public_key, shown)
+            device = gate.registry.enrol(invite, public_key, shown(body.name, "device"))
             note("enrolment", device)
             return device
 

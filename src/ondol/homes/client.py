@@ -211,7 +211,7 @@ class HomeClient:
         added = sign(
             self._identity,
             Request(request.method, str(request.url), fields),
-            created=int(time.time() + self._offset_seconds),
+            created=max(0, int(time.time() + self._offset_seconds)),
             nonce=secrets.token_urlsafe(18),
             tag=TAG,
             components=(*REQUIRED, *(name for name in fields if name.startswith("ondol-"))),
@@ -222,7 +222,7 @@ class HomeClient:
         """Reckon with the clock that ``response`` shows; whether it shows one."""
         try:
             theirs = parsedate_to_datetime(response.headers["date"]).timestamp()
-        except (KeyError, ValueError, TypeError):
+        except (KeyError, ValueError, TypeError, OverflowError):
             return False
         self._offset_seconds = theirs - time.time()
         self._on_clock(self._offset_seconds)

@@ -93,3 +93,9 @@ def free_name(name: str, taken: set[str]) -> str:
     while free in taken:
         free, number = f"{name}-{number}", number + 1
     return free
+
+
+def shown(name: str, otherwise: str) -> str:
+    """``name``, which somebody else chose, without what would do something to the owner's terminal;
+    ``otherwise`` where nothing is left."""
+    return "".join(c for c in name if c.isprintable()).strip() or otherwise

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from ondol.errors import HomeError
 from ondol.homes.client import INVITE_FIELD, KEY_FIELD, HomeClient
-from ondol.homes.enrolled import Enrolment
+from ondol.homes.enrolled import Enrolment, shown
 from ondol.homes.homes import Homes
 from ondol.homes.invite import Invite
 from ondol.i18n import t
@@ -37,7 +37,8 @@ def join(homes: Homes, invite: Invite, name: str = "") -> tuple[Enrolment, str]:
         },
     )
     try:
-        home_name, device_name = str(said["home"])[:LONGEST_NAME], str(said["device"])
+        home_name = shown(str(said["home"])[:LONGEST_NAME], there.name)
+        device_name = shown(str(said["device"]), name)
     except KeyError:
         raise HomeError(t("homes.garbled", home=there.name), t("homes.status_hint")) from None
     return homes.enrolments.add(home_name, invite.url, invite.fingerprint), device_name

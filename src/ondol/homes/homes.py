@@ -7,6 +7,7 @@ it is gone or busy before its first word.
 
 from __future__ import annotations
 
+import math
 import secrets
 import threading
 import time
@@ -28,7 +29,7 @@ from ondol.errors import (
     HomeUnreachableError,
     QuotaError,
 )
-from ondol.homes.enrolled import Enrolment, Enrolments
+from ondol.homes.enrolled import Enrolment, Enrolments, shown
 from ondol.i18n import t
 from ondol.identity import Identity
 from ondol.types import GenerateOptions, HomeState, Label, Message, Sensitivity, Token
@@ -216,7 +217,7 @@ class Homes:
             state, ledger = _state_of(home.name, said), str(said.get("ledger") or "")
         except (HomeError, EgressError) as error:
             self._note_failure(home, error)
-        except (TypeError, ValueError, KeyError):
+        except (TypeError, ValueError, KeyError, OverflowError):
             told = t("homes.garbled", home=home.name)
             self._note_failure(home, HomeError(told, t("homes.status_hint")))
         else:
@@ -254,12 +255,15 @@ class Homes:
 
 def _state_of(name: str, said: dict[str, Any]) -> HomeState:
     def number(key: str) -> float | None:
-        return None if said.get(key) is None else float(said[key])
+        value = None if said.get(key) is None else float(said[key])
+        if value is not None and not 0 <= value < math.inf:
+            raise ValueError(key)
+        return value
 
     num_ctx, is_well = said.get("num_ctx"), bool(said.get("available", True))
     return HomeState(
         name,
-        str(said["model"]),
+        shown(str(said["model"]), "?"),
         available=is_well,
         reason="" if is_well else t("homes.no_answers", home=name),
         wait_seconds=number("wait_seconds") or 0.0,

@@ -97,6 +97,18 @@ def test_a_passage_over_two_chunks_is_found() -> None:
             assert library.find_private(text[start : start + 60]), start
 
 
+def test_a_long_document_has_no_seams() -> None:
+    rng = random.Random(9)
+    words = ["".join(rng.choices("abcdefghijklmnop", k=k % 7 + 2)) for k in range(900)]
+    text = " ".join(" ".join(rng.choices(words, k=14)).capitalize() + "." for _ in range(1500))
+    # Fingerprints are made of so much at once.
+    seams = [place for place in range(30_000, len(text), 31) if place % 38_000 < 6_000]
+    with closing(Library(IN_MEMORY, FakeEmbedder())) as library:
+        library.add_text("long.txt", text)
+        for start in seams:
+            assert library.find_private(text[start : start + 44]), start
+
+
 def test_a_passage_over_many_small_chunks_is_found() -> None:
     heads = ["Harbour", "Dredging", "Assembly", "Session", "Protocol", "Decision", "Payments"]
     with closing(Library(IN_MEMORY, FakeEmbedder())) as library:

@@ -51,20 +51,25 @@ def of(folded: str, secret: bytes) -> tuple[Marks, npt.NDArray[np.intp]]:
 
 def pack(texts: Sequence[str], secret: bytes) -> list[bytes]:
     """The fingerprints of each of a document's chunks, which follow each other: uint32, little
-    endian, in order of size. What goes on into the next chunk belongs to the earlier one."""
+    endian, in order of size. Each is of the chunk that it begins in."""
     import numpy as np
 
     folded = [letters(text) for text in texts]
     packed: list[bytes] = []
+    over = np.empty(0, dtype=np.uint32), np.empty(0, dtype=np.intp)
     while len(packed) < len(folded):
         begin, size = len(packed), 0
         end = begin
         while end < len(folded) and size < _PIECE_LETTERS:
             size += len(folded[end])
             end += 1
-        marks, places = of("".join(folded[begin:end]) + _beginning(folded, end), secret)
+        found = of("".join(folded[begin:end]) + _beginning(folded, end), secret)
+        marks = np.concatenate([over[0], found[0]])
+        places = np.concatenate([over[1], found[1]])
         ends = list(accumulate(len(text) for text in folded[begin:end]))
-        owners = np.minimum(np.searchsorted(ends, places, side="right"), end - begin - 1)
+        beyond = places >= size
+        over = marks[beyond], places[beyond] - size
+        owners = np.searchsorted(ends, places, side="right")
         for number in range(end - begin):
             packed.append(np.unique(marks[owners == number]).astype("<u4").tobytes())
     return packed

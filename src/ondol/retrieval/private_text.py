@@ -231,11 +231,13 @@ def _contexts(
 ) -> dict[int, list[tuple[str, int]]]:
     """What stands around the places of each fingerprint in ``wanted``, each text once, and where in
     it they are."""
+    import numpy as np
+
     found: dict[int, dict[tuple[str, int], None]] = {mark: {} for mark in wanted}
-    for mark, place in zip(asked.tolist(), places.tolist(), strict=True):
-        if mark in wanted:
-            begin = max(0, place - PASSAGE_LETTERS)
-            found[mark][folded[begin : place + _REACH], place - begin] = None
+    at = np.isin(asked, list(wanted))
+    for mark, place in zip(asked[at].tolist(), places[at].tolist(), strict=True):
+        begin = max(0, place - PASSAGE_LETTERS)
+        found[mark][folded[begin : place + _REACH], place - begin] = None
     return {mark: list(contexts) for mark, contexts in found.items()}
 
 
@@ -245,7 +247,8 @@ def _longest(folded: str, place: int, own: str) -> tuple[int, bool]:
     block = folded[place : place + LEAST_LETTERS]
     at = own.find(block)
     if at < 0:
-        return 0, True
+        # It is no more than that they have some bits in common, unless it begins at the end.
+        return 0, any(own.endswith(block[:length]) for length in range(1, LEAST_LETTERS))
     longest, is_open = 0, False
     while at >= 0 and longest < PASSAGE_LETTERS:
         before = _common(folded[:place][::-1], own[max(0, at - PASSAGE_LETTERS) : at][::-1])

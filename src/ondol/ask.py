@@ -134,6 +134,8 @@ def ask(
     decision = trust.decide(None, label, answered=False, wanted=wanted)
     if decision.route is not Route.HOME:
         draft = yield from _here(asked, parts)
+        # Anew: that took its time, and a document may have become private meanwhile.
+        label = trust.label(question, evidence, history)
         decision = trust.decide(draft.confidence, label, wanted=wanted)
     if decision.route is Route.HOME:
         answer, decision = yield from _at_home(asked, parts, draft, decision, label)

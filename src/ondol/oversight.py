@@ -167,6 +167,7 @@ class Oversight:
         return NotingRecorder(recorder, self.outcomes, self.identify)
 
     def _build_labeller(self) -> PromptLabeller:
+        from ondol.retrieval.current_labels import CurrentLabels
         from ondol.retrieval.private_text import PrivateText
         from ondol.routing.sensitivity import PromptLabeller
         from ondol.routing.taint import Spoken
@@ -178,6 +179,7 @@ class Oversight:
             Spoken(connection, lock),
             find_private,
             question_sensitivity=own,
+            label_now=CurrentLabels(connection, lock).strictest,
         )
 
     def _build_inspector(self) -> Inspector:

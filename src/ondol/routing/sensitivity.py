@@ -7,7 +7,7 @@ is not known is private. Knows no engine and no network; ``inspection`` looks ag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Protocol
 
@@ -42,7 +42,8 @@ def join(*labels: Label) -> Label:
 
 class PromptLabeller:
     """Labels prompts and remembers what was said. ``find_private`` knows text that was copied from
-    a private document; ``question_sensitivity`` is how far the owner's own words may travel."""
+    a private document; ``question_sensitivity`` is how far the owner's own words may travel;
+    ``label_now`` is the strictest label that the documents of these sources have now."""
 
     def __init__(
         self,
@@ -50,7 +51,9 @@ class PromptLabeller:
         find_private: Callable[[str], bool],
         *,
         question_sensitivity: Sensitivity = Sensitivity.TRUSTED,
+        label_now: Callable[[Iterable[str]], Sensitivity] = lambda sources: Sensitivity.PUBLIC,
     ) -> None:
+        self._label_now = label_now
         self._spoken = spoken
         self._find_private = find_private
         self._question_sensitivity = question_sensitivity
@@ -83,6 +86,9 @@ class PromptLabeller:
             ("memory", memory),
         ]
         labels = [Label(one.sensitivity, (why,)) for why, ones in given for one in ones]
+        if sources := _sources(evidence):
+            # Its owner may have made one of them stricter since it was read.
+            labels.append(Label(self._label_now(sources), ("document",)))
         turns = [self._turn(message, own, declared) for message in history]
         brought = [one for _, ones in given for one in ones]
         private = Sensitivity.PRIVATE
@@ -147,6 +153,12 @@ class PromptLabeller:
             "\n".join([*joined, *labelled])
         ):
             yield Label(Sensitivity.PRIVATE, ("matches_private_text",))
+
+
+def _sources(evidence: Evidence) -> set[str]:
+    """Every document that ``evidence`` is from."""
+    found = {source for quote in evidence.quotes for source in (quote.source, *quote.also_in)}
+    return found | {source for hit in evidence.hits for source in (hit.chunk.source, *hit.also_in)}
 
 
 class RedactingLabeller:

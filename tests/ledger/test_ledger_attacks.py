@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from ledgers import KEPT, filled, tamper
 
 from ondol import paths
+from ondol.errors import StorageError
 from ondol.ledger.ledger import Ledger
 from ondol.ledger.verification import verify
 
@@ -68,3 +71,15 @@ def test_an_entry_nobody_can_parse_is_found(tmp_path: Path) -> None:
         tamper(ledger, (words, ("[" * 100_000,)))
         assert [one.code for one in verify(ledger).findings] == ["changed"]
         assert len(list(ledger.entries())) == 3
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_something_else_in_the_place_of_the_file_is_said_in_a_sentence(
+    make: Callable[[Path], None],
+) -> None:
+    """An answer is not lost for what cannot be written down: that is known by its class."""
+    with Ledger.open() as ledger:
+        ledger.record(KEPT)
+        make(paths.state_dir() / "ledger.pending")
+        with pytest.raises(StorageError, match=r"ledger\.pending"):
+            ledger.record(KEPT)

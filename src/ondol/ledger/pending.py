@@ -37,12 +37,16 @@ def keep(file: Path, entry: Entry) -> None:
 @contextmanager
 def taken(file: Path | None) -> Iterator[list[Entry]]:
     """The entries that wait; they are gone when the block ends well. A kill in between leaves them
-    there, so that they may be written down twice, and never not at all."""
+    there, so that they may be written down twice, and never not at all. Raises ``StorageError``."""
     if file is None or not file.exists():
         yield []
         return
     with _locked(file) as descriptor:
-        found = [_read(line) for line in os.pread(descriptor, 1 << 26, 0).splitlines()]
+        try:
+            lines = os.pread(descriptor, 1 << 26, 0).splitlines()
+        except OSError as error:
+            raise paths.storage_error(error, file) from error
+        found = [_read(line) for line in lines]
         yield [entry for entry in found if entry is not None]
         os.ftruncate(descriptor, 0)
         file.unlink(missing_ok=True)
@@ -63,7 +67,10 @@ def _read(line: bytes) -> Entry | None:
 @contextmanager
 def _locked(file: Path) -> Iterator[int]:
     while True:
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise paths.storage_error(error, file) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             # Whoever had the lock before may have taken the file away.

@@ -3,7 +3,7 @@
 An audit hook (PEP 578) sees each connection and each name that is looked up, whichever library asks
 for it, and cannot be taken out again. It does not see native code (``ondol.egress.native`` closes
 that way for the engine). Refusals are ``UnpermittedError``, kept in ``refusals`` and told to every
-``Egress`` that records.
+``Egress`` that records; a child process has its parent tell them (``relay``).
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ _open = threading.local()
 _lasting: dict[tuple[str, int], int] = {}
 _lock = threading.RLock()
 _listeners: WeakSet[Any] = WeakSet()
+_reports: list[Callable[[str], object]] = []
 _installed = threading.Event()
 
 
@@ -75,6 +76,26 @@ def tell(listener: Any) -> None:
     """Have ``listener.on_refusal(passage)`` called for each refusal while it lives."""
     with _lock:
         _listeners.add(listener)
+
+
+def relay(destination: str) -> None:
+    """Have it told that a connection to ``destination`` was refused, here or in a child."""
+    passage = Passage("", destination, Sensitivity.PRIVATE, 0, 0, False, "no_permit")
+    refusals.append(passage)
+    with _lock:
+        listeners = list(_listeners)
+    for listener in listeners:
+        with suppress(Exception):  # whoever cannot write it down does not open the door by that
+            listener.on_refusal(passage)
+    for report in [*_reports]:
+        with suppress(Exception):
+            report(destination)
+
+
+def report_to(parent: Callable[[str], object]) -> None:
+    """In a child, which has no ledger: call ``parent`` with each destination that is refused, from
+    here on and for good; whoever hears of it there calls ``relay``."""
+    _reports.append(parent)
 
 
 @contextmanager
@@ -184,13 +205,7 @@ def _is_covered(host: str, port: int) -> bool:
 
 def _refusal(host: str, port: int) -> UnpermittedError:
     destination = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    passage = Passage("", destination, Sensitivity.PRIVATE, 0, 0, False, "no_permit")
-    refusals.append(passage)
-    with _lock:
-        listeners = list(_listeners)
-    for listener in listeners:
-        with suppress(Exception):  # whoever cannot write it down does not open the door by that
-            listener.on_refusal(passage)
+    relay(destination)
     return UnpermittedError(
         t("egress.no_permit", destination=destination), t("egress.no_permit_hint")
     )

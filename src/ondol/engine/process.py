@@ -20,9 +20,11 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ondol.egress import guard
 from ondol.engine import rendezvous
 from ondol.engine.starter import spawn
 from ondol.engine.wire import connect
+from ondol.engine.worker import REFUSED
 from ondol.errors import (
     EngineCrashedError,
     EngineError,
@@ -169,6 +171,9 @@ class EngineProcess:
     def _read_log(self) -> None:
         assert self._child.stderr is not None
         for line in self._child.stderr:
+            if line.startswith(REFUSED):
+                guard.relay(line.removeprefix(REFUSED).decode(errors="replace").strip())
+                continue
             self._log.append(line.decode(errors="replace").rstrip()[:500])
 
     def _read_address(self, deadline: float) -> str:

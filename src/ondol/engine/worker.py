@@ -24,6 +24,8 @@ from ondol.egress.native import deny_internet
 
 PR_SET_PDEATHSIG = 1
 NICENESS = 5
+REFUSED = b"ondol: refused "
+"""Begins a line on stderr that names whom the guard did not let something speak to."""
 
 
 def main() -> None:
@@ -33,6 +35,7 @@ def main() -> None:
     parameters = json.loads(sys.stdin.buffer.readline())
     step_back()
     die_with_parent(parameters["parent_pid"])
+    guard.report_to(lambda destination: os.write(2, REFUSED + destination.encode() + b"\n"))
     serve = serve_binary if parameters["binary"] else serve_bundled
     try:
         serve(parameters, replies)

@@ -134,7 +134,9 @@ def _listen(
     assert child.stdout is not None
     for line in child.stdout:
         said = json.loads(line)
-        if "error" in said:
+        if "refused" in said:
+            guard.relay(str(said["refused"]))
+        elif "error" in said:
             error = getattr(errors, said["kind"])(said["error"], said["hint"])
         else:
             on_progress(Progress(**said))
@@ -206,6 +208,7 @@ def main() -> None:
     def say(**fields: Any) -> None:
         os.write(replies, json.dumps(fields).encode() + b"\n")
 
+    guard.report_to(lambda destination: say(refused=destination))
     try:
         _train(Path(sys.argv[1]), say)
     except OndolError as error:

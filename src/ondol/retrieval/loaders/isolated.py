@@ -40,8 +40,10 @@ def main() -> None:
 def _answer(parent: socket.socket, request: dict[str, Any], descriptor: int) -> None:
     try:
         document = _Reading(parent, request).read(descriptor)
+        _report(parent)
         wire.send_document(parent, document)
     except DocumentError as error:
+        _report(parent)
         wire.send(parent, {"kind": "failed", "message": error.message, "hint": error.hint})
     except MemoryError:
         hint = t("isolation.no_memory_hint")
@@ -49,6 +51,14 @@ def _answer(parent: socket.socket, request: dict[str, Any], descriptor: int) -> 
         wire.send(parent, {"kind": "failed", "message": message, "hint": hint})
     finally:
         os.close(descriptor)
+
+
+def _report(parent: socket.socket) -> None:
+    """Whom the guard did not let the parsers speak to. Between two answers, whichever thread it
+    was: nothing may come in between the frames of one."""
+    while guard.refusals:
+        destination = guard.refusals.popleft().destination
+        wire.send(parent, {"kind": "refused", "destination": destination})
 
 
 class _Reading:

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Self
 
+from ondol.egress import guard
 from ondol.errors import DocumentError
 from ondol.i18n import language, t
 from ondol.retrieval.loaders import contents, loader, media_types, ocr
@@ -34,6 +35,8 @@ WHOLE_FILE_FACTOR = 10
 MAX_DEATHS = 3
 # A child that has read so many makes room for a fresh one: libraries leak.
 MAX_FILES = 1000
+# Connections that one file's parser was refused and that are told: it may say what it likes.
+MAX_REFUSALS = 10
 
 CAN_ISOLATE = hasattr(socket, "send_fds") and os.name == "posix"
 
@@ -155,7 +158,7 @@ class Reader:
         self._files += 1
         begun = time.monotonic()
         longest = self._seconds * (WHOLE_FILE_FACTOR + 1) + ocr.PICTURE_SECONDS
-        deadline, member = begun + self._seconds, ""
+        deadline, member, told = begun + self._seconds, "", 0
         try:
             child.ask(request, descriptor)
             while True:
@@ -166,7 +169,11 @@ class Reader:
                 if said.get("kind") == "failed":
                     message = wire.sentence(said.get("message"))
                     raise DocumentError(message, wire.sentence(said.get("hint")))
-                if said.get("kind") == "picture":
+                if said.get("kind") == "refused":
+                    told += 1
+                    if told <= MAX_REFUSALS:
+                        guard.relay(wire.sentence(said.get("destination")))
+                elif said.get("kind") == "picture":
                     deadline += ocr.PICTURE_SECONDS
                 else:
                     member = wire.inside(said.get("source"), source)

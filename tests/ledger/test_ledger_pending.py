@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import resource
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from ledgers import KEPT, SENT
 
-from ondol import encryption, keys, paths
+from ondol import database, encryption, keys, paths
+from ondol.errors import StorageError
+from ondol.ledger.entries import Entry
 from ondol.ledger.ledger import Ledger
 from ondol.ledger.verification import verify
 
@@ -62,3 +66,47 @@ def test_a_spoilt_line_stops_nothing(locked: Path, monkeypatch: pytest.MonkeyPat
         ledger.record(SENT)
         assert verify(ledger).is_intact
         assert [e.purpose for e in ledger.entries(kind="egress")] == ["home", "other", "home"]
+
+
+def test_whoever_sends_while_it_writes_is_in_nobodys_way() -> None:
+    found: list[str] = []
+    with Ledger.open() as ledger, Ledger.open() as other:
+        ledger.append(Entry("feedback"))
+        writing = threading.Thread(target=lambda: found.append(other.append(Entry("feedback"))))
+        connection = database.connect(paths.database_file())
+        with database.transaction(connection):
+            ledger.record(SENT)
+            writing.start()
+            writing.join(0.5)  # it waits for the database by now
+            assert writing.is_alive()
+            assert ledger.record(SENT) == ""
+        writing.join(60)
+        connection.close()
+        ledger.append(Entry("feedback"))
+        kinds = [entry.kind for entry in ledger.entries()][::-1]
+        assert verify(ledger).is_intact
+    assert len(found) == 1
+    assert sorted(kinds) == ["egress", "egress", "feedback", "feedback", "feedback"]
+
+
+def test_a_line_that_does_not_fit_spoils_no_other(locked: Path) -> None:
+    waiting = paths.state_dir() / "ledger.pending"
+    with Ledger.open() as ledger:
+        ledger.record(SENT)
+        before = waiting.read_bytes()
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 20, hard))
+        try:
+            with pytest.raises(StorageError):
+                ledger.record(KEPT)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert waiting.read_bytes() == before
+        waiting.write_bytes(before + before[:30])  # as a power cut leaves it
+        ledger.record(KEPT)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(keys.PASSPHRASE, WORD)
+        with Ledger.open() as ledger:
+            ledger.record(SENT)
+            kinds = [entry.kind for entry in ledger.entries()][::-1]
+    assert kinds == ["refused", "egress", "refused", "egress"]

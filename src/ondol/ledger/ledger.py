@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -193,15 +193,17 @@ class Ledger:
     def _append(self, entry: Entry | None, on_break: str) -> str:
         with self._lock:
             connection, identity = self._open()
-            with pending.taken(self._pending) as waiting:
-                with database.transaction(connection):
-                    beside = checkpoints.read_file(self.head_file)
-                    has_file = self.head_file is not None
-                    end, broken = chain.find_end(connection, identity, beside, has_file=has_file)
-                    new = [*waiting, entry] if entry else waiting
-                    if broken is not None or entry is None:
-                        new = [replace(broken or Entry(on_break), kind=on_break), *new]
-                    hashes, head = chain.add(connection, identity, end, new)
+            # What waits goes only when it is written down. Its file is locked last, for ``record``
+            # adds to it while its thread has the database to itself.
+            with ExitStack() as when_written, database.transaction(connection):
+                waiting = when_written.enter_context(pending.taken(self._pending))
+                beside = checkpoints.read_file(self.head_file)
+                has_file = self.head_file is not None
+                end, broken = chain.find_end(connection, identity, beside, has_file=has_file)
+                new = [*waiting, entry] if entry else waiting
+                if broken is not None or entry is None:
+                    new = [replace(broken or Entry(on_break), kind=on_break), *new]
+                hashes, head = chain.add(connection, identity, end, new)
             checkpoints.write_file(self.head_file, head, force=broken is not None)
         return hashes[-1 if entry else 0].hex()
 

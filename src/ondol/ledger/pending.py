@@ -6,10 +6,11 @@ down by whoever opens the ledger next. Until then nobody vouches for it: it is n
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,11 +28,24 @@ def keep(file: Path, entry: Entry) -> None:
     try:
         paths.ensure(file.parent)
         with _locked(file) as descriptor:
-            os.lseek(descriptor, 0, os.SEEK_END)
-            os.write(descriptor, line.encode())
-            os.fsync(descriptor)
+            _append(descriptor, line.encode())
     except OSError as error:
         raise paths.storage_error(error, file) from error
+
+
+def _append(descriptor: int, line: bytes) -> None:
+    """All of it or nothing; after a line that a power cut has cut off, on a new one."""
+    end = os.lseek(descriptor, 0, os.SEEK_END)
+    if end and os.pread(descriptor, 1, end - 1) != b"\n":
+        line = b"\n" + line
+    try:
+        if os.write(descriptor, line) < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(descriptor)
+    except OSError:
+        with suppress(OSError):
+            os.ftruncate(descriptor, end)
+        raise
 
 
 @contextmanager

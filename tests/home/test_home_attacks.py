@@ -9,16 +9,16 @@ from typing import Any
 
 import httpx2
 import pytest
-from homestead import TRUSTED, device, homestead
+from homestead import QUESTION, TRUSTED, device, homestead
 from starlette.types import Message, Receive, Scope, Send
 
 from ondol.engine.generation import Cancellation
-from ondol.errors import InviteError
+from ondol.errors import HomeError, InviteError
 from ondol.home import admission
 from ondol.home.admission import AdmissionMiddleware, SeenNonces
 from ondol.homes import enrolment
 from ondol.homes.invite import Invite
-from ondol.types import Token, Usage
+from ondol.types import GenerateOptions, Token, Usage
 
 NOW = 1_800_000_000
 MINE = b"m" * 32
@@ -183,3 +183,43 @@ def test_name_of_a_home_says_nothing_to_the_terminal(tmp_path: Path) -> None:
             joined, name = enrolment.join(mine.homes, invite)
         assert joined.name.isprintable() and joined.name
         assert name.isprintable()
+
+
+def _doubled(times: int) -> dict[str, Any]:
+    """2 ** ``times`` ways to say the same, in a few lines."""
+    known: dict[str, Any] = {"a0": {"type": "string"}}
+    for n in range(times):
+        known[f"a{n + 1}"] = {"anyOf": [{"$ref": f"#/$defs/a{n}"}] * 2}
+    return {"$defs": known, "$ref": f"#/$defs/a{times}"}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        # Measured with the default model: this one keeps llama.cpp busy for longer than a minute,
+        # and whoever asks next waits for it.
+        {"type": "string", "pattern": "^((a{0,100}){0,100}){0,100}$"},
+        {"type": "object", "properties": {"pattern": {"items": {"pattern": "(a*)*"}}}},
+        _doubled(25),
+        {"enum": ["x" * 50 + str(n) for n in range(5000)]},
+    ],
+)
+def test_no_schema_holds_the_model_up(tmp_path: Path, schema: dict[str, Any]) -> None:
+    with homestead(tmp_path) as home, device(tmp_path) as mine:
+        mine.join(home)
+        with pytest.raises(HomeError):
+            options = GenerateOptions(json_schema=schema)
+            list(mine.homes.generate(QUESTION, options, label=TRUSTED))
+        assert home.backend.asked == []
+
+
+def test_schema_of_an_ordinary_answer_is_taken(tmp_path: Path) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"pattern": {"type": "string", "enum": ["a", "b"]}, "n": {"minimum": 1}},
+        "required": ["pattern"],
+    }
+    with homestead(tmp_path) as home, device(tmp_path) as mine:
+        mine.join(home)
+        list(mine.homes.generate(QUESTION, GenerateOptions(json_schema=schema), label=TRUSTED))
+        assert len(home.backend.asked) == 1

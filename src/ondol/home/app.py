@@ -21,6 +21,7 @@ from starlette.exceptions import HTTPException
 
 from ondol import __version__
 from ondol.errors import OndolError, UsageError
+from ondol.home import schemas
 from ondol.home.admission import (
     BODY_BYTES,
     DEVICE,
@@ -136,6 +137,7 @@ def _router(
         device: Device = request.scope[DEVICE]
         model, _ = await in_thread(service.backend.describe)
         messages, options = messages_of(body), chat_options(body)
+        schemas.check(options.json_schema)
         reply = ChatReply(
             model,
             has_logprobs=body.logprobs,

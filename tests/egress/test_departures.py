@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx2
@@ -21,7 +22,12 @@ from ondol import database, encryption, keys, paths
 from ondol.egress import Egress, Passage
 from ondol.errors import EgressError, StorageError
 from ondol.home.backend import Upstreams
+from ondol.ledger.cost import Pricing
+from ondol.ledger.entries import Entry, now
+from ondol.ledger.explanation import explain, passages_of
 from ondol.ledger.ledger import Ledger
+from ondol.ledger.report import month_of, report
+from ondol.ledger.verification import verify
 from ondol.types import GenerateOptions, Message, Sensitivity
 
 TRUSTED = Sensitivity.TRUSTED
@@ -233,3 +239,21 @@ def test_requests_of_a_home_to_its_servers_are_told_too(monkeypatch: pytest.Monk
         with pytest.raises(EgressError, match="written into the ledger first"):
             list(upstreams.generate([Message("user", "hello")], GenerateOptions()))
         assert b"".join(server.received[1:]) == b""
+
+
+def test_report_and_why_count_what_left_once() -> None:
+    with listening() as server, Ledger.open() as ledger:
+        egress = Egress(record=ledger.record)
+        with egress.client(server.url, "home", sensitivity=TRUSTED) as client:
+            client.post(server.url, content=b"one")
+            client.post(server.url, content=b"another")
+        sizes = [len(one) for one in server.received]
+        back, second, first = ledger.entries()
+        assert [first.bytes_out, second.bytes_out] == sizes
+        assert (back.kind, back.about, back.bytes_out) == ("received", first.id, None)
+        made = report(ledger, Pricing(), *month_of(datetime.now(UTC)))
+        assert made.bytes_out == {"home": sum(sizes)}
+        answer = Entry("answer", 9, now(), route="home", seconds=60.0)
+        assert passages_of(ledger, answer) == [first, second]
+        assert f"{2 * len(OK)} bytes came back from 127.0.0.1" in explain(back)
+        assert verify(ledger).is_intact

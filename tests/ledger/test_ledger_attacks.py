@@ -13,6 +13,7 @@ from ledgers import KEPT, filled, tamper
 
 from ondol import paths
 from ondol.errors import StorageError
+from ondol.ledger.explanation import explain, passages_of
 from ondol.ledger.ledger import Ledger
 from ondol.ledger.verification import verify
 
@@ -83,3 +84,26 @@ def test_something_else_in_the_place_of_the_file_is_said_in_a_sentence(
         make(paths.state_dir() / "ledger.pending")
         with pytest.raises(StorageError, match=r"ledger\.pending"):
             ledger.record(KEPT)
+
+
+@pytest.mark.parametrize("time", ["x", "", "999999-01-01T00:00:00.000Z", "2026-13-45T99:99:99Z"])
+def test_an_impossible_time_keeps_nobody_from_reading(tmp_path: Path, time: str) -> None:
+    """Whoever can write to the database must not be able to hide the rest behind one entry."""
+    with filled(tmp_path / "ondol.db", 3) as ledger:
+        entry = json.dumps({"kind": "answer", "number": 1, "time": time})
+        words = "UPDATE ledger SET entry = ?, time = ?, kind = 'answer' WHERE number = 1"
+        tamper(ledger, (words, (entry, time)))
+        forged = next(one for one in ledger.entries() if one.number == 1)
+        assert forged.reasons == ("unreadable",)
+        assert explain(forged, passages_of(ledger, forged))
+        assert [one.code for one in verify(ledger).findings] == ["changed"]
+
+
+def test_impossible_numbers_keep_nobody_from_reading(tmp_path: Path) -> None:
+    with filled(tmp_path / "ondol.db", 3) as ledger:
+        time = next(one.time for one in ledger.entries() if one.number == 1)
+        for seconds in ("1e300", "-1e300", "NaN", "1e999"):
+            entry = f'{{"kind":"answer","number":1,"time":"{time}","seconds":{seconds}}}'
+            tamper(ledger, ("UPDATE ledger SET entry = ? WHERE number = 1", (entry,)))
+            forged = next(one for one in ledger.entries() if one.number == 1)
+            assert explain(forged, passages_of(ledger, forged))

@@ -121,7 +121,7 @@ def read(text: str | bytes, id: str = "") -> Entry:
 
     Raises ``ValueError`` for what is no entry."""
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_refuse)
     except RecursionError:
         raise ValueError from None
     if not isinstance(value, dict) or "kind" not in value:
@@ -139,6 +139,18 @@ def _typed(name: str, value: Any) -> Any:
     if isinstance(default, int | None) and type(value) in (int, float):
         return value
     raise ValueError(name)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def is_time(text: str) -> bool:
+    """Whether ``text`` is a time as entries write it, and one that can be reckoned with."""
+    try:
+        return "1970" <= text < "9999" and as_time(datetime.fromisoformat(text)) == text
+    except (ValueError, OverflowError):
+        return False
 
 
 def now() -> str:

@@ -33,7 +33,7 @@ class Quality(NamedTuple):
 def passages_of(ledger: Ledger, answer: Entry) -> list[Entry]:
     """What left, or was to leave, while ``answer`` was made; in order."""
     end = datetime.fromisoformat(answer.time)
-    took = min(timedelta(seconds=answer.seconds or 0.0), LONGEST)
+    took = timedelta(seconds=min(max(answer.seconds or 0.0, 0.0), LONGEST.total_seconds()))
     since = entries.as_time(end - took)
     found = ledger.entries(since=since, before=answer.number)
     return [one for one in found if one.kind in ("egress", "refused")][::-1]

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 HEAD_FILE = "ledger.head"
 PENDING_FILE = "ledger.pending"
+NO_TIME = "1970-01-01T00:00:00.000Z"
 SHORTEST_PREFIX = 4
 BATCH = 256
 
@@ -217,10 +218,14 @@ def _entries(connection: Connection, where: str, values: tuple[Any, ...]) -> lis
 
 def _readable(entry: bytes, hash: bytes, number: int, time: str, kind: str) -> Entry:
     try:
-        return entries.read(entry, bytes(hash).hex())
+        found = entries.read(entry, bytes(hash).hex())
+        if entries.is_time(found.time):
+            return found
     except ValueError:
-        # Somebody changed it: ``verify`` says so, and a list goes on.
-        return Entry(kind, number, time, reasons=("unreadable",), id=bytes(hash).hex())
+        pass
+    # Somebody changed it: ``verify`` says so, and a list goes on.
+    known = time if entries.is_time(time) else NO_TIME
+    return Entry(kind, number, known, reasons=("unreadable",), id=bytes(hash).hex())
 
 
 def _range(prefix: str) -> tuple[bytes, bytes]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn.calibration import _SigmoidCalibration
 from sklearn.isotonic import IsotonicRegression
@@ -73,6 +73,7 @@ def test_platt_scaling_is_that_of_scikit_learn() -> None:
     assert list(map(scaled, scores)) == pytest.approx(oracle.predict(scores).tolist(), abs=1e-3)
 
 
+@example([(0.0, False), (1.2251831514917654e-26, True), (-1.0, False)])
 @given(st.lists(st.tuples(numbers, st.booleans()), min_size=1, max_size=80))
 def test_isotonic_scaling_never_falls(pairs: list[tuple[float, bool]]) -> None:
     scores, right = map(list, zip(*pairs, strict=True))

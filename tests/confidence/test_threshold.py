@@ -89,3 +89,15 @@ def test_the_curve_has_the_fixed_threshold_as_a_row() -> None:
     assert {0.85, 0.731, 0.5} <= set(thresholds) and thresholds == sorted(thresholds, reverse=True)
     coverages = [point.coverage for point in points]
     assert coverages == sorted(coverages)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 80), st.integers(0, 999))
+def test_what_is_possible_instead_is_the_best_of_all_thresholds(count: int, seed: int) -> None:
+    probabilities, right = answers(count, random.Random(seed))
+    choice = threshold.choose(probabilities, right, 0.001)
+    share = threshold.RISK / len(threshold.GRID)
+    points = [threshold.at_threshold(probabilities, right, t) for t in threshold.GRID]
+    bounds = {point: threshold.upper_bound(point.wrong, point.kept, share) for point in points}
+    assert choice.threshold is None and choice.bound == min(bounds.values())
+    assert choice.kept.kept == max(p.kept for p, bound in bounds.items() if bound == choice.bound)

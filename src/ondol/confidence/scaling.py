@@ -46,7 +46,8 @@ class Isotonic:
             return self.probabilities[-1]
         low, high = self.scores[place - 1], self.scores[place]
         start, end = self.probabilities[place - 1], self.probabilities[place]
-        return start + (end - start) * (score - low) / (high - low)
+        # Rounding must not carry a value past the next point.
+        return min(end, start + (end - start) * (score - low) / (high - low))
 
     def as_dict(self) -> dict[str, Any]:
         return {

@@ -66,10 +66,14 @@ def choose(probabilities: Sequence[float], right: Sequence[bool], target: float)
         return Choice(target, chosen, point, upper_bound(point.wrong, point.kept, risk), least)
     # Looking for the best of all thresholds is paid for with all of them (Bonferroni).
     share = RISK / len(GRID)
-    bound, possible = min(
-        ((upper_bound(p.wrong, p.kept, share), p) for p in points.values()),
-        key=lambda pair: (pair[0], -pair[1].kept),
-    )
+    bound, possible = 1.0, max(points.values(), key=lambda point: point.kept)
+    for point in points.values():
+        # One look tells whether a point's bound can be the least, 60 what it is: this runs once
+        # for each question of the command line.
+        if binomial_cdf(point.wrong, point.kept, bound) <= share:
+            its = upper_bound(point.wrong, point.kept, share)
+            if (its, -point.kept) < (bound, -possible.kept):
+                bound, possible = its, point
     return Choice(target, None, possible, bound, least)
 
 

@@ -6,6 +6,7 @@ of, and one about private documents, never reaches the homes at all.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ondol import database, paths
 from ondol.config import Config
 from ondol.egress import Egress
-from ondol.errors import ModelError
+from ondol.errors import LedgerEntryNotFoundError, ModelError
 from ondol.trust import Trust
 from ondol.types import (
     Confidence,
@@ -29,7 +30,7 @@ from ondol.types import (
 
 if TYPE_CHECKING:
     from ondol.confidence.judge import CalibratedJudge
-    from ondol.confidence.outcomes import Outcomes
+    from ondol.confidence.outcomes import Outcome, Outcomes
     from ondol.homes.client import Exchange
     from ondol.homes.homes import Homes
     from ondol.ledger.ledger import Ledger
@@ -108,6 +109,14 @@ class Oversight:
         from ondol.confidence.outcomes import Outcomes
 
         return self._once("outcomes", Outcomes.open)
+
+    def thumb(self, id: str | None, right: bool | None) -> Outcome:
+        """What ``Outcomes.thumb`` does; without an id of the latest answer in the ledger, so that
+        nobody judges an earlier one when the latest was no model's."""
+        if id is None:
+            with contextlib.suppress(LedgerEntryNotFoundError):
+                id = self.ledger.get("last").id[:8]
+        return self.outcomes.thumb(id, right)
 
     @property
     def ledger(self) -> Ledger:

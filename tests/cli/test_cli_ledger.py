@@ -6,10 +6,14 @@ import csv
 import io
 import json
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ondol.cli.output import Output
+from ondol.cli.verdict import show_verdict
+from ondol.confidence.outcomes import Outcomes
 from ondol.egress.passage import Passage
 from ondol.ledger.cost import Pricing
 from ondol.ledger.energy import Energy
@@ -200,3 +204,16 @@ def test_a_real_answer_stands_in_the_ledger_and_forgetting_leaves_it_there(
     assert entry["id"] in written
     for word in ("warranty", "washing", str(papers), "washer.md"):
         assert word not in written
+
+
+def test_a_thumb_never_falls_back_to_an_answer_before_the_latest(ondol, ids: list[str]) -> None:
+    with Outcomes.open() as outcomes:
+        outcomes.note(replace(answer(), ledger_id=ids[0]), "sha256:1", "grounded")
+    result = ondol("thumb", "down")
+    assert result.code == 2 and ids[1][:8] in result.stderr
+    assert ids[0][:8] in ondol("thumb", "down", ids[0][:8]).stdout
+
+
+def test_who_wants_home_hears_why_it_was_not_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    show_verdict(replace(answer(), reasons=("asked_home", "no_home")), Output())
+    assert "Home was not asked. This device has joined no home." in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -159,7 +160,11 @@ def _show_choice(
             "confidence.feasible", target=percent, threshold=f"{choice.threshold:.2f}", kept=kept
         )
     elif choice.kept.kept:
-        bound = round(choice.bound * 100)
+        # What that target would keep is what the owner gets who sets it.
+        bound = math.ceil(choice.bound * 100)
+        possible = judge.choice(calibrator, bound / 100) if bound < 100 else None
+        if possible and possible.feasible:
+            kept = round(possible.kept.coverage * 100)
         told = t("confidence.infeasible", target=percent, bound=bound, kept=kept)
     else:
         told = t("confidence.impossible", target=percent)

@@ -38,7 +38,7 @@ def clear(output: Output, id: str | None) -> None:
 
 def _say(output: Output, id: str | None, right: bool | None) -> None:
     with house(output) as parts:
-        outcome = parts.oversight.outcomes.thumb(id, right)
+        outcome = parts.oversight.thumb(id, right)
         count = sum(right + wrong for *_, right, wrong in parts.oversight.outcomes.counts())
     if output.json:
         output.emit(asdict(outcome))

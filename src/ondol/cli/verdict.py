@@ -8,6 +8,9 @@ from ondol.types import Answer, Confidence, Escalation
 
 SHORT_ID = 8
 
+NOT_ASKED = frozenset({"private", "no_home", "home_unavailable", "home_context_too_short"})
+"""Why home was not asked by who said ``--home``."""
+
 
 def show_escalation(escalation: Escalation, output: Output) -> None:
     """That the words to come are home's."""
@@ -31,6 +34,9 @@ def show_verdict(answer: Answer, output: Output) -> None:
         output.note(t("trust.home_knew_no_better"))
     elif "home_failed" in answer.reasons:
         output.note(t("trust.home_failed"))
+    elif "asked_home" in answer.reasons:
+        for code in NOT_ASKED.intersection(answer.reasons):
+            output.note(t("trust.home_not_asked", why=t(f"ledger.reason_{code}")))
     if "not_in_ledger" in answer.reasons:
         output.warn(t("trust.not_in_ledger"))
     parts = [in_words(answer.confidence)] if answer.confidence else []

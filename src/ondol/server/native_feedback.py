@@ -27,5 +27,5 @@ def add_routes(routes: APIRouter, parts: Parts) -> None:
     @routes.post("/feedback")
     async def feedback(body: Feedback) -> Response:
         """Say whether an answer was right. ``ondol calibrate`` learns from it."""
-        outcome = await in_thread(lambda: parts.oversight.outcomes.thumb(body.id, body.right))
+        outcome = await in_thread(lambda: parts.oversight.thumb(body.id, body.right))
         return json_response(asdict(outcome))

@@ -107,3 +107,52 @@ def test_impossible_numbers_keep_nobody_from_reading(tmp_path: Path) -> None:
             tamper(ledger, ("UPDATE ledger SET entry = ? WHERE number = 1", (entry,)))
             forged = next(one for one in ledger.entries() if one.number == 1)
             assert explain(forged, passages_of(ledger, forged))
+
+
+def add_forged(ledger: Ledger, said: dict[str, object]) -> None:
+    """Append an entry and a head without the device's key, as well as that can be done."""
+    newest = next(ledger.entries(limit=1))
+    number, before = newest.number + 1, bytes.fromhex(newest.id)
+    given = {"number": number, "time": newest.time, "route": "local", **said}
+    entry = json.dumps(given, sort_keys=True, separators=(",", ":"))
+    hash = hashlib.sha256(before + entry.encode()).digest()
+    tamper(
+        ledger,
+        (
+            "INSERT INTO ledger VALUES (?, ?, ?, 'local', ?, ?)",
+            (number, newest.time, said["kind"], entry, hash),
+        ),
+        ("UPDATE ledger_head SET count = ?, hash = ?", (number, hash)),
+    )
+
+
+def test_ondol_signs_nothing_that_somebody_else_added(tmp_path: Path) -> None:
+    """The head beside the entries says that they are ours: its signature does, not its numbers."""
+    with filled(tmp_path / "ondol.db", 3) as ledger:
+        add_forged(ledger, {"kind": "answer", "reasons": ["sure"]})
+        ledger.record(KEPT)
+        found = verify(ledger)
+        assert [(one.code, one.where) for one in found.findings] == [("break", "unsigned")]
+
+
+@pytest.mark.parametrize("count", [0, 2, -5, 3])
+def test_head_in_the_file_that_nobody_signed_is_none(tmp_path: Path, count: int) -> None:
+    with filled(tmp_path / "ondol.db", 3) as ledger:
+        assert ledger.head_file is not None
+        known = {one.number: one.id for one in ledger.entries()}
+        head = json.loads(ledger.head_file.read_text())
+        head |= {"count": count, "hash": known.get(count, "00" * 32), "signature": "00" * 64}
+        ledger.head_file.write_text(json.dumps(head))
+        ledger.record(KEPT)
+        found = verify(ledger)
+        assert [(one.code, one.where) for one in found.findings] == [("break", "head_missing")]
+
+
+@pytest.mark.parametrize("text", ['{"count": 1e999}', '{"count": NaN}', "[" * 511, "{}", "\x00"])
+def test_no_head_in_the_file_stops_the_ledger(tmp_path: Path, text: str) -> None:
+    with filled(tmp_path / "ondol.db", 3) as ledger:
+        assert ledger.head_file is not None
+        full = {"time": "", "hash": "00", "public_key": "00", "signature": "00"}
+        ledger.head_file.write_text(text.replace("}", f", {json.dumps(full)[1:]}"))
+        ledger.record(KEPT)
+        assert [one.where for one in verify(ledger).findings] == ["head_missing"]

@@ -50,7 +50,9 @@ def find_end(
 ) -> tuple[End, Entry | None]:
     """Where to go on, and what is wrong with what is there: an entry "break", or ``None``.
     ``beside`` is the head in the file, where there is such a file at all."""
-    end, kept = _last(connection), checkpoints.newest(connection)
+    end, kept = _last(connection), _ours(checkpoints.newest(connection), identity)
+    # The same signature is not checked twice: an entry waits for this.
+    beside = kept if beside == kept else _ours(beside, identity)
     if kept is None and beside is None and not end.number:
         return end, None
     reason = _broken(connection, end, kept, beside, has_file)
@@ -59,8 +61,7 @@ def find_end(
     (stays,) = connection.execute(
         "SELECT coalesce(max(count), 0) FROM ledger_checkpoints"
     ).fetchone()
-    ours = [h for h in (kept, beside) if h and h.public_key == identity.public_key and h.is_signed]
-    number = max(end.number, stays, *(head.count for head in ours))
+    number = max(end.number, stays, *(head.count for head in (kept, beside) if head))
     about = beside.hash.hex() if beside else ""
     broken = Entry("break", reasons=(reason,), about=about, count=end.number)
     return End(number, end.hash), broken
@@ -98,6 +99,12 @@ def _insert(connection: Connection, end: End, entry: Entry) -> End:
         (number, time, entry.kind, entry.route, said, hash),
     )
     return End(number, hash)
+
+
+def _ours(head: Head | None, identity: Identity) -> Head | None:
+    """``head`` if this device signed it: any other one says nothing of what was written."""
+    is_ours = head and head.public_key == identity.public_key and head.is_signed
+    return head if is_ours else None
 
 
 def _last(connection: Connection) -> End:

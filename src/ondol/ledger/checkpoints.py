@@ -74,7 +74,7 @@ def parse(text: str | bytes) -> Head | None:
         found = json.loads(text)
         binary = (bytes.fromhex(found[name]) for name in ("hash", "public_key", "signature"))
         return Head(int(found["count"]), str(found["time"]), *binary)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from homestead import QUESTION, TRUSTED, device, homestead
+from homestead import QUESTION, TRUSTED, Gated, device, homestead
 from starlette.types import Message, Receive, Scope, Send
 
 from ondol.engine.generation import Cancellation
@@ -19,6 +21,7 @@ from ondol.home.admission import AdmissionMiddleware, SeenNonces
 from ondol.homes import enrolment
 from ondol.homes.invite import Invite
 from ondol.types import GenerateOptions, Token, Usage
+from ondol.types import Message as TurnOf
 
 NOW = 1_800_000_000
 MINE = b"m" * 32
@@ -223,3 +226,55 @@ def test_schema_of_an_ordinary_answer_is_taken(tmp_path: Path) -> None:
         mine.join(home)
         list(mine.homes.generate(QUESTION, GenerateOptions(json_schema=schema), label=TRUSTED))
         assert len(home.backend.asked) == 1
+
+
+def test_device_that_is_revoked_while_it_waits_gets_no_word(tmp_path: Path) -> None:
+    slow = Gated()
+    (tmp_path / "other").mkdir()
+    with (
+        homestead(tmp_path, slots=1) as home,
+        device(tmp_path) as first,
+        device(tmp_path / "other") as other,
+    ):
+        first.join(home)
+        other.join(home, "lost")
+        home.backend.produce = slow
+        answers = first.homes.generate(QUESTION, GenerateOptions(), label=TRUSTED)
+        next(answers)
+        heard: list[object] = []
+
+        def wait() -> None:
+            try:
+                heard.append(other.ask())
+            except HomeError as error:
+                heard.append(error.code)
+
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        while not home.service.load(home.registry.devices()[0]).waiting:
+            time.sleep(0.01)
+        home.registry.revoke("lost")
+        home.backend.produce = None
+        slow.go_on.set()
+        list(answers)
+        waiting.join(30)
+        assert heard == ["device_refused"]
+        assert len(home.backend.asked) == 1
+
+
+def test_hanging_up_before_the_end_does_not_make_a_prompt_free(tmp_path: Path) -> None:
+    """How long a prompt was is said at the end only; a share of the day must count it all the
+    same."""
+    slow = Gated()
+    with homestead(tmp_path) as home, device(tmp_path) as mine:
+        mine.join(home)
+        home.backend.produce = slow
+        long = [TurnOf("user", "word " * 4000)]
+        answers = mine.homes.generate(long, GenerateOptions(), label=TRUSTED)
+        next(answers)
+        answers.close()  # type: ignore[attr-defined]
+        assert slow.was_cancelled.wait(30)
+        while not home.served:
+            time.sleep(0.01)
+        share = home.registry.share(home.registry.devices()[0])
+        assert share.tokens > 2000

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # How often a running answer looks whether its device may still have it.
 LOOK_SECONDS = 1.0
+# An estimate, for prompts that nobody counted.
+BYTES_OF_A_TOKEN = 4
 
 _log = logging.getLogger("ondol.home")
 
@@ -148,6 +150,8 @@ class Service:
             with cancellation.calling(ticket.cancel), ticket:
                 if not ticket.wait():
                     return
+                # It may have been revoked while it waited.
+                self.registry.admit(device.id)
                 served.queue_seconds = time.monotonic() - started
                 requests = 1
                 with self._measured(served):
@@ -218,7 +222,9 @@ class Service:
     def _write_down(self, device: Device, served: Served, requests: int) -> None:
         # After the answer: two waits for the disk that nobody else waits for.
         try:
-            tokens = served.prompt_tokens + served.completion_tokens
+            # Who hangs up before the end is never told how long the prompt was.
+            prompt_tokens = served.prompt_tokens or requests * served.bytes_in // BYTES_OF_A_TOKEN
+            tokens = prompt_tokens + served.completion_tokens
             if requests or tokens:
                 self.registry.count(device, requests=requests, tokens=tokens)
             self._record(served)

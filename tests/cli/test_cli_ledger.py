@@ -208,7 +208,8 @@ def test_a_real_answer_stands_in_the_ledger_and_forgetting_leaves_it_there(
 
 def test_a_thumb_never_falls_back_to_an_answer_before_the_latest(ondol, ids: list[str]) -> None:
     with Outcomes.open() as outcomes:
-        outcomes.note(replace(answer(), ledger_id=ids[0]), "sha256:1", "grounded")
+        signals = Confidence(None, {"mean_logprob": -0.5})
+        outcomes.note(replace(answer(), confidence=signals, ledger_id=ids[0]), "sha256:1", "chat")
     result = ondol("thumb", "down")
     assert result.code == 2 and ids[1][:8] in result.stderr
     assert ids[0][:8] in ondol("thumb", "down", ids[0][:8]).stdout

@@ -13,6 +13,10 @@ _PORTS = {"http": 80, "https": 443}
 _LOOPBACK = ("127.0.0.1", "::1")
 # Names of the local network: they may stand for private addresses (RFC 6762, 8375, 9476, and use).
 _LOCAL_SUFFIXES = (".local", ".lan", ".internal", ".home", ".home.arpa", ".corp", ".intranet")
+# What ``ipaddress`` takes for public: IPv4 in old clothes, site-local, a translator's own (RFC 4291,
+# 3879, 8215).
+_LOCAL_NETWORKS = [ipaddress.IPv6Network(n) for n in ("::/96", "fec0::/10", "64:ff9b:1::/48")]
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,18 @@ def address_of(host: str) -> Address | None:
 def is_private(address: str) -> bool:
     """Whether ``address`` is none of the public internet's."""
     found = address_of(address)
+    if isinstance(found, ipaddress.IPv6Address):
+        if any(found in network for network in _LOCAL_NETWORKS):
+            return True
+        found = found.sixtofour or _behind_nat64(found) or found
     return found is None or not found.is_global or found.is_multicast
+
+
+def _behind_nat64(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that a translator makes of ``address`` (RFC 6052)."""
+    if address not in _NAT64:
+        return None
+    return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
 
 
 def is_local_name(host: str) -> bool:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ondol import database, paths
 from ondol.config import Config
 from ondol.egress import Egress
-from ondol.errors import LedgerEntryNotFoundError, ModelError
+from ondol.errors import LedgerEntryNotFoundError, LockedError, ModelError, StorageError
 from ondol.trust import Trust
 from ondol.types import (
     Confidence,
@@ -91,9 +92,11 @@ class Oversight:
         from ondol.routing.sensitivity import RedactingLabeller
 
         home: Home = _AnyHome(lambda: self.homes)
-        labeller: Labeller = self.labeller
-        if redact:
-            home, labeller = RedactingHome(home), RedactingLabeller(self.labeller)
+        labeller: Labeller | None = None
+        # Where nothing can be remembered everything is private, and the owner still gets answers.
+        with suppress(StorageError, LockedError):
+            labeller = RedactingLabeller(self.labeller) if redact else self.labeller
+        home = RedactingHome(home) if redact else home
         return Trust(self.judge, labeller, self.policy, home, self.recorder)
 
     @property

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.model
 QUESTION = "When does the warranty of the washing machine end?"
 KEYS = {
     *{"answer", "quotes", "citations", "confidence", "route", "reasons", "model", "usage"},
-    "seconds",
+    *{"seconds", "sensitivity", "support", "draft", "cost", "ledger_id"},
 }
 
 
@@ -29,7 +29,9 @@ def test_folder_never_seen_before_is_asked_and_not_kept(ondol, config, home, pap
     assert place.strip().endswith("washer.md")
     assert any(line.strip() for line in rest)
     assert "ondol add" in result.stderr
-    assert not (home / "data" / "ondol.db").exists()
+    assert ondol("list", "--documents", "--json").json["documents"] == []
+    kept = [file for file in home.rglob("*") if file.is_file() and "models" not in file.parts]
+    assert not [file for file in kept if b"3 May 2027" in file.read_bytes()]
 
 
 def test_library_is_asked_when_no_path_is_given(ondol, config, papers) -> None:

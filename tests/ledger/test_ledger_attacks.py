@@ -156,3 +156,15 @@ def test_no_head_in_the_file_stops_the_ledger(tmp_path: Path, text: str) -> None
         ledger.head_file.write_text(text.replace("}", f", {json.dumps(full)[1:]}"))
         ledger.record(KEPT)
         assert [one.where for one in verify(ledger).findings] == ["head_missing"]
+
+
+def test_no_forged_checkpoint_uses_the_numbers_up(tmp_path: Path) -> None:
+    with filled(tmp_path / "ondol.db", 3) as ledger:
+        assert ledger.head_file is not None
+        ledger.head_file.unlink()
+        row = (2**63 - 1, "", b"", b"", b"")
+        tamper(ledger, ("INSERT INTO ledger_checkpoints VALUES (?, ?, ?, ?, ?)", row))
+        ledger.record(KEPT)
+        ledger.record(KEPT)
+        assert [one.number for one in ledger.entries()] == [6, 5, 4, 3, 2, 1]
+        assert {one.code for one in verify(ledger).findings} == {"break", "head_forged"}

@@ -13,8 +13,8 @@ _PORTS = {"http": 80, "https": 443}
 _LOOPBACK = ("127.0.0.1", "::1")
 # Names of the local network: they may stand for private addresses (RFC 6762, 8375, 9476, and use).
 _LOCAL_SUFFIXES = (".local", ".lan", ".internal", ".home", ".home.arpa", ".corp", ".intranet")
-# What ``ipaddress`` takes for public: IPv4 in old clothes, site-local, a translator's own (RFC 4291,
-# 3879, 8215).
+# What ``ipaddress`` takes for public: IPv4 in old clothes, site-local, a translator's own
+# (RFC 4291, 3879, 8215).
 _LOCAL_NETWORKS = [ipaddress.IPv6Network(n) for n in ("::/96", "fec0::/10", "64:ff9b:1::/48")]
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 

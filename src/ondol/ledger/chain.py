@@ -58,10 +58,8 @@ def find_end(
     reason = _broken(connection, end, kept, beside, has_file)
     if not reason:
         return end, None
-    (stays,) = connection.execute(
-        "SELECT coalesce(max(count), 0) FROM ledger_checkpoints"
-    ).fetchone()
-    number = max(end.number, stays, *(head.count for head in (kept, beside) if head))
+    signed = (kept, beside, _last_that_stays(connection, identity))
+    number = max([end.number, *(head.count for head in signed if head)])
     about = beside.hash.hex() if beside else ""
     broken = Entry("break", reasons=(reason,), about=about, count=end.number)
     return End(number, end.hash), broken
@@ -105,6 +103,15 @@ def _ours(head: Head | None, identity: Identity) -> Head | None:
     """``head`` if this device signed it: any other one says nothing of what was written."""
     is_ours = head and head.public_key == identity.public_key and head.is_signed
     return head if is_ours else None
+
+
+def _last_that_stays(connection: Connection, identity: Identity) -> Head | None:
+    rows = connection.execute(
+        "SELECT count, time, hash, public_key, signature FROM ledger_checkpoints "
+        "ORDER BY count DESC"
+    )
+    heads = (_ours(checkpoints.of_row(row), identity) for row in rows)
+    return next((head for head in heads if head), None)
 
 
 def _last(connection: Connection) -> End:

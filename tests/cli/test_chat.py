@@ -11,16 +11,30 @@ import psutil
 import pytest
 from terminal import COMMAND, Terminal
 
-from ondol.cli.chat import Conversation
-from ondol.types import GenerateOptions, Message, Token, Usage, Wanted
+from ondol.cli.chat import Conversation, show_reply
+from ondol.cli.output import Output
+from ondol.types import (
+    Answer,
+    Confidence,
+    GenerateOptions,
+    Message,
+    Route,
+    Seconds,
+    Token,
+    Usage,
+    Wanted,
+)
 
 LONG = "Write a very long story about a ship. Do not stop."
 
 
 @pytest.mark.model
 def test_prompt_is_answered_on_stdout_alone(ondol, config) -> None:
-    result = ondol("run", "smollm2:135m", "Say hello.", "--max-tokens", 8, "--temperature", 0)
-    assert result.code == 0 and result.stdout.strip() and result.stderr == ""
+    asked = ("run", "smollm2:135m", "Say hello.", "--max-tokens", 8, "--temperature", 0)
+    result, quiet = ondol(*asked), ondol(*asked, "--quiet")
+    assert result.code == 0 and result.stdout.strip() and "ondol why" not in result.stdout
+    assert result.stderr.count("\n") == 1 and "answered here · ondol why " in result.stderr
+    assert quiet.stdout == result.stdout and quiet.stderr == ""
 
 
 @pytest.mark.model
@@ -50,7 +64,10 @@ def test_stdin_joins_the_prompt(ondol, config) -> None:
 @pytest.mark.model
 def test_json_is_one_object(ondol, config) -> None:
     answer = ondol("run", "Say hello.", "--max-tokens", 3, "--json").json
-    assert set(answer) == {"answer", "model", "finish_reason", "usage", "seconds"}
+    names = {"answer", "model", "finish_reason", "usage", "seconds"}
+    assert set(answer) == names | {
+        "confidence", "route", "reasons", "sensitivity", "cost", "ledger_id",
+    }  # fmt: skip
     assert answer["finish_reason"] == "length" and answer["usage"]["completion_tokens"] == 3
 
 
@@ -191,3 +208,18 @@ def test_conversation_forgets_a_turn_that_failed() -> None:
     with pytest.raises(RuntimeError):
         list(talking.reply("one"))
     assert talking.messages == []
+
+
+def test_a_reply_says_how_sure_it_is_and_who_gave_it(capsys: pytest.CaptureFixture[str]) -> None:
+    sure = Answer(
+        "", (), (), Confidence(0.49, {}), Route.LOCAL, (), Usage(), Seconds(0, None, 0), "m",
+        ledger_id="abcd1234ef",
+    )  # fmt: skip
+
+    def judged(messages: list[Message], options: GenerateOptions, wanted: Wanted):
+        yield from talk(messages, options, wanted)
+        return sure
+
+    show_reply(Conversation("m", judged, GenerateOptions()), "one", Output())
+    told = capsys.readouterr().err
+    assert "may be right (49 %)" in told and "answered here" in told and "why abcd1234" in told

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 import click
@@ -17,17 +17,19 @@ from ondol.cli.answers import Text, show_timings
 from ondol.cli.command import command, model_argument, option, pass_output, words
 from ondol.cli.house import house
 from ondol.cli.output import Output
+from ondol.cli.verdict import show_verdict
 from ondol.errors import UsageError
 from ondol.i18n import t
-from ondol.json import usage_json
-from ondol.types import Completion, GenerateOptions, Message, Token, Wanted
+from ondol.json import usage_json, verdict_json
+from ondol.types import Answer, Completion, GenerateOptions, Message, Token, Wanted
 
 if TYPE_CHECKING:
     from ondol.parts import Parts
 
 
 class Talker(Protocol):
-    """Whoever continues a conversation: an engine here, or a running server."""
+    """Whoever continues a conversation: an engine here, or a running server. A generator returns
+    what is known of its reply."""
 
     def __call__(
         self, messages: list[Message], options: GenerateOptions, wanted: Wanted
@@ -44,14 +46,22 @@ class Conversation:
     messages: list[Message] = field(default_factory=list)
     wanted: Wanted = "here"
     """Who answers, until somebody else is wanted: the pin of this conversation."""
+    answer: Answer | None = None
+    """What is known of the latest reply, once it is whole."""
 
     def reply(self, prompt: str) -> Generator[Token, None, None]:
         """The model's words; the turn is remembered, cut short or not, unless it failed."""
         turn = [*self.messages, Message("user", prompt)]
         said: list[Token] = []
+        self.answer = None
         tokens = self.talk(turn, self.options, self.wanted)
         try:
-            for token in tokens:
+            while True:
+                try:
+                    token = next(tokens)
+                except StopIteration as end:
+                    self.answer = end.value
+                    return
                 said.append(token)
                 yield token
         finally:
@@ -120,6 +130,9 @@ def show_reply(
                 text.show(token)
         finally:
             text.end()
+    if talking.answer is not None:
+        # There are no quotes in a chat that could say it.
+        show_verdict(replace(talking.answer, support=()), output)
     if verbose and token.usage:
         show_timings(token.usage, first, time.perf_counter() - started, output)
 
@@ -136,10 +149,12 @@ def _begin(
         raise UsageError(t("cli.cannot_chat", name=model.name), t("cli.cannot_chat_hint"))
     server = remote.find(parts.config)
 
-    def talk(messages: list[Message], options: GenerateOptions, wanted: Wanted) -> Iterator[Token]:
+    def talk(
+        messages: list[Message], options: GenerateOptions, wanted: Wanted
+    ) -> Generator[Token, None, Answer | None]:
         if server is not None:
-            return server.chat(model.name, messages, options, wanted)
-        return Reply(
+            return (yield from server.chat(model.name, messages, options, wanted))
+        reply = Reply(
             lambda given: parts.engine(model.name).generate(messages, given),
             messages,
             options,
@@ -147,6 +162,9 @@ def _begin(
             model.name,
             wanted,
         )
+        with closing(reply):
+            yield from reply
+        return reply.answer
 
     return Conversation(model.name, talk, options, [Message("system", system)] if system else [])
 
@@ -157,7 +175,8 @@ def _answer_once(talking: Conversation, prompt: str, output: Output, verbose: bo
         return
     started = time.perf_counter()
     completion = gather(list(talking.reply(prompt)))
-    output.emit(_reply_json(talking.model, completion, time.perf_counter() - started))
+    known = verdict_json(talking.answer) if talking.answer else {}
+    output.emit(_reply_json(talking.model, completion, time.perf_counter() - started) | known)
 
 
 def _reply_json(model: str, completion: Completion, seconds: float) -> dict[str, object]:

@@ -8,7 +8,7 @@ as the class that has its code.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ondol.egress import guard
 from ondol.errors import EngineCrashedError, OndolError
 from ondol.i18n import language, t
-from ondol.json import sensitivity_of
+from ondol.json import sensitivity_of, usage_json
 from ondol.types import (
     Answer,
     Confidence,
@@ -99,9 +99,11 @@ class Server:
         messages: Sequence[Message],
         options: GenerateOptions,
         wanted: Wanted = "here",
-    ) -> Iterator[Token]:
-        """What an engine's ``generate`` yields."""
+    ) -> Generator[Token, None, Answer | None]:
+        """What an engine's ``generate`` yields; returns what is known of the reply."""
+        known = None
         body = {
+            "ondol": True,
             **({"wanted": wanted} if wanted == "home" else {}),
             "model": model,
             "messages": [{"role": m.role, "content": m.content} for m in messages],
@@ -116,12 +118,15 @@ class Server:
                     raise error_of(data)
                 if data.get("usage"):
                     last = replace(last, usage=_usage(data["usage"]))
+                if data.get("ondol"):
+                    known = _reply_of(data["ondol"], model, last.usage)
                 for choice in data["choices"]:
                     yield from _tokens(choice["delta"])
                     if choice["finish_reason"]:
                         reason = cast(FinishReason, choice["finish_reason"])
                         last = replace(last, finish_reason=reason)
         yield last
+        return known
 
     def search(
         self,
@@ -214,6 +219,19 @@ def answer_of(data: Mapping[str, Any]) -> Answer:
         draft=answer_of(data["draft"]) if data.get("draft") else None,
         cost=Cost(**data["cost"]) if data.get("cost") else None,
     )
+
+
+def _reply_of(data: Mapping[str, Any], model: str, usage: Usage | None) -> Answer:
+    """The reply that ``ondol.json.verdict_json`` wrote about, without its words. Which model home
+    has is not in there."""
+    known = {
+        **{"answer": "", "quotes": (), "citations": (), "usage": usage_json(usage or Usage())},
+        **{"seconds": {"retrieve": 0.0, "first_token": None, "total": 0.0}, "model": model},
+        **data,
+    }
+    if data["route"] == Route.HOME.value:
+        known["model"] = t("trust.home")
+    return answer_of(known)
 
 
 def error_of(body: Any) -> OndolError:

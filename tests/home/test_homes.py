@@ -115,6 +115,18 @@ def test_private_text_is_not_sent_and_the_refusal_is_told(
     assert [(p.purpose, p.allowed) for p in told] == [("home", False)]
 
 
+def test_text_that_the_door_keeps_says_nothing_against_home(
+    nest: Homestead, enrolled: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert enrolled.homes.state() is not None
+    with monkeypatch.context() as patched:
+        patched.setattr(enrolled.homes.egress, "inspector", lambda request: Sensitivity.PRIVATE)
+        with pytest.raises(EgressError):
+            enrolled.ask()
+    state = enrolled.homes.state()
+    assert state is not None and state.available and enrolled.ask() == REPLY
+
+
 def test_private_text_is_not_sent_where_the_door_stands_open(
     nest: Homestead, enrolled: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:

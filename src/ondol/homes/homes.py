@@ -170,7 +170,9 @@ class Homes:
                     raise error_of(0, report.error, home.name) from None
         except (HomeError, EgressError) as error:
             exchange.reason = error.code
-            self._note_failure(home, error)
+            # What our own door keeps is no fault of home's: the next question may go.
+            if isinstance(error, HomeError):
+                self._note_failure(home, error)
             raise
         finally:
             exchange.seconds = time.monotonic() - started

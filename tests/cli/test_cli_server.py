@@ -97,7 +97,8 @@ def test_answers_are_the_same_with_and_without_a_server(ondol, server: str, pape
     without = [ondol(*command) for command in commands]
     for one, other in zip(with_server, without, strict=True):
         assert one.code == other.code
-        assert {**one.json, "seconds": 0} == {**other.json, "seconds": 0}
+        changing = dict.fromkeys(("seconds", "cost", "ledger_id"))
+        assert one.json | changing == other.json | changing
     ondol("up", "--port", 0)
 
 

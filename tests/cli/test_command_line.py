@@ -16,7 +16,8 @@ from ondol.cli import main as cli
 COMMANDS = [name for part in cli.SECTIONS.values() for name in part]
 EXPECTED = (
     "up down serve run ask add search forget pull list ps show cp rm adapter stop recommend doctor "
-    "config completion train lock unlock backup restore collection sensitivity sync library"
+    "config completion train lock unlock backup restore collection sensitivity sync library "
+    "airgap calibrate home ledger report thumb why"
 ).split()
 
 

@@ -11,6 +11,7 @@ import pytest
 from ondol.egress import Egress, is_loopback
 from ondol.egress.addresses import resolve
 from ondol.errors import EgressError
+from ondol.types import Sensitivity
 
 
 class Redirect(BaseHTTPRequestHandler):
@@ -87,3 +88,11 @@ def test_address_has_one_spelling_and_is_asked_of_nobody(host: str, address: str
 )
 def test_only_this_machine_is_loopback(host: str, local: bool) -> None:
     assert is_loopback(host) is local
+
+
+def test_offline_shuts_the_way_home_too_where_a_tunnel_may_begin() -> None:
+    with pytest.raises(EgressError) as caught:
+        Egress(offline=True).check(
+            "https://127.0.0.1:11436/x", "home", sensitivity=Sensitivity.TRUSTED, pinned="00" * 32
+        )
+    assert "offline" in caught.value.hint

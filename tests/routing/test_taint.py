@@ -88,3 +88,15 @@ def test_every_passage_of_what_was_private_is_known_and_nothing_short(
         while len(letters(short)) >= LEAST_LETTERS:
             short = short[:-1]
         assert not spoken.quotes(f"\u03c8\u03c8\u03c8 {short} \u03c8\u03c8\u03c8")
+
+
+def test_text_that_its_owner_made_freer_since_is_no_secret_of_an_old_answer() -> None:
+    with closing(database.connect(database.IN_MEMORY)) as connection:
+        spoken = Spoken(connection)
+        spoken.notice([SECRET])
+        spoken.remember(f"{SECRET} Her name is Mina Park, and she keeps bees in Jeonju.", Sensitivity.PRIVATE)
+        spoken.notice_free([SECRET])
+        assert not spoken.quotes(f"[1] {SECRET}")
+        assert spoken.quotes("Look: her name is Mina Park, and she keeps bees in Jeonju!")
+        spoken.notice([SECRET])
+        assert spoken.quotes(SECRET)

@@ -11,7 +11,7 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -157,7 +157,7 @@ def _usage(error: click.ClickException) -> UsageError:
     if isinstance(error, click.NoSuchOption):
         message = t("cli.no_such_option", name=error.option_name)
         if error.possibilities:
-            hint = t("cli.did_you_mean", command=sorted(error.possibilities)[0])
+            hint = t("cli.did_you_mean", command=_nearest(error.option_name, error.possibilities))
         return UsageError(message, hint)
     if isinstance(error, click.MissingParameter) and error.param is not None:
         name = error.param.make_metavar(_need(context)).removesuffix("...")
@@ -167,6 +167,13 @@ def _usage(error: click.ClickException) -> UsageError:
     if isinstance(error, click.BadParameter) and error.param and _is_choice(error.param):
         return UsageError(t("cli.bad_usage", reason=error.message), hint)
     return UsageError(t("cli.bad_usage", reason=error.format_message()), hint)
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    """Click gives what resembles ``name`` in the order of the alphabet."""
+    from difflib import SequenceMatcher
+
+    return max(sorted(known), key=lambda one: SequenceMatcher(None, name, one).ratio())
 
 
 def _is_choice(parameter: click.Parameter) -> bool:

@@ -209,7 +209,7 @@ class Egress:
         is_here = is_loopback(origin.host)
         if known is None:
             return "undeclared_purpose"
-        if self.offline and not is_here:
+        if self.offline and not (is_here and known.loopback_is_inside):
             return "offline"
         if self.is_inside(origin, known) or not origin.host:
             return ""  # of an address that is none, the HTTP library says so

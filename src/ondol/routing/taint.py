@@ -73,15 +73,18 @@ class Spoken:
 
     def notice_free(self, free: Iterable[str]) -> None:
         """These texts of documents may travel by their own label: a private answer that quotes
-        them word for word does not make their passages private."""
+        them word for word does not make their passages private, nor does what their owner thought
+        of them before."""
         for text in free:
             if len(self._free) > MOST_NOTICED:
                 self._free.clear()
-            self._free.update(self._fingerprints(text))
+            marks = self._fingerprints(text)
+            self._free.update(marks)
+            self._noticed.difference_update(marks)
 
     def quotes(self, text: str) -> bool:
         """Whether ``text`` holds a passage of something private that was said or noticed."""
-        marks = self._fingerprints(text)
+        marks = [mark for mark in self._fingerprints(text) if mark not in self._free]
         if not self._noticed.isdisjoint(marks):
             return True
         with self._lock:

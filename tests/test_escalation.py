@@ -201,10 +201,12 @@ def test_home_that_fails_in_the_middle_leaves_the_draft(failure: Exception) -> N
     assert house.ledger.finished[-1][1].route is Route.LOCAL
 
 
-def test_home_that_was_asked_for_and_fails_says_so() -> None:
-    house = House(home=FixedHome([], EngineError("the attic is dark")))
-    with pytest.raises(EngineError, match="dark"):
-        house.ask(wanted="home")
+def test_home_that_was_asked_for_and_fails_leaves_the_device_to_answer_and_says_so() -> None:
+    house = House(home=FixedHome(["90"], EngineError("the attic is dark")))
+    events, answer = house.ask(wanted="home")
+    assert (answer.text, answer.route) == ("1800 [3].", Route.LOCAL)
+    assert answer.reasons == ("asked_home", "home_failed", EngineError.code)
+    assert words(events) == "90\n1800 [3]."
 
 
 @pytest.mark.parametrize("said", [NOT_IN_DOCUMENTS["en"], "[1]", ""])

@@ -124,17 +124,18 @@ def ask(
     evidence = parts.retriever.evidence(searched, where=where, history=before)
     clock.retrieve = clock.elapsed()
     yield evidence
-    label = trust.label(question, evidence, history)
     if not evidence.quotes:
-        answer = nothing_found(clock)
+        answer, label = nothing_found(clock), trust.label(question, evidence, history)
         yield trust.close(recording, answer, replace(STAYS, route=answer.route), label)
         return
     asked = _Asked(question, history, evidence, options, model, clock)
-    draft = None
-    decision = trust.decide(None, label, answered=False, wanted=wanted)
+    draft, decision = None, STAYS
+    if wanted == "home":
+        label = trust.label(question, evidence, history)
+        decision = trust.decide(None, label, answered=False, wanted=wanted)
     if decision.route is not Route.HOME:
         draft = yield from _here(asked, parts)
-        # Anew: that took its time, and a document may have become private meanwhile.
+        # Not before: a document may become private while the model thinks.
         label = trust.label(question, evidence, history)
         decision = trust.decide(draft.confidence, label, wanted=wanted)
     if decision.route is Route.HOME:
@@ -184,7 +185,7 @@ def _at_home(
     asked: _Asked, parts: AskParts, draft: Answer | None, decision: Decision, label: Label
 ) -> Generator[Event, None, tuple[Answer, Decision]]:
     """Home's answer in the draft's place; the draft, unsure, where home fails or knows no better.
-    Raises what home raises where there is no draft to fall back on."""
+    Where home was wanted at once the draft is made when home has failed."""
     home = parts.trust.home
     state = home.state() if home else None
     if home is None or state is None:
@@ -200,7 +201,9 @@ def _at_home(
         completion = yield from _streamed(home.generate(prompt, options, label=label), asked.clock)
     except OndolError as error:
         if draft is None:
-            raise
+            if asked.clock.first_token is not None:
+                yield Token("\n")
+            draft = yield from _here(asked, parts)
         return _fallen_back(draft, decision, "home_failed", error.code)
     name = f"{state.name}/{state.model}"
     answer = answer_from(completion, evidence, evidence.quotes, parts.num_quotes, name, asked.clock)

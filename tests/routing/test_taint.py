@@ -94,7 +94,9 @@ def test_text_that_its_owner_made_freer_since_is_no_secret_of_an_old_answer() ->
     with closing(database.connect(database.IN_MEMORY)) as connection:
         spoken = Spoken(connection)
         spoken.notice([SECRET])
-        spoken.remember(f"{SECRET} Her name is Mina Park, and she keeps bees in Jeonju.", Sensitivity.PRIVATE)
+        spoken.remember(
+            f"{SECRET} Her name is Mina Park, and she keeps bees in Jeonju.", Sensitivity.PRIVATE
+        )
         spoken.notice_free([SECRET])
         assert not spoken.quotes(f"[1] {SECRET}")
         assert spoken.quotes("Look: her name is Mina Park, and she keeps bees in Jeonju!")

@@ -132,12 +132,13 @@ def test_home_that_is_gone_leaves_the_draft_in_the_answer(
     assert answer["reasons"][-2:] == ["home_failed", HomeUnreachableError.code]
 
 
-def test_home_that_was_asked_for_and_is_gone_is_an_error(
+def test_home_that_was_asked_for_and_is_gone_leaves_the_device_to_answer(
     house: House, folder: Path, attic: FixedHome
 ) -> None:
     attic.words, attic.failure = (), HomeUnreachableError("The attic is dark.")
-    name, data = ask(house, wanted="home")[-1]
-    assert name == "error" and data["error"]["message"] == "The attic is dark."
+    answer = ask(house, wanted="home")[-1][1]
+    assert (answer["route"], answer["model"]) == ("local", CHAT)
+    assert answer["reasons"] == ["asked_home", "home_failed", HomeUnreachableError.code]
 
 
 def test_personal_data_goes_home_as_a_placeholder_and_comes_back_as_it_was(

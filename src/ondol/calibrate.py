@@ -56,6 +56,10 @@ class _JudgedHouse(House):
         return Trust(judge=self.judge)
 
 
+def _reason(error: Exception) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+
+
 def read_questions(file: Path) -> list[Known]:
     """The questions of ``file``. Raises ``CalibrationError`` for a line that is none."""
     found = []
@@ -63,7 +67,7 @@ def read_questions(file: Path) -> list[Known]:
         lines = file.read_text("utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise CalibrationError(
-            t("confidence.questions_unreadable", file=file, reason=error),
+            t("confidence.questions_unreadable", file=file, reason=_reason(error)),
             t("confidence.questions_hint"),
         ) from error
     for number, line in enumerate(lines, start=1):

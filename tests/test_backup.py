@@ -397,3 +397,12 @@ def test_what_a_killed_backup_left_is_swept(file: Path, tmp_path: Path) -> None:
         path.write_text("half")
     make(file, tmp_path / "my.backup")
     assert not any(path.exists() for path in left) and mine.exists()
+
+
+def test_damage_that_sqlite_takes_for_a_lack_of_memory_is_damage(tmp_path: Path) -> None:
+    class Connection:
+        def execute(self, statement: str) -> None:
+            raise MemoryError
+
+    with pytest.raises(DocumentError):
+        exchange.check_sound(Connection(), tmp_path / "a.backup")

@@ -188,6 +188,9 @@ def check_sound(connection: Connection, file: Path) -> None:
 
     try:
         answer = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    except MemoryError:
+        # A damaged length asks SQLite for more memory than there is.
+        answer = "database disk image is malformed"
     except sqlite.DatabaseError as error:
         raise database.explain(error, file) from error
     if answer != "ok":

@@ -22,7 +22,7 @@ from ondol.cli.output import Output
 
 def every_error(root: type[errors.OndolError] = errors.OndolError) -> list[type[errors.OndolError]]:
     below = [e for child in root.__subclasses__() for e in every_error(child)]
-    return [e for e in (root, *below) if e.__module__ == "ondol.errors"]
+    return [e for e in (root, *below) if e.__module__.startswith("ondol.errors")]
 
 
 @pytest.mark.parametrize("kind", every_error(), ids=lambda kind: kind.__name__)

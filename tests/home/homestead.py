@@ -59,7 +59,8 @@ class FakeBackend:
 class Gated:
     """Says a word, then waits for ``go_on`` or for being cancelled, and says another."""
 
-    def __init__(self) -> None:
+    def __init__(self, prompt_tokens: int = 5) -> None:
+        self.prompt_tokens = prompt_tokens
         self.go_on = threading.Event()
         self.was_cancelled = threading.Event()
 
@@ -72,10 +73,10 @@ class Gated:
             if cancellation.cancelled:
                 self.was_cancelled.set()
         if cancellation.cancelled:
-            yield Token("", finish_reason="cancelled", usage=Usage(5, 1))
+            yield Token("", finish_reason="cancelled", usage=Usage(self.prompt_tokens, 1))
             return
         yield Token("last")
-        yield Token("", finish_reason="stop", usage=Usage(5, 2))
+        yield Token("", finish_reason="stop", usage=Usage(self.prompt_tokens, 2))
 
 
 class Clock:

@@ -79,9 +79,10 @@ class FixedHome:
     failure: Exception | None = None
     asked: list[Sequence[Message]] = field(default_factory=list)
     closed: int = 0
+    num_ctx: int | None = None
 
     def state(self) -> HomeState:
-        return HomeState("attic", "qwen3:32b", available=True)
+        return HomeState("attic", "qwen3:32b", available=True, num_ctx=self.num_ctx)
 
     def generate(
         self, messages: Sequence[Message], options: GenerateOptions, *, label: Label
@@ -215,6 +216,15 @@ def test_home_that_knows_no_better_does_not_take_an_answer_away(said: str) -> No
     _, answer = house.ask()
     assert (answer.text, answer.route) == ("1800 [3].", Route.LOCAL)
     assert "home_knew_no_better" in answer.reasons
+
+
+def test_prompt_that_home_could_not_read_stays() -> None:
+    for wanted in ("auto", "home"):
+        house = House(home=FixedHome(num_ctx=20))
+        _, answer = house.ask(wanted=wanted)
+        assert answer.route is Route.LOCAL
+        assert answer.reasons[-1] == "home_context_too_short"
+        assert house.home.asked == []
 
 
 def test_uncalibrated_model_sends_nothing() -> None:

@@ -58,6 +58,13 @@ def can_read(engine: Engine, question: str) -> bool:
     return engine.count_tokens(foreign) <= MOST_TOKENS_PER_LETTER * letters
 
 
+def about_tokens(*texts: str) -> int:
+    """About how many tokens ``texts`` are to a model that is not at hand, on the high side: a token
+    is taken to be three ASCII characters, or one of any other script."""
+    ascii_characters = sum(character.isascii() for text in texts for character in text)
+    return -(-ascii_characters // 3) + sum(map(len, texts)) - ascii_characters
+
+
 def says_something(text: str) -> bool:
     """Whether ``text`` is more than marks and an announcement ("The answer is:")."""
     plain = MARKS.sub("", text).strip()

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from ondol.answering import (
     Clock,
+    about_tokens,
     answer_from,
     can_read,
     everything_found,
@@ -132,12 +133,16 @@ def ask(
     draft, decision = None, STAYS
     if wanted == "home":
         label = trust.label(question, evidence, history)
-        decision = trust.decide(None, label, answered=False, wanted=wanted)
+        decision = trust.decide(
+            None, label, answered=False, wanted=wanted, prompt_tokens=asked.prompt_tokens()
+        )
     if decision.route is not Route.HOME:
         draft = yield from _here(asked, parts)
         # Not before: a document may become private while the model thinks.
         label = trust.label(question, evidence, history)
-        decision = trust.decide(draft.confidence, label, wanted=wanted)
+        decision = trust.decide(
+            draft.confidence, label, wanted=wanted, prompt_tokens=asked.prompt_tokens()
+        )
     if decision.route is Route.HOME:
         answer, decision = yield from _at_home(asked, parts, draft, decision, label)
     else:
@@ -155,6 +160,11 @@ class _Asked:
     options: GenerateOptions | None
     model: str | None
     clock: Clock
+
+    def prompt_tokens(self) -> int:
+        """About how much home would have to read."""
+        turns = build_prompt(self.question, self.evidence.quotes, self.history, PLAIN)
+        return about_tokens(*(turn.content for turn in turns))
 
 
 def _here(asked: _Asked, parts: AskParts) -> Generator[Event, None, Answer]:

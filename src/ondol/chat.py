@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from ondol.answering import gather
+from ondol.answering import about_tokens, gather
 from ondol.trust import LOGPROBS, Trust
 from ondol.types import (
     Answer,
@@ -62,7 +62,12 @@ class Reply:
         if wanted == "home":
             self._label = _label(trust, messages)
             self.decision = trust.decide(
-                None, self._label, wanted=wanted, task="chat", answered=False
+                None,
+                self._label,
+                wanted=wanted,
+                task="chat",
+                answered=False,
+                prompt_tokens=about_tokens(*(message.content for message in messages)),
             )
         self._tokens = self._begin(start, options)
 

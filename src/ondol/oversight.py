@@ -6,7 +6,6 @@ of, and one about private documents, never reaches the homes at all.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -117,7 +116,7 @@ class Oversight:
         """What ``Outcomes.thumb`` does; without an id of the latest answer in the ledger, so that
         nobody judges an earlier one when the latest was no model's."""
         if id is None:
-            with contextlib.suppress(LedgerEntryNotFoundError):
+            with suppress(LedgerEntryNotFoundError):
                 id = self.ledger.get("last").id[:8]
         return self.outcomes.thumb(id, right)
 

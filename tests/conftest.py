@@ -5,6 +5,7 @@ The models are those that ``make setup`` fetched (or ONDOL_TEST_MODELS, a models
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +37,16 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ONDOL_HOME", str(directory))
     monkeypatch.setenv("ONDOL_LANGUAGE", "en")
     return directory
+
+
+@pytest.fixture(autouse=True)
+def log_levels() -> Iterator[None]:
+    """A command that runs in this process sets what is logged; the next test hears all again."""
+    loggers = [logging.getLogger(), logging.getLogger("ondol")]
+    levels = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 @pytest.fixture(autouse=True)

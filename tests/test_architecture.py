@@ -14,47 +14,101 @@ SOURCE = Path(__file__).parents[1] / "src" / "ondol"
 MODULES = sorted(p.relative_to(SOURCE) for p in SOURCE.rglob("*.py"))
 MAX_LINES = 300
 
-FOUNDATION = {"types", "errors", "i18n", "folding", "winnowing"}
-FIRST_FLOOR = {"config", "paths", "database", "schema", "schema3", "egress"} | {
+FOUNDATION = {"types", "errors", "i18n", "folding", "role_marks", "winnowing"}
+FIRST_FLOOR = {"config", "paths", "database", "schema", "egress"} | {
     "backup",
+    "callers",
     "carrying",
+    "chat_dialect",
+    "chat_template",
     "cipher",
+    "confinement",
     "rebuild",
+    "schema3",
+    "schema4",
+    "schema5",
+    "schema6",
+    "schema7",
+    "schema8",
     "encryption",
+    "erasing",
     "exchange",
+    "fairness",
     "identity",
+    "idle",
     "keychain",
     "keys",
     "leftovers",
+    "once",
+    "place",
+    "settings_file",
     "signatures",
+    "uploads",
+    "whole_file",
 }
-ROOMS = {"models", "engine", "retrieval", "confidence", "routing", "ledger", "homes"}
+ROOMS = {"models", "engine", "retrieval", "confidence", "routing", "ledger", "homes"} | {
+    "connections",
+    "conversations",
+    "memory",
+    "samples",
+}
 # Who may import whom, beside itself and everything below it.
 ALLOWED = {
     "types": set(),
     "i18n": set(),
     "errors": set(),
     "folding": set(),
+    "role_marks": set(),
     "winnowing": set(),
     **{name: FOUNDATION | FIRST_FLOOR for name in FIRST_FLOOR},
     **{name: FOUNDATION | FIRST_FLOOR for name in ROOMS},
     "confidence": FOUNDATION | FIRST_FLOOR | {"prompt"},
     "prompt": FOUNDATION,
     "training": FOUNDATION | FIRST_FLOOR | {"prompt"},
+    "federated": FOUNDATION | FIRST_FLOOR | {"training", "prompt"},
     "json": FOUNDATION | {"models"},
     "answering": FOUNDATION | {"prompt"},
     "trust": FOUNDATION,
     "ask": FOUNDATION | {"answering", "prompt", "trust"},
     "chat": FOUNDATION | {"answering", "trust"},
+    # Rounds of a reply and of what its calls gave; whose tools they are it does not see.
+    "tooling": FOUNDATION | {"answering", "ask"},
+    # The owner's MCP servers, the labels and the ledger meet here.
+    "toolbox": FOUNDATION | FIRST_FLOOR | ROOMS | {"tooling"},
     "manners": FOUNDATION | FIRST_FLOOR | {"models", "ask", "prompt"},
+    "kept": FOUNDATION | FIRST_FLOOR | ROOMS,
     "oversight": FOUNDATION | FIRST_FLOOR | ROOMS | {"trust"},
-    "parts": FOUNDATION | FIRST_FLOOR | ROOMS | {"ask", "manners", "oversight", "prompt", "trust"},
-    "forget": FOUNDATION | FIRST_FLOOR | ROOMS | {"parts", "trainable"},
+    "parts": FOUNDATION
+    | FIRST_FLOOR
+    | ROOMS
+    | {"ask", "kept", "manners", "oversight", "preset", "prompt", "trust"},
+    "preset": FOUNDATION | {"answering", "models", "prompt"},
+    "forget": FOUNDATION | FIRST_FLOOR | ROOMS | {"parts", "personal", "trainable"},
     "trainable": FOUNDATION | FIRST_FLOOR | {"models", "training"},
     "train": FOUNDATION
     | FIRST_FLOOR
     | ROOMS
     | {"answering", "training", "prompt", "ask", "parts", "trainable", "trust"},
+    # Samples, training, the gate and what is in use meet here.
+    "personal": FOUNDATION
+    | FIRST_FLOOR
+    | ROOMS
+    | {"answering", "ask", "calibrate", "parts", "prompt"}
+    | {"train", "trainable", "training", "trust"},
+    # A device's samples, its training, its gate and the federation it belongs to meet here.
+    "household": FOUNDATION
+    | FIRST_FLOOR
+    | ROOMS
+    | {"federated", "forget", "parts", "personal", "prompt"}
+    | {"train", "trainable", "training", "trust"},
+    # What a hub signs are models: it reads their headers, and nothing else of the house.
+    "hub": FOUNDATION | FIRST_FLOOR | {"models"},
+    # A hub's releases, the stores of models and adapters, the gate and packs meet here.
+    "updating": FOUNDATION
+    | FIRST_FLOOR
+    | ROOMS
+    | {"ask", "hub", "parts", "personal", "preset", "prompt"}
+    | {"train", "trainable", "training", "trust"},
     "calibrate": FOUNDATION
     | FIRST_FLOOR
     | ROOMS
@@ -62,7 +116,22 @@ ALLOWED = {
     "server": FOUNDATION
     | FIRST_FLOOR
     | ROOMS
-    | {"answering", "ask", "chat", "trust", "forget", "parts", "json", "prompt"},
+    | {
+        "answering",
+        "ask",
+        "chat",
+        "trust",
+        "forget",
+        "household",
+        "hub",
+        "parts",
+        "json",
+        "personal",
+        "preset",
+        "prompt",
+        "updating",
+    }
+    | {"tooling", "toolbox"},
     "cli": FOUNDATION
     | FIRST_FLOOR
     | ROOMS
@@ -71,28 +140,39 @@ ALLOWED = {
         "ask",
         "calibrate",
         "chat",
+        "federated",
         "forget",
         "home",
+        "household",
+        "hub",
         "parts",
+        "preset",
         "trust",
         "json",
+        "personal",
         "prompt",
         "server",
+        "toolbox",
+        "tooling",
         "train",
         "training",
+        "updating",
     },
     "home": FOUNDATION
     | FIRST_FLOOR
     | ROOMS
-    | {"answering", "ask", "chat", "trust", "parts", "json", "prompt", "server"},
+    | {"answering", "ask", "chat", "trust", "parts", "json", "prompt", "server"}
+    | {"federated", "hub"},
     "__main__": {"cli"},
     "__init__": {"errors"},
 }
 HEAVY = (
-    "argon2 cryptography docx fastapi gguf httpx2 huggingface_hub keyring kiwipiepy lxml numpy "
-    "onnx onnxruntime peft pydantic pypdfium2 python_calamine qdrant_client safetensors segno "
-    "selectolax sklearn sqlcipher3 Stemmer tokenizers torch transformers uvicorn watchfiles "
-    "xllamacpp"
+    "argon2 av backports cryptography docx dp_accounting fastapi fastcdc faster_whisper flwr "
+    "gguf httpx2 huggingface_hub jinja2 jsonschema keyring kiwipiepy lxml markupsafe "
+    "matplotlib mcp model_signing numpy onnx onnxruntime peft pydantic pypdfium2 "
+    "python_calamine qdrant_client ray safetensors securesystemslib segno selectolax sigstore "
+    "sklearn sqlcipher3 Stemmer tokenizers torch transformers tuf uvicorn watchfiles "
+    "xllamacpp zstandard"
 ).split()
 
 

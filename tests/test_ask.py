@@ -75,9 +75,11 @@ class ScriptedParts:
     max_quotes: int | None = None
     trust: Trust = field(default_factory=Trust)
     asked: list[tuple[str, int]] = field(default_factory=list)
+    is_personal: bool = False
 
     def manner(self, model: str | None = None) -> Manner:
-        return Manner(GenerateOptions(max_tokens=50), self.max_quotes)
+        options = GenerateOptions(max_tokens=50)
+        return Manner(options, self.max_quotes, is_personal=self.is_personal)
 
     @property
     def retriever(self) -> FixedRetriever:

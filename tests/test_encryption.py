@@ -71,6 +71,48 @@ def test_locked_library_holds_the_same_and_shows_nothing(file: Path, home: Path)
         assert hits == 50
 
 
+def test_what_is_learned_from_is_gone_from_the_disk_and_then_in_memory(
+    file: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encryption, "MEMORY", tmp_path / "memory")
+    (tmp_path / "memory").mkdir()
+    plain = encryption.trainings()
+    assert plain.parent == paths.data_dir()
+    examples = plain / "personal-1" / "sft" / "examples.jsonl"
+    examples.parent.mkdir(parents=True)
+    examples.write_text(MARKER)
+    (plain / "personal.lock").touch()
+    encryption.lock(file, WORD)
+    assert found_markers(home) == [] and [x.name for x in plain.iterdir()] == ["personal.lock"]
+    hidden = encryption.trainings()
+    assert hidden.is_relative_to(tmp_path / "memory")
+    assert hidden.parent.stat().st_mode & 0o777 == 0o700
+    assert encryption.trainings() == hidden, "the next process finds what this one began"
+    hidden.mkdir()
+    (hidden / "examples.jsonl").write_text(MARKER)
+    encryption.unlock(file)
+    assert encryption.trainings() == plain and not list(hidden.rglob("*"))
+
+
+@pytest.mark.parametrize("kind", ["open", "link", "none"])
+def test_a_folder_in_memory_that_is_not_ours_alone_is_not_used(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    encryption.lock(file, WORD)
+    memory = tmp_path / "memory"
+    monkeypatch.setattr(encryption, "MEMORY", memory)
+    if kind != "none":
+        memory.mkdir()
+        ours = encryption.trainings().parent
+        ours.rmdir()
+        if kind == "open":
+            ours.mkdir(mode=0o755)
+        else:
+            (tmp_path / "elsewhere").mkdir(mode=0o700)
+            ours.symlink_to(tmp_path / "elsewhere")
+    assert encryption.trainings() == paths.data_dir() / "training"
+
+
 def test_nothing_is_readable_in_any_file_while_a_locked_library_is_written(
     file: Path, home: Path
 ) -> None:

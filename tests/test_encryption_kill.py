@@ -13,7 +13,7 @@ import pytest
 
 from tests.encryption_kill import TASKS, kill_at_random, kill_at_step, prepare
 
-POINTS = int(os.environ.get("ONDOL_TEST_KILLS", "10"))
+POINTS = int(os.environ.get("ONDOL_TEST_KILLS", "4"))
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -15,6 +15,7 @@ from ondol.prompt import NOT_IN_DOCUMENTS
 from ondol.routing.policy import RoutingPolicy
 from ondol.trust import Trust
 from ondol.types import (
+    Along,
     Answer,
     Completion,
     Confidence,
@@ -63,12 +64,19 @@ class FixedJudge:
 class FixedLabels:
     sensitivity: Sensitivity
     remembered: list[tuple[str, Sensitivity]] = field(default_factory=list)
+    changes: int = 0
 
     def label(self, question: str, evidence: Evidence, history: Sequence[Message] = ()) -> Label:
         return Label(self.sensitivity, ("document",))
 
     def remember(self, text: str, sensitivity: Sensitivity) -> None:
         self.remembered.append((text, sensitivity))
+
+    def hear(self, text: str, sensitivity: Sensitivity) -> None:
+        self.remember(text, sensitivity)
+
+    def stamp(self) -> object:
+        return self.changes
 
 
 @dataclass
@@ -105,7 +113,9 @@ class Ledger:
     def start(self, task: Task) -> Ledger:
         return self
 
-    def finish(self, answer: Answer, decision: Decision, label: Label) -> Answer:
+    def finish(
+        self, answer: Answer, decision: Decision, label: Label, along: Sequence[Along] = ()
+    ) -> Answer:
         self.finished.append((answer, decision, label))
         return replace(answer, ledger_id=f"id{len(self.finished)}")
 
@@ -171,6 +181,23 @@ def test_private_answer_stays_however_unsure() -> None:
     assert answer.route is Route.LOCAL
     assert answer.reasons == ("asked_home", "private", "document")
     assert house.home.asked == []
+
+
+def test_what_an_adapter_of_ones_own_said_is_private_and_its_prompt_may_still_go_home() -> None:
+    sure, unsure = House(probability=0.9), House(probability=0.3)
+    for house in (sure, unsure):
+        house.parts.is_personal = True
+    _, answer = sure.ask()
+    assert answer.route is Route.LOCAL and answer.sensitivity is Sensitivity.PRIVATE
+    assert sure.labels.remembered == [("1800 [3].", Sensitivity.PRIVATE)]
+    assert sure.ledger.finished[0][2].reasons == ("document", "adapter")
+    _, answer = unsure.ask()
+    assert answer.route is Route.HOME and answer.sensitivity is Sensitivity.TRUSTED
+    # What home said may travel on; the draft, which the adapter said, may not.
+    assert answer.draft and answer.draft.sensitivity is Sensitivity.PRIVATE
+    assert unsure.labels.remembered == [
+        (answer.text, Sensitivity.TRUSTED), (answer.draft.text, Sensitivity.PRIVATE),
+    ]  # fmt: skip
 
 
 def test_home_at_once_asks_no_model_here() -> None:
@@ -249,7 +276,9 @@ def test_every_answer_stands_in_the_ledger_and_is_remembered_with_its_label() ->
 def test_full_disk_takes_no_answer_away() -> None:
     house = House(probability=0.9)
 
-    def finish(answer: Answer, decision: Decision, label: Label) -> Answer:
+    def finish(
+        answer: Answer, decision: Decision, label: Label, along: Sequence[Along] = ()
+    ) -> Answer:
         raise StorageError("The disk is full.")
 
     house.ledger.finish = finish  # type: ignore[method-assign]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ondol.config import SETTINGS
-from ondol.i18n import LANGUAGES, t, use_language
+from ondol.i18n import LANGUAGES, particles, t, use_language
 
 SOURCE = Path(__file__).parents[1] / "src" / "ondol"
 CATALOGUES = sorted(p.stem for p in (SOURCE / "i18n" / "en").glob("*.toml"))
@@ -92,3 +92,27 @@ def test_language_follows_the_environment(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(variable, value)
     assert expected in t("answer.nothing_found")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("문서", "문서는"),
+        ("파일", "파일은"),
+        ("‘메모’", "‘메모’는"),
+        ("4", "4는"),
+        ("10", "10은"),
+        ("smollm2", "smollm2는"),
+        ("notes", "notes은(는)"),
+        ("", "은(는)"),
+    ],
+)
+def test_a_particle_fits_what_it_follows(value: str, expected: str) -> None:
+    with use_language("ko"):
+        assert t("filters.bad_sensitivity", value=value) == f"{expected} 등급이 아닙니다."
+
+
+def test_a_direction_after_rieul_and_what_a_value_itself_says() -> None:
+    values = {"a": "서울", "b": "부산", "c": "을(를)"}
+    fitted = particles.fit("{a}(으)로, {b}(으)로, {c}", values)
+    assert fitted.format(**values) == "서울로, 부산으로, 을(를)"

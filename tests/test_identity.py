@@ -84,3 +84,23 @@ def test_key_is_locked_with_the_library(monkeypatch: pytest.MonkeyPatch) -> None
         assert opened().device_id == identity.device_id
     finally:
         keys.forget_all()
+
+
+SMALL_ORDER = [
+    bytes(32),
+    (1).to_bytes(32, "little"),
+    (2**255 - 20).to_bytes(32, "little"),
+    (2**255 - 19).to_bytes(32, "little"),
+    (2**255 - 18).to_bytes(32, "little"),
+    bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"),
+    bytes.fromhex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"),
+]
+
+
+@pytest.mark.parametrize("sign", [0, 0x80])
+@pytest.mark.parametrize("key", SMALL_ORDER)
+def test_key_that_anybody_can_sign_for_signs_nothing(key: bytes, sign: int) -> None:
+    key = key[:-1] + bytes([key[-1] | sign])
+    forged = [one + bytes(32) for one in (*SMALL_ORDER, key)]
+    texts = [bytes([number]) for number in range(64)]
+    assert not any(verify(key, one, text) for one in forged for text in texts)

@@ -12,6 +12,7 @@ from lora_gguf import base_bytes, random_adapter
 from ondol import config
 from ondol.ask import Manner
 from ondol.errors import AdapterNotFoundError
+from ondol.models import making
 from ondol.parts import Parts
 from ondol.prompt import GROUNDING, GROUNDING_QUOTES, PLAIN
 
@@ -103,6 +104,24 @@ def test_model_with_the_grounding_adapter_is_asked_in_its_layout(house: HouseMak
     assert manner.options.temperature == 0.0
     assert parts.manner("model:1:grounding") == manner
     assert manner.model == "model:1:grounding"  # that is what answers
+
+
+def test_what_a_model_made_with_an_adapter_of_ones_own_says_is_private(house: HouseMaker) -> None:
+    parts = house(style="", grounding=GROUNDING.digest(CHAT))
+    for name, is_private in (("style", True), ("grounding", False)):
+        recipe = making.Recipe(source=f"model:1:{name}")
+        making.make("mine", recipe, parts.store, parts.adapters, lambda said: None)
+        assert parts.chat_manner("mine").is_personal is is_private
+        assert parts.manner("mine").is_personal is is_private
+    assert not parts.chat_manner("model:1").is_personal
+
+
+def test_one_on_trial_answers_only_whoever_names_it(house: HouseMaker, tmp_path: Path) -> None:
+    parts = house("style-candidate")
+    file = random_adapter(parts.store.path(parts.store.get("model:1")), tmp_path / "lora", r=2)
+    parts.adapters.add(file, name="style-candidate", model="model:1")
+    assert shape(parts.manner("model:1"))[0] == {}
+    assert shape(parts.manner("model:1:style-candidate"))[0] == {"style-candidate": 1.0}
 
 
 def test_empty_setting_switches_the_adapter_off_but_not_for_who_names_it(

@@ -1,4 +1,4 @@
-"""Does anything get lost when a process is killed? Engine, pull, ingest, encryption, library.
+"""Does anything get lost when a process is killed? Each script beside this one asks it of its own.
 
 Runs the scripts beside it; --write keeps what they print as results.json, with --only beside what
 the others gave before. See README.md.
@@ -34,6 +34,10 @@ def main() -> None:
         "ingest": ["ingest.py", "--points", points],
         "encryption": ["encryption.py", "--points", points],
         "library": ["library.py", "--points", points],
+        "training": ["training.py", "--points", points],
+        "activation": ["activation.py", "--points", points],
+        "federated": ["federated.py", "--points", points],
+        "updating": ["updating.py", "--points", points],
     }
     wanted = arguments.only or list(commands)
     if unknown := set(wanted) - commands.keys():

@@ -23,16 +23,7 @@ from unittest.mock import patch
 
 import numpy as np
 import sets
-from sets import (
-    HERE,
-    XQUAD,
-    Collection,
-    Question,
-    abstracts,
-    docstrings,
-    english,
-    long_questions,
-)
+from sets import HERE, XQUAD, Collection, Question
 
 from ondol import __version__, config
 from ondol.database import IN_MEMORY
@@ -233,15 +224,19 @@ def show(name: str, halves: Mapping[str, Any]) -> None:
 
 
 def collections(data: Path, *, with_docstrings: bool) -> Iterator[Collection]:
-    yield abstracts()
+    yield sets.abstracts()
+    yield sets.remembered()
     yield sets.korean()
+    yield sets.fresh("korean2", "Korean, unseen")
+    yield sets.fresh("articles", "Articles, unseen")
+    yield sets.fresh("everyday", "Everyday papers, unseen")
     if data.exists():
-        yield english(data)
-        yield long_questions(data)
+        yield sets.english(data)
+        yield sets.long_questions(data)
     else:
         print(f"XQuAD is left out, {data.name} is not here")
     if with_docstrings:
-        yield docstrings()
+        yield sets.docstrings()
 
 
 def run(embedder: Any, data: Path, *, with_docstrings: bool, write: bool) -> None:

@@ -15,6 +15,8 @@ from typing import Any
 HERE = Path(__file__).parent
 XQUAD = HERE.parents[2] / "shared" / "data" / "xquad-en-dev"
 KOREAN = HERE.parent / "answers" / "korean"
+GROUNDING = HERE.parents[1] / "src" / "ondol" / "training" / "grounding"
+QUESTIONS = HERE.parent / "confidence" / "data"
 NOT_READ = ("test", "idlelib", "site-packages", "dist-packages", "turtledemo", "lib2to3")
 
 
@@ -97,6 +99,39 @@ def abstracts() -> Collection:
         pairs = (entry.split("=") for entry in judged.split())
         questions.append(Question(query, {f"{d}.txt": int(grade) for d, grade in pairs}, query))
     return Collection("Abstracts, our own", files, tuple(questions))
+
+
+def fresh(name: str, title: str) -> Collection:
+    """Documents with questions that search was not tuned on before; the sentence that answers is
+    known by a few of its words."""
+    documents = read_lines(QUESTIONS / f"{name}.jsonl")
+    questions = [
+        Question(q["question"], {f"{d['id']}.md": 1}, d["id"], tuple(q["support"]))
+        for d in documents
+        for q in d["questions"]
+        if q["support"]
+    ]
+    return Collection(title, dict(map(_file, documents)), tuple(questions))
+
+
+def remembered() -> Collection:
+    """What one remembers of a document, without its names, among all of our own in English."""
+    files = {}
+    for document in [
+        *(d for name in ("articles", "everyday") for d in read_lines(QUESTIONS / f"{name}.jsonl")),
+        *(d for file in sorted(GROUNDING.glob("*.jsonl")) for d in read_lines(file)),
+    ]:
+        if document["language"] == "en":
+            name, text = _file(document)
+            files[name] = text
+    lines = (HERE / "remembered" / "queries.txt").read_text("utf-8").splitlines()
+    pairs = [line.rsplit(" | ", 1) for line in lines]
+    questions = tuple(Question(query, {f"{d}.md": 1}, d) for query, d in pairs)
+    return Collection("Remembered, our own", files, questions)
+
+
+def _file(document: Mapping[str, Any]) -> tuple[str, str]:
+    return f"{document['id']}.md", f"# {document['title']}\n\n{document['text']}\n"
 
 
 def docstrings() -> Collection:

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,11 @@ from unittest.mock import patch
 
 from ondol.training import grounding
 from ondol.training.base import Base, Encoded, load_base
+from ondol.training.cached import keep
 from ondol.training.dataset import Example
+from ondol.training.defaults import defaults
 from ondol.training.loop import Progress, peak_bytes, train
-from ondol.training.lora import LoraConfig, Schedule, add_lora, batches, parts_of
+from ondol.training.lora import LoraConfig, Schedule, add_lora, batches, parts_of, rate
 from ondol.types import Message
 
 OURS, TRAINER = "ours", "Trainer"
@@ -36,21 +38,32 @@ class Task:
     folder: str
     first_layer: int
     bfloat16: bool
+    style: bool = False
 
     @property
     def lora(self) -> LoraConfig:
-        return replace(grounding.LORA, first_layer=self.first_layer)
+        like = STYLE.lora if self.style else grounding.LORA
+        return replace(like, first_layer=self.first_layer)
+
+    @property
+    def schedule(self) -> Schedule:
+        like = replace(STYLE.schedule, epochs=4.0) if self.style else GROUNDING
+        return replace(like, keep_best=False)
 
 
-SCHEDULE = replace(grounding.SCHEDULE, epochs=1.0)
+# Of smollm2:135m, as ``ondol train`` has them.
+GROUNDING = replace(grounding.SCHEDULE, epochs=1.0)
+STYLE = defaults("sft", parameters=135_000_000, layers=30, samples=120)
 
 
 class Turns:
-    """Steps one at a time, each when the parent says so."""
+    """Steps one at a time, each when the parent says so. What is done before the first one is said
+    with it as ``before``."""
 
     def __init__(self, say: Callable[..., None]) -> None:
         self.say = say
         self.began: tuple[float, float] | None = None
+        self.before = 0.0
 
     def begin(self) -> None:
         if not sys.stdin.readline():
@@ -60,26 +73,42 @@ class Turns:
     def end(self) -> None:
         if self.began is not None:
             cpu, wall = self.began
-            self.say(cpu=time.process_time() - cpu, wall=time.perf_counter() - wall)
-            self.began = None
+            spent = time.process_time() - cpu - self.before
+            self.say(cpu=spent, wall=time.perf_counter() - wall, before=self.before)
+            self.began, self.before = None, 0.0
 
 
 def ours(task: Task, base: Base, examples: list[Encoded], turns: Turns) -> dict[str, Any]:
+    schedule = task.schedule
+    losses: list[float] = []
+
     def stepped(progress: Progress) -> None:
+        losses.append(progress.loss)
         turns.end()
         if progress.step < progress.steps:
             turns.begin()
 
-    order = batches([len(example) for example in examples], SCHEDULE)
+    def kept(*arguments: Any, **named: Any) -> Any:
+        began = time.process_time()
+        states = keep(*arguments, **named)
+        turns.before = time.process_time() - began
+        return states
+
+    order = batches([len(example) for example in examples], schedule)
     turns.begin()
-    with patch("ondol.training.steps.has_bfloat16", lambda device: task.bfloat16):
-        trained = train(base, examples, [], task.lora, SCHEDULE, on_progress=stepped)
+    with (
+        patch("ondol.training.steps.has_bfloat16", lambda device: task.bfloat16),
+        patch("ondol.training.steps.RECENT", 1),  # the loss of each step, as the Trainer says it
+        patch("ondol.training.loop.keep", kept),
+    ):
+        trained = train(base, examples, [], task.lora, schedule, on_progress=stepped)
     cut = [[examples[i] for i in batch] for batch in order]
     return {
-        "loss": trained.loss,
+        "losses": losses,
+        "cached_layers": trained.cached_layers,
         "tokens": [sum(map(len, batch)) for batch in cut],
         "padded_tokens": [
-            sum(max(map(len, part)) * len(part) for part in parts_of(batch, SCHEDULE.part_tokens))
+            sum(max(map(len, part)) * len(part) for part in parts_of(batch, schedule.part_tokens))
             for batch in cut
         ],
     }
@@ -87,8 +116,15 @@ def ours(task: Task, base: Base, examples: list[Encoded], turns: Turns) -> dict[
 
 def trainer(task: Task, base: Base, examples: list[Encoded], turns: Turns) -> dict[str, Any]:
     """As a user of PEFT would have it: labels only on the reply, padding by the library's own
-    collator, batches grouped by length. The vocabulary's matrix sees every position."""
+    collator; the vocabulary's matrix sees every position. The batches, their order and the rate of
+    each step are ours, so that both learn the same."""
+    import torch
     import transformers
+
+    schedule = task.schedule
+    order = batches([len(example) for example in examples], schedule)
+    per_epoch = len(examples) // schedule.batch_size
+    epochs = [order[i : i + per_epoch] for i in range(0, len(order), per_epoch)]
 
     class InTurn(transformers.TrainerCallback):  # type: ignore[misc]
         def on_step_begin(self, *_: Any, **__: Any) -> None:
@@ -98,6 +134,23 @@ def trainer(task: Task, base: Base, examples: list[Encoded], turns: Turns) -> di
         def on_train_end(self, *_: Any, **__: Any) -> None:
             turns.end()
 
+    class Ordered(torch.utils.data.Sampler):  # type: ignore[misc]
+        """An epoch of ours each time that it is asked."""
+
+        asked = 0
+
+        def __len__(self) -> int:
+            return len(examples)
+
+        def __iter__(self) -> Iterator[int]:
+            epoch, self.asked = epochs[self.asked % len(epochs)], self.asked + 1
+            return iter([i for batch in epoch for i in batch])
+
+    class Teacher(transformers.Trainer):  # type: ignore[misc]
+        def _get_train_sampler(self, *_: Any, **__: Any) -> Any:
+            return sampler
+
+    sampler = Ordered()
     # The Trainer refuses what came from a GGUF file, although its weights are float32 by now.
     base.model.is_quantized, base.model.hf_quantizer = False, None
     del base.model.config.quantization_config
@@ -120,30 +173,31 @@ def trainer(task: Task, base: Base, examples: list[Encoded], turns: Turns) -> di
         disable_tqdm=True,
         use_cpu=True,
         bf16=task.bfloat16,
-        train_sampling_strategy="group_by_length",
-        num_train_epochs=1,
-        seed=SCHEDULE.seed,
-        **_as_ours(SCHEDULE),
+        num_train_epochs=schedule.epochs,
+        per_device_train_batch_size=schedule.batch_size,
+        max_grad_norm=schedule.clip,
+        logging_steps=1,
+        seed=schedule.seed,
     )
-    teacher = transformers.Trainer(
-        model=add_lora(base, task.lora, SCHEDULE.seed),
+    model = add_lora(base, task.lora, schedule.seed)
+    learned = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(learned, lr=1.0, weight_decay=0.0)
+    rates = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: rate(i, len(order), schedule))
+    teacher = Teacher(
+        model=model,
         args=arguments,
         data_collator=collate,
         train_dataset=[_labelled(example) for example in examples],
         callbacks=[InTurn()],
+        optimizers=(optimizer, rates),
     )
     teacher.remove_callback(transformers.PrinterCallback)
-    said = teacher.train()
-    return {"loss": said.training_loss, "tokens": tokens, "padded_tokens": padded}
-
-
-def _as_ours(schedule: Schedule) -> dict[str, Any]:
+    teacher.train()
     return {
-        "per_device_train_batch_size": schedule.batch_size,
-        "learning_rate": schedule.learning_rate,
-        "lr_scheduler_type": "cosine",
-        "warmup_steps": schedule.warmup,
-        "max_grad_norm": schedule.clip,
+        "losses": [entry["loss"] for entry in teacher.state.log_history if "loss" in entry],
+        "cached_layers": 0,
+        "tokens": tokens,
+        "padded_tokens": padded,
     }
 
 
@@ -160,7 +214,7 @@ def examples_in(file: Path) -> list[Example]:
     examples = []
     for line in file.read_text("utf-8").splitlines():
         fields = json.loads(line)
-        fields["messages"] = tuple(Message(**message) for message in fields["messages"])
+        fields["messages"] = tuple(Message(m["role"], m["content"]) for m in fields["messages"])
         examples.append(Example(**fields))
     return examples
 

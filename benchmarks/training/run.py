@@ -22,7 +22,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from learn import OURS, SCHEDULE, TRAINER, Task
+from learn import OURS, STYLE, TRAINER, Task
 
 from ondol import __version__, config
 from ondol.parts import Parts
@@ -90,6 +90,17 @@ def real_examples(parts: Parts, model: str, count: int) -> list[Example]:
     return examples[:count]
 
 
+def style_examples(count: int) -> list[Example]:
+    """Answers as the persona of benchmarks/personal wants them."""
+    sys.path.insert(0, str(HERE.parent / "personal"))
+    import persona
+
+    examples = [said.example() for said in persona.feedback() if said.language == "en"]
+    if len(examples) < count:
+        sys.exit(f"only {len(examples)} examples: give fewer steps")
+    return examples[:count]
+
+
 def compare(tasks: dict[str, Task], steps: int, *, verbose: bool) -> dict[str, Any]:
     """Both sides, a step each in turn; who goes first changes."""
     with child(tasks[OURS], verbose) as ours, child(tasks[TRAINER], verbose) as trainer:
@@ -99,34 +110,52 @@ def compare(tasks: dict[str, Task], steps: int, *, verbose: bool) -> dict[str, A
                 side.step()
             print(f"\rstep {step + 1} of {steps} ", end="", file=sys.stderr, flush=True)
         print(file=sys.stderr)
-        columns = {name: costs(side, said(side.process)) for name, side in sides.items()}
+        ends = {name: said(side.process) for name, side in sides.items()}
+    size = tasks[OURS].schedule.batch_size
+    columns: dict[str, Any] = {n: costs(side, ends[n], size) for n, side in sides.items()}
     figures = [name for name in columns[OURS] if name.startswith(("cpu", "wall", "peak"))]
-    ratios = {name: round(columns[TRAINER][name] / columns[OURS][name], 3) for name in figures}
-    return columns | {"Trainer / ours": ratios}
+    ratios = {name: round(columns[OURS][name] / columns[TRAINER][name], 3) for name in figures}
+    apart = [
+        abs(one - other) / other
+        for one, other in zip(ends[OURS]["losses"], ends[TRAINER]["losses"], strict=True)
+    ]
+    return columns | {
+        "ours / Trainer": ratios | {"most_that_a_steps_loss_differs": round(max(apart), 4)}
+    }
 
 
-def costs(side: Side, end: dict[str, Any]) -> dict[str, Any]:
-    """The first step is left out: kernels are built in it, and the optimizer's state made."""
+def costs(side: Side, end: dict[str, Any], batch_size: int) -> dict[str, Any]:
+    """The first step is left out: kernels are built in it, and the optimizer's state made. What
+    is computed once before it is shared out among all steps."""
     steps = list(zip(side.steps, end["tokens"], strict=True))[1:]
     tokens = sum(count for _, count in steps)
-    result: dict[str, Any] = {"steps": len(steps), "tokens": tokens}
-    result["padding"] = round(1 - sum(end["tokens"]) / sum(end["padded_tokens"]), 3)
+    before = sum(step["before"] for step in side.steps)
+    result: dict[str, Any] = {
+        "steps": len(steps),
+        "tokens": tokens,
+        "padding": round(1 - sum(end["tokens"]) / sum(end["padded_tokens"]), 3),
+        "cached_layers": end["cached_layers"],
+        "before_cpu_seconds": round(before, 2),
+    }
     for clock in ("cpu", "wall"):
         total = sum(step[clock] for step, _ in steps)
         result |= {
             f"{clock}_seconds_a_step": round(statistics.median(s[clock] for s, _ in steps), 3),
-            f"{clock}_seconds_an_example": round(total / (len(steps) * SCHEDULE.batch_size), 3),
+            f"{clock}_seconds_an_example": round(total / (len(steps) * batch_size), 3),
             f"{clock}_ms_a_token": round(1000 * total / tokens, 3),
             f"{clock}_ms_a_token_median": round(
                 1000 * statistics.median(step[clock] / count for step, count in steps), 3
             ),
         }
+    mean = sum(step["cpu"] for step, _ in steps) / len(steps)
+    result["cpu_seconds_a_step_with_what_was_before"] = round(mean + before / len(side.steps), 3)
     return result | {
         "threads": side.loaded["threads"],
         "peak_rss_mb": round(end["peak_bytes"] / 1e6),
         "loaded_rss_mb": round(side.loaded["loaded_bytes"] / 1e6),
         "load_seconds_cpu": round(side.loaded["load_cpu"], 1),
-        "loss": round(end["loss"], 4),
+        "first_loss": round(end["losses"][0], 4),
+        "last_loss": round(end["losses"][-1], 4),
     }
 
 
@@ -149,18 +178,39 @@ def command_line() -> argparse.Namespace:
     return arguments
 
 
-def settings() -> dict[str, tuple[int, bool]]:
-    """By name: the first layer that learns, and whether bfloat16 multiplies. It does in our loop
-    where the hardware has it."""
-    layers = {"grounding": grounding.LORA.first_layer, "all layers": 0}
+@dataclass(frozen=True)
+class Setting:
+    """What is learned (``style`` or grounded answers), from which layer on, in which numbers."""
+
+    style: bool
+    first_layer: int
+    bfloat16: bool
+
+
+def settings() -> dict[str, Setting]:
+    """By name. bfloat16 multiplies in our loop where the hardware has it."""
+    kinds = {
+        "style": (True, STYLE.lora.first_layer),
+        "grounding": (False, grounding.LORA.first_layer),
+        "all layers": (False, 0),
+    }
     precisions = {"bfloat16": True, "float32": False}
     if not has_bfloat16("cpu"):
         del precisions["bfloat16"]
     return {
-        f"{which}, {precision}": (first, bfloat16)
+        f"{which}, {precision}": Setting(style, first, bfloat16)
         for precision, bfloat16 in precisions.items()
-        for which, first in layers.items()
+        for which, (style, first) in kinds.items()
     }
+
+
+def examples_of(setting: Setting, parts: Parts, model: str, steps: int) -> list[Example]:
+    """As many as ``steps`` steps of its schedule take."""
+    schedule = Task("", "", "", "", 0, False, setting.style).schedule
+    count = round(steps * schedule.batch_size / schedule.epochs)
+    if count % schedule.batch_size:
+        sys.exit(f"give a number of steps that {schedule.epochs:.0f} epochs divide")
+    return style_examples(count) if setting.style else real_examples(parts, model, count)
 
 
 def main() -> None:
@@ -174,28 +224,25 @@ def main() -> None:
         "date": date.today().isoformat(),
         "ondol": __version__,
         "versions": {name: version(name) for name in ("torch", "transformers", "peft")},
-        "examples": arguments.steps * SCHEDULE.batch_size,
-        "batch_size": SCHEDULE.batch_size,
         "settings": {},
     }
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, Parts(config.load()) as parts:
         folder = Path(name)
-        with Parts(config.load()) as parts:
-            model = parts.store.get(arguments.model or parts.config["models.chat"])
-            results["model"] = model.name
-            examples = real_examples(parts, model.name, results["examples"])
-            base = parts.store.path(model)
-        file = folder / "examples.jsonl"
-        file.write_text("".join(json.dumps(asdict(e)) + "\n" for e in examples), "utf-8")
+        model = parts.store.get(arguments.model or parts.config["models.chat"])
+        results["model"] = model.name
+        base = parts.store.path(model)
         for setting in only:
-            first, bfloat16 = wanted[setting]
+            what = wanted[setting]
+            examples = examples_of(what, parts, model.name, arguments.steps)
+            parts.pool.stop(model.name)
+            file = folder / "examples.jsonl"
+            file.write_text("".join(json.dumps(asdict(e)) + "\n" for e in examples), "utf-8")
             tasks = {
-                side: Task(side, str(base), str(file), str(folder / side), first, bfloat16)
+                side: Task(side, str(base), str(file), str(folder / side), **asdict(what))
                 for side in (OURS, TRAINER)
             }
-            columns = results["settings"][setting] = compare(
-                tasks, arguments.steps, verbose=arguments.verbose
-            )
+            columns = compare(tasks, arguments.steps, verbose=arguments.verbose)
+            results["settings"][setting] = {"examples": len(examples)} | columns
             print(f"\n{table(setting, columns)}", flush=True)
     if arguments.write:
         text = json.dumps(results, indent=2, ensure_ascii=False) + "\n"

@@ -5,6 +5,7 @@ None of them is judged or routed yet; that is what ``ask`` does next.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from ondol.types import (
     Route,
     Seconds,
     Token,
+    ToolCall,
     Usage,
 )
 
@@ -75,11 +77,34 @@ def gather(tokens: Sequence[Token]) -> Completion:
     """A whole completion from its tokens; reasoning is not part of the text."""
     last = tokens[-1] if tokens else Token("")
     text = "".join(token.text for token in tokens if not token.reasoning)
-    return Completion(text, tuple(tokens), last.finish_reason or "stop", last.usage or Usage())
+    reason, usage = last.finish_reason or "stop", last.usage or Usage()
+    return Completion(text, tuple(tokens), reason, usage, calls_in(tokens))
+
+
+def calls_in(tokens: Sequence[Token]) -> tuple[ToolCall, ...]:
+    """The calls that ``tokens`` are pieces of, in their order; not one that was cut off."""
+    found: dict[int, ToolCall] = {}
+    for token in tokens:
+        piece = token.tool_call
+        if piece is None:
+            continue
+        before = found.get(piece.index, ToolCall("", "", ""))
+        found[piece.index] = ToolCall(
+            before.id or piece.id, before.name or piece.name, before.arguments + piece.arguments
+        )
+    calls = tuple(found[index] for index in sorted(found))
+    return calls if not calls or _is_whole(calls[-1].arguments) else calls[:-1]
+
+
+def _is_whole(arguments: str) -> bool:
+    try:
+        return isinstance(json.loads(arguments), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def merge(defaults: GenerateOptions, given: GenerateOptions | None) -> GenerateOptions:
-    """``given`` wherever it says something, else ``defaults``."""
+    """``given`` wherever it says something, else ``defaults``; what stops either stops both."""
     if given is None:
         return defaults
     said = {
@@ -87,7 +112,7 @@ def merge(defaults: GenerateOptions, given: GenerateOptions | None) -> GenerateO
         for name in GenerateOptions.__dataclass_fields__
         if (value := getattr(given, name)) not in (None, (), {})
     }
-    return replace(defaults, **said)
+    return replace(defaults, **said | {"stop": (*defaults.stop, *given.stop)})
 
 
 def answer_from(

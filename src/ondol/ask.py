@@ -29,7 +29,7 @@ from ondol.answering import (
 )
 from ondol.errors import OndolError
 from ondol.prompt import PLAIN, Template, build_prompt, build_rewriting_prompt
-from ondol.trust import LOGPROBS, STAYS, Trust
+from ondol.trust import LOGPROBS, STAYS, Trust, of_an_adapter
 from ondol.types import (
     Answer,
     Completion,
@@ -63,6 +63,7 @@ class Manner:
     template: Template = PLAIN
     model: str = ""
     rewrites: bool = False
+    is_personal: bool = False
 
 
 class AskParts(Protocol):
@@ -129,7 +130,9 @@ def ask(
         answer, label = nothing_found(clock), trust.label(question, evidence, history)
         yield trust.close(recording, answer, replace(STAYS, route=answer.route), label)
         return
-    asked = _Asked(question, history, evidence, options, model, clock)
+    # Looked up once: what is said with an adapter is private though it went meanwhile.
+    manner = parts.manner(model)
+    asked = _Asked(question, history, evidence, options, model, manner, clock)
     draft, decision = None, STAYS
     if wanted == "home":
         label = trust.label(question, evidence, history)
@@ -147,7 +150,10 @@ def ask(
         answer, decision = yield from _at_home(asked, parts, draft, decision, label)
     else:
         answer = _kept(draft, decision) if draft else nothing_found(clock)
-    yield trust.close(recording, answer, decision, label)
+    of_draft = of_an_adapter(label) if manner.is_personal else label
+    if decision.route is not Route.HOME:
+        label = of_draft
+    yield trust.close(recording, answer, decision, label, of_draft=of_draft)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +165,7 @@ class _Asked:
     evidence: Evidence
     options: GenerateOptions | None
     model: str | None
+    manner: Manner
     clock: Clock
 
     def prompt_tokens(self) -> int:
@@ -174,7 +181,7 @@ def _here(asked: _Asked, parts: AskParts) -> Generator[Event, None, Answer]:
         answer = in_the_documents_words(evidence, parts.num_quotes, "model_language", asked.clock)
         silence = Completion("", (), "stop", answer.usage)
         return trust.judged(answer, asked.question, evidence, answer.quotes, silence)
-    manner = parts.manner(asked.model)
+    manner = asked.manner
     given = evidence.quotes[: manner.max_quotes]
     options = merge(manner.options, asked.options)
     if trust.judge is not None:
@@ -204,7 +211,7 @@ def _at_home(
     evidence = asked.evidence
     prompt = build_prompt(asked.question, evidence.quotes, asked.history, PLAIN)
     options = merge(
-        replace(parts.manner(asked.model).options, adapters={}, logit_bias={}, stop=()),
+        replace(asked.manner.options, adapters={}, logit_bias={}, stop=()),
         asked.options,
     )
     try:

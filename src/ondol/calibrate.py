@@ -29,7 +29,7 @@ from ondol.retrieval.library import Library
 from ondol.train import House
 from ondol.training.evaluation import fold, holds
 from ondol.trust import LOGPROBS, Trust
-from ondol.types import Answer, Evidence, GenerateOptions, Message, Route, Task
+from ondol.types import Answer, Evidence, Message, Route, Task
 
 OnProgress = Callable[[int, int], None]
 
@@ -126,9 +126,11 @@ def from_chat(
     on_progress: OnProgress | None = None,
 ) -> dict[str, list[Labelled]]:
     """Every question asked of the chat model alone."""
-    name = parts.store.get(parts.config["models.chat"]).name
-    engine = parts.engine(name)
-    options = GenerateOptions(max_tokens=MOST_CHAT_TOKENS, temperature=0.0, logprobs=LOGPROBS)
+    manner = parts.chat_manner()
+    name, engine = manner.model, parts.engine()
+    options = replace(
+        manner.options, max_tokens=MOST_CHAT_TOKENS, temperature=0.0, logprobs=LOGPROBS
+    )
     found = []
     for done, known in enumerate(questions, start=1):
         said = gather(list(engine.generate([Message("user", known.question)], options)))

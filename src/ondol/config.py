@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -47,11 +47,19 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("server.origins", "ONDOL_ORIGINS", ()),
     Setting("server.hosts", "ONDOL_HOSTS", ()),
     Setting("server.api_key", "ONDOL_API_KEY", ""),
+    Setting("server.tls", "ONDOL_TLS", False),
+    Setting("server.tls_cert", "ONDOL_TLS_CERT", ""),
+    Setting("server.tls_key", "ONDOL_TLS_KEY", ""),
+    Setting("server.phone", "ONDOL_PHONE", False),
+    Setting("server.phone_port", "ONDOL_PHONE_PORT", 11437, 0, 65535),
+    Setting("server.phone_address", "ONDOL_PHONE_ADDRESS", ""),
     Setting("server.max_body_mb", "ONDOL_MAX_BODY_MB", 32, 1, 4096),
+    Setting("server.responses_days", "ONDOL_RESPONSES_DAYS", 30, 0, 3650),
     Setting("models.directory", "ONDOL_MODELS", ""),
     Setting("models.chat", "ONDOL_CHAT_MODEL", "smollm2:135m"),
     Setting("models.embedding", "ONDOL_EMBEDDING_MODEL", "all-minilm:l6-v2"),
     Setting("models.rerank", "ONDOL_RERANK_MODEL", ""),
+    Setting("models.speech", "ONDOL_SPEECH_MODEL", ""),
     Setting("engine.runtime", "ONDOL_RUNTIME", "bundled"),
     Setting("engine.num_ctx", "ONDOL_CONTEXT_LENGTH", 4096, 256, 1_048_576),
     Setting("engine.num_parallel", "ONDOL_NUM_PARALLEL", 2, 1, 64),
@@ -60,6 +68,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("engine.max_loaded_models", "ONDOL_MAX_LOADED_MODELS", 3, 1, 64),
     Setting("engine.max_queue", "ONDOL_MAX_QUEUE", 512, 1, 100_000),
     Setting("engine.start_timeout_seconds", "ONDOL_LOAD_TIMEOUT", 300, 1, 86_400),
+    Setting("engine.schema_timeout_seconds", "ONDOL_SCHEMA_TIMEOUT", 120, 1, 86_400),
     Setting("engine.gpu_layers", "ONDOL_GPU_LAYERS", -1, -1, 10_000),
     Setting("retrieval.limit", "ONDOL_SEARCH_LIMIT", 10, 1, 1000),
     Setting("retrieval.quotes", "ONDOL_QUOTES", 2, 1, 10),
@@ -69,6 +78,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("retrieval.max_file_mb", "ONDOL_MAX_FILE_MB", 64, 1, 4096),
     Setting("retrieval.parse_seconds", "ONDOL_PARSE_SECONDS", 60, 1, 86_400),
     Setting("retrieval.parse_memory_mb", "ONDOL_PARSE_MEMORY_MB", 1024, 256, 1_048_576),
+    Setting("memory.prompt_tokens", "ONDOL_MEMORY_TOKENS", 200, 0, 100_000),
+    Setting("packs.glossary_tokens", "ONDOL_GLOSSARY_TOKENS", 200, 0, 100_000),
     Setting("answer.max_tokens", "ONDOL_ANSWER_TOKENS", 96, 1, 100_000),
     Setting("answer.adapter", "ONDOL_ANSWER_ADAPTER", "grounding"),
     Setting("routing.target_error", "ONDOL_TARGET_ERROR", 0.15, 0.005, 0.9),
@@ -100,6 +111,14 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("home.requests_per_day", "ONDOL_HOME_REQUESTS_PER_DAY", 0, 0, 1_000_000_000),
     Setting("home.tokens_per_day", "ONDOL_HOME_TOKENS_PER_DAY", 0, 0, 1_000_000_000_000),
     Setting("home.timeout_seconds", "ONDOL_HOME_TIMEOUT", 60, 1, 86_400),
+    Setting("home.hub", "ONDOL_HOME_HUB", ""),
+    Setting("home.hub_port", "ONDOL_HOME_HUB_PORT", 11438, 0, 65535),
+    Setting("home.hub_upstream", "ONDOL_HOME_HUB_UPSTREAM", ""),
+    Setting("home.hub_allow", "ONDOL_HOME_HUB_ALLOW", ()),
+    Setting("update.check", "ONDOL_UPDATE_CHECK", False),
+    Setting("update.channel", "ONDOL_UPDATE_CHANNEL", "stable", choices=("stable", "beta")),
+    Setting("update.keep", "ONDOL_UPDATE_KEEP", 2, 0, 100),
+    Setting("update.limit_bytes_per_second", "ONDOL_UPDATE_LIMIT", 0, 0, 1_000_000_000_000),
 )
 
 _BY_NAME = {s.name: s for s in SETTINGS}
@@ -111,8 +130,15 @@ class Config:
     ``config["engine.num_ctx"]`` is the value; ``config.source("engine.num_ctx")`` its origin.
     """
 
-    def __init__(self, values: Mapping[str, tuple[Value, Source]]) -> None:
+    def __init__(
+        self,
+        values: Mapping[str, tuple[Value, Source]],
+        read_again: Callable[[], Config] | None = None,
+        file: Path | None = None,
+    ) -> None:
         self._values = dict(values)
+        self._read_again = read_again
+        self.file = file or paths.config_file()
 
     def __getitem__(self, name: str) -> Any:
         return self._values[setting(name).name][0]
@@ -127,7 +153,17 @@ class Config:
             for k, v in flags.items()
             if v is not None
         }
-        return Config({**self._values, **given})  # type: ignore[dict-item]
+        return Config({**self._values, **given}, self._read_again, self.file)  # type: ignore[dict-item]
+
+    def fresh(self) -> Config:
+        """What the file and the environment say now, under the same flags."""
+        now = self._read_again() if self._read_again else self
+        flags = {name: held for name, held in self._values.items() if held[1] == "flag"}
+        return Config({**now._values, **flags}, self._read_again, self.file)
+
+    def take(self, newer: Config, names: Iterable[str]) -> None:
+        """Have ``newer``'s values of these settings from now on, wherever this object is."""
+        self._values.update({name: newer._values[name] for name in names})
 
     @property
     def models_dir(self) -> Path:
@@ -148,7 +184,7 @@ def load(*, environ: Mapping[str, str] | None = None, file: Path | None = None) 
     for s in SETTINGS:
         if environ.get(s.env):
             values[s.name] = (parse(s, environ[s.env], s.env), "environment")
-    return Config(values)
+    return Config(values, lambda: load(environ=environ, file=file), file)
 
 
 def setting(name: str, where: str = "") -> Setting:

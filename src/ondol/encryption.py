@@ -6,13 +6,20 @@ leaves anything but the old file or the new one. A passphrase that is lost canno
 
 from __future__ import annotations
 
+import hashlib
+import os
+import stat
+from contextlib import suppress
 from pathlib import Path
 
-from ondol import cipher, exchange, keys
+from ondol import cipher, exchange, keys, leftovers, paths
 from ondol.cipher import Connection
 from ondol.errors import UsageError
 from ondol.i18n import t
 from ondol.keys import Key
+
+TRAINING = "training"
+MEMORY = Path("/dev/shm")
 
 
 def lock(file: Path, passphrase: str) -> None:
@@ -24,11 +31,54 @@ def lock(file: Path, passphrase: str) -> None:
     if not passphrase:
         raise UsageError(t("encryption.empty_passphrase"))
     _rewrite(file, keys.new_key(passphrase))
+    # What was read of them is in the library; beside it they would be open to anybody.
+    for attached in paths.attachments_dir().glob("*/*"):
+        leftovers.erase(attached)
+    # What is learned from goes too, and with it what was learned so far.
+    _empty(paths.data_dir() / TRAINING)
 
 
 def unlock(file: Path) -> None:
     """Make the database a plain SQLite file again; raises as ``lock`` does."""
     _rewrite(file, None)
+    in_memory = _in_memory()
+    if in_memory is not None:
+        _empty(in_memory / TRAINING)
+
+
+def trainings() -> Path:
+    """The folder of the folders in which trainings work, with what they learn from: in memory while
+    the owner's library is locked, where the system has such a folder (Linux), so that nothing of it
+    is plain on disk. It outlives a process that is killed, and no restart of the machine."""
+    if is_locked(paths.database_file()):
+        in_memory = _in_memory()
+        if in_memory is not None:
+            return in_memory / TRAINING
+    return paths.data_dir() / TRAINING
+
+
+def _in_memory() -> Path | None:
+    """A folder in memory for the owner alone, one for each house; None where there is none."""
+    if not MEMORY.is_dir():
+        return None
+    house = hashlib.sha256(str(paths.data_dir()).encode()).hexdigest()[:16]
+    folder = MEMORY / f"ondol-{os.getuid()}-{house}"
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    # Everybody may write beside it: another's folder, or a link, is none for secrets.
+    is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+    return folder if is_ours and not found.st_mode & 0o077 else None
+
+
+def _empty(folder: Path) -> None:
+    """Overwrite and remove the files below ``folder``; locks hold nothing, and may be held."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_dir() and not path.is_symlink():
+            with suppress(OSError):
+                path.rmdir()
+        elif path.suffix != ".lock":
+            leftovers.erase(path)
 
 
 def is_locked(file: Path) -> bool:

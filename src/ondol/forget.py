@@ -1,14 +1,13 @@
 """Forgetting everywhere: the library, and what else on this machine may hold what was in it.
 
 That is models in memory (their caches hold the sentences that they were given), folders of
-trainings with examples from the documents, adapters that learned from these, logs that name the
-files, and copies of the database that a killed command left. What cannot be reached is said.
+trainings with examples from the documents, adapters that learned from these, answers in kept
+conversations that quote them and the samples that such answers made, logs that name the files, and
+copies of the database that a killed command left. What cannot be reached is said.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,9 +16,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ondol import backup, leftovers, paths
+from ondol import backup, paths, uploads
 from ondol.errors import OndolError, TrainingError
 from ondol.parts import Parts
+from ondol.personal import collecting, forgetting
 from ondol.retrieval.filters import Filter
 from ondol.retrieval.forgetting import Receipt
 
@@ -34,7 +34,10 @@ _QUOTE = re.compile(r"^\[\d+\]\s*(.+)$", re.MULTILINE)
 class FullReceipt:
     """The library's receipt and what was done elsewhere. ``engines`` are the models that were taken
     out of memory, ``logs`` how many places in logs were overwritten, ``trainings`` the folders of
-    examples that are gone, ``adapters`` what had learned from them and is not served any more.
+    examples that are gone, ``adapters`` what had learned from them and is not served any more,
+    ``uploads`` how many files that had come by a browser were erased, ``quotes`` how many sentences
+    were taken out of the answers that conversations keep, ``responses`` how many answers that were
+    kept for programs and quoted them are gone, ``samples`` how many of what may be learned from.
     ``not_reached`` are words: backups, disk, reader, vectors, engine, training, replaced."""
 
     library: Receipt
@@ -43,6 +46,10 @@ class FullReceipt:
     trainings: int = 0
     adapters: tuple[str, ...] = ()
     not_reached: tuple[str, ...] = BEYOND
+    uploads: int = 0
+    quotes: int = 0
+    responses: int = 0
+    samples: int = 0
 
     def json(self) -> dict[str, Any]:
         """As an API gives it, in one level."""
@@ -62,11 +69,21 @@ def forget(
     out of memory that may have read them, those of ``parts`` without it; returns their names."""
     library, missed = parts.library, list(BEYOND)
     chosen = library.chosen(files, where=where, matching=matching)
-    sentences = library.sentences(chosen) if _trainings() else set()
+    sentences = library.sentences(chosen) if forgetting.trainings() else set()
     if chosen.documents and len(chosen.documents) == len(library.documents()):
         # All that was said of documents was said of these. Before them, so that the bytes go too.
         parts.oversight.labeller.forget()
+    copies = [s for s in (*chosen.documents.values(), *chosen.paths) if uploads.is_upload(s)]
+    for source in set(copies) - set(chosen.paths):
+        # The file will be gone: nobody need look for it again.
+        with suppress(OndolError):
+            library.inventory.let_go(Path(source))
+    # Before the documents too; what was learned from their quotes before the quotes are gone.
+    learned = collecting.documents_gone(parts, chosen.documents.values())
+    quotes = parts.kept.conversations.quoting.forget(chosen.documents.values())
+    responses = parts.kept.responses.forget(chosen.documents.values())
     receipt = library.forget(files, where=where, matching=matching)
+    erased = uploads.erase(copies)
     missed += [] if receipt.is_erased else ["reader"]
     missed += [] if receipt.is_place_reached else ["vectors"]
     engines: tuple[str, ...] = ()
@@ -74,9 +91,12 @@ def forget(
         engines = tuple((unload or (lambda: _unload(parts)))())
     except OndolError:
         missed.append("engine")
-    trainings = 0
-    adapters: list[str] = []
-    for folder in _trainings():
+    # Samples with such an answer before their question are not what was said any more.
+    later = collecting.collect(parts, dependents="stale").gone
+    missed += [*learned.not_reached, *later.not_reached]
+    trainings = learned.trainings + later.trainings
+    adapters = [*learned.stale, *later.stale]
+    for folder in forgetting.trainings():
         if not _holds(folder, sentences):
             continue
         try:
@@ -89,17 +109,21 @@ def forget(
         missed.append("replaced")
     logs = _redact([*chosen.documents.values(), *chosen.paths])
     return FullReceipt(
-        receipt, engines, logs, trainings, tuple(sorted(adapters)), tuple(dict.fromkeys(missed))
+        receipt,
+        engines,
+        logs,
+        trainings,
+        tuple(sorted(set(adapters))),
+        tuple(dict.fromkeys(missed)),
+        uploads=erased,
+        quotes=quotes,
+        responses=responses,
+        samples=learned.samples + later.samples,
     )
 
 
 def _unload(parts: Parts) -> list[str]:
     return [model.name for model in parts.pool.loaded() if parts.pool.stop(model.name)]
-
-
-def _trainings() -> list[Path]:
-    root = paths.data_dir() / "training"
-    return sorted(folder for folder in root.glob("*") if folder.is_dir())
 
 
 def _holds(folder: Path, sentences: set[str]) -> bool:
@@ -110,31 +134,21 @@ def _holds(folder: Path, sentences: set[str]) -> bool:
 
 
 def _quotes(folder: Path) -> Iterator[str]:
-    for file in folder.glob("*.jsonl"):
-        with suppress(OSError), file.open(encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                with suppress(ValueError, KeyError, TypeError):
-                    for message in json.loads(line)["messages"]:
-                        yield from _QUOTE.findall(message["content"])
+    for line in forgetting.lines_of(folder):
+        with suppress(KeyError, TypeError):
+            for message in line["messages"]:
+                yield from _QUOTE.findall(message["content"])
 
 
 def _drop(folder: Path, parts: Parts) -> Sequence[str]:
     """Erase a training; the adapters that it made, which are not served from here on."""
-    from ondol import trainable
+    adapters: list[str] = []
 
-    adapters: Sequence[str] = ()
-    with trainable.alone(folder.name):
-        made = folder / "adapter.gguf"
-        if made.exists():
-            with made.open("rb") as file:
-                digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-            adapters = parts.adapters.outdate(digest)
-        try:
-            for path in sorted(folder.rglob("*"), reverse=True):
-                path.rmdir() if path.is_dir() else leftovers.erase(path)
-            folder.rmdir()
-        except OSError as error:
-            raise paths.storage_error(error, folder) from error
+    def outdate() -> None:
+        for digest in forgetting.made_in(folder):
+            adapters.extend(parts.adapters.outdate(digest))
+
+    forgetting.destroy(folder, outdate)
     return adapters
 
 

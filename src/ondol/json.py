@@ -140,7 +140,7 @@ def model_json(model: Model) -> dict[str, Any]:
 
 
 def adapter_json(adapter: Adapter) -> dict[str, Any]:
-    """An adapter as ``ondol adapter list --json`` and ``GET /ondol/v1/adapters`` show it."""
+    """An adapter as ``ondol adapters list --json`` and ``GET /ondol/v1/adapters`` show it."""
     return {
         "name": adapter.full_name,
         "adapter": adapter.name,
@@ -158,6 +158,7 @@ def adapter_json(adapter: Adapter) -> dict[str, Any]:
         "description": adapter.description,
         "trained_on": dict(adapter.trained_on),
         "evaluation": dict(adapter.evaluation),
+        "private": adapter.private,
         "shipped": adapter.shipped,
         "stale": adapter.stale,
     }

@@ -9,12 +9,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ondol import database, paths
 from ondol.config import Config
 from ondol.egress import Egress
 from ondol.errors import LedgerEntryNotFoundError, LockedError, ModelError, StorageError
+from ondol.once import Once
 from ondol.trust import Trust
 from ondol.types import (
     Confidence,
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
     from ondol.routing.sensitivity import PromptLabeller
     from ondol.types import Recorder
 
-T = TypeVar("T")
-
 
 def door(config: Config, find: Callable[[], Oversight]) -> Egress:
     """The door of a house: whoever watches over it is called when something is about to leave."""
@@ -52,7 +51,7 @@ def door(config: Config, find: Callable[[], Oversight]) -> Egress:
     )
 
 
-class Oversight:
+class Oversight(Once):
     """One house's. ``adapters`` knows the models by name. Safe to use from several threads."""
 
     def __init__(
@@ -61,11 +60,10 @@ class Oversight:
         egress: Egress,
         adapters: Callable[[], AdapterStore],
     ) -> None:
+        super().__init__()
         self._config = config
         self._egress = egress
         self._adapters = adapters
-        self._lock = threading.RLock()
-        self._built: dict[str, Any] = {}
 
     def close(self) -> None:
         """Let go of the database."""
@@ -152,14 +150,15 @@ class Oversight:
         """The digest that ``confidence`` knows a model by, from the name that answers carry; that
         of the embedder for "", and "" for what is not installed here."""
         from ondol.confidence.calibrators import digest_of
+        from ondol.models import scales
 
         try:
-            found, adapter = self._adapters().resolve(name or self._config["models.embedding"])
+            found, scaled = scales.of(self._adapters(), name or self._config["models.embedding"])
         except ModelError:
             return ""
         weights = found.file("weights") or found.file("graph")
         digest = weights.digest if weights else found.digest
-        return digest_of(digest, adapter.digest if adapter else "")
+        return digest_of(digest, scales.digest(scaled))
 
     def threshold(self, confidence: Confidence) -> float | None:
         """From which probability on an answer judged by this calibrator may be kept; ``None`` where
@@ -170,12 +169,25 @@ class Oversight:
         choice = self.judge.choice(used, target) if used else None
         return choice.threshold if choice else None
 
+    def reconsider(self) -> None:
+        """The settings have changed: from the next answer on they hold. What was noticed of private
+        text stays known."""
+        with self._lock:
+            for name in ("policy", "recorder"):
+                self._built.pop(name, None)
+            labeller: PromptLabeller | None = self._built.get("labeller")
+            if labeller is not None:
+                labeller.question_sensitivity = self._own_sensitivity()
+
+    def _own_sensitivity(self) -> Sensitivity:
+        return Sensitivity[self._config["routing.question_sensitivity"].upper()]
+
     def _build_recorder(self) -> Recorder:
         from ondol.confidence.outcomes import NotingRecorder
         from ondol.ledger.recording import LedgerRecorder
 
         recorder = LedgerRecorder.from_config(self.ledger, self._config)
-        return NotingRecorder(recorder, self.outcomes, self.identify)
+        return NotingRecorder(recorder, self.identify)
 
     def _build_labeller(self) -> PromptLabeller:
         from ondol.retrieval.current_labels import CurrentLabels
@@ -184,12 +196,11 @@ class Oversight:
         from ondol.routing.taint import Spoken
 
         connection, lock = self._once("labels_database", _connect), threading.RLock()
-        own = Sensitivity[self._config["routing.question_sensitivity"].upper()]
         find_private = PrivateText(connection, lock).find
         return PromptLabeller(
             Spoken(connection, lock),
             find_private,
-            question_sensitivity=own,
+            question_sensitivity=self._own_sensitivity(),
             label_now=CurrentLabels(connection, lock).strictest,
         )
 
@@ -219,6 +230,7 @@ class Oversight:
 
         homes = Homes.open(self._once("homes_database", _connect), self._egress, self._config)
         homes.record, homes.head = self._note_exchange, self._ledger_head
+        homes.witness = self._compare_ledger
         return homes
 
     def _note_exchange(self, exchange: Exchange) -> None:
@@ -238,16 +250,17 @@ class Oversight:
         )
         self.ledger.append(entry)
 
+    def _compare_ledger(self, url: str, seen: str) -> None:
+        """A ledger that was cut back looks whole; a home that saw more of it can tell."""
+        from ondol.ledger.witnesses import compare
+
+        # What cannot be written down now is found the next time; home can still be asked.
+        with suppress(StorageError, LockedError):
+            compare(self.ledger, url, seen)
+
     def _ledger_head(self) -> str:
         head = self.ledger.head()
         return f"{head.count}:{head.hash.hex()}" if head else ""
-
-    def _once(self, name: str, build: Callable[[], T]) -> T:
-        with self._lock:
-            if name not in self._built:
-                self._built[name] = build()
-            part: T = self._built[name]
-            return part
 
 
 class _AnyHome:

@@ -6,22 +6,25 @@ used: ``ondol list`` opens no database and starts no engine.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ondol import manners, paths
 from ondol.ask import Manner
 from ondol.config import Config
 from ondol.errors import UsageError
 from ondol.i18n import t
+from ondol.kept import Kept
+from ondol.models import scales
+from ondol.models.made import Made, served_by
+from ondol.once import Closing
 from ondol.oversight import Oversight, door
+from ondol.preset import laid_over
 from ondol.prompt import GROUNDING
 from ondol.trust import Trust
-from ondol.types import Reranker
+from ondol.types import Reranker, Task
 
 if TYPE_CHECKING:
     from ondol.engine.llama import LlamaEngine
@@ -34,35 +37,22 @@ if TYPE_CHECKING:
     from ondol.retrieval.library import Library, PassageEmbedder
     from ondol.retrieval.vectors.opening import Opener
 
-T = TypeVar("T")
 
-
-class Parts:
+class Parts(Closing):
     """The house, built on demand. A context manager; safe to use from several threads."""
 
     def __init__(self, config: Config) -> None:
+        super().__init__()
         self.config = config
         self.egress = door(config, lambda: self.oversight)
-        self._lock = threading.RLock()
-        self._built: dict[str, Any] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
+        self.kept = Kept(lambda: self.adapters)
 
     def close(self) -> None:
-        """Stop every engine and close the library and the ledger."""
+        """Stop every engine and close the library, the ledger and what is kept."""
         with self._lock:
             parts = [self._built.pop(name, None) for name in ("pool", "library", "oversight")]
         # Without the lock: a request that holds the pool's may be waiting for ours.
-        for part in parts:
+        for part in (*parts, self.kept):
             if part is not None:
                 part.close()
 
@@ -107,13 +97,22 @@ class Parts:
     def num_quotes(self) -> int:
         return int(self.config["retrieval.quotes"])
 
-    def manner(self, model: str | None = None) -> Manner:
-        """How ``model`` is asked (``manners.choose``)."""
-        found, adapter = self.adapters.resolve(model or self.config["models.chat"])
-        usable = () if adapter else self.adapters.usable(found)
-        return manners.choose(
-            self.config, found, adapter, usable, lambda a: self._knows_layout(found, a)
-        )
+    def manner(self, model: str | None = None, active: Mapping[str, float] | None = None) -> Manner:
+        """How ``model`` is asked about documents (``manners.choose``); with ``active`` as if these
+        adapters were the active ones."""
+        found, named = scales.of(self.adapters, model or self.config["models.chat"])
+        usable = () if named else self.adapters.usable(found)
+        if active is None:
+            active = {} if named else self._active(found, "grounded")
+        knows = partial(self._knows_layout, found)
+        return manners.choose(self.config, found, named, usable, knows, active)
+
+    def chat_manner(self, model: str | None = None) -> Manner:
+        """How ``model`` replies in a chat: where only it is named, with what was activated."""
+        found, named = scales.of(self.adapters, model or self.config["models.chat"])
+        wanted = {adapter.name: scale for adapter, scale in named} or self._active(found, "chat")
+        here = self.adapters.usable(found) if wanted or found.made else ()
+        return manners.in_chat(found, wanted, here)
 
     def engine(
         self,
@@ -123,14 +122,25 @@ class Parts:
         keep_alive_seconds: float | None = None,
     ) -> LlamaEngine:
         """The engine for ``model``, by default the configured chat model; loads on first use. That
-        of ``model:adapter`` switches the adapter on wherever a request says nothing about any."""
-        found, adapter = self.adapters.resolve(model or self.config["models.chat"])
-        return self.pool.engine(
-            found.name,
-            num_ctx=num_ctx,
+        of ``model:adapter`` (``scales``) switches adapters on wherever a request says nothing about
+        any; that of a model made from another begins with what it was made with."""
+        found, scaled = scales.of(self.adapters, model or self.config["models.chat"])
+        made, on = found.made or Made(), {one.name: scale for one, scale in scaled}
+        name = scales.full_name(found.name, on)
+        engine = self.pool.engine(
+            served_by(found, self.store, self.adapters).name,
+            num_ctx=num_ctx or made.parameters.get("num_ctx"),
             keep_alive_seconds=keep_alive_seconds,
-            adapter=adapter.name if adapter else "",
+            adapters=on or ({made.adapter: 1.0} if made.adapter else {}),
+            name=name,
         )
+        return laid_over(engine, name, found, self.store, self.config["packs.glossary_tokens"])
+
+    def stop(self, model: str) -> bool:
+        """Unload ``model``, its adapters with it; False when it is not in memory. Raises
+        ``ModelNotFoundError``."""
+        found = served_by(scales.of(self.adapters, model)[0], self.store, self.adapters)
+        return self.pool.stop(found.name)
 
     def open_library(self, file: Path) -> Library:
         """A library in ``file``, or in memory with ``database.IN_MEMORY``."""
@@ -173,13 +183,6 @@ class Parts:
         with self._lock:
             self._built["library"] = library
 
-    def _once(self, name: str, build: Callable[[], T]) -> T:
-        with self._lock:
-            if name not in self._built:
-                self._built[name] = build()
-            part: T = self._built[name]
-            return part
-
     def _build_oversight(self) -> Oversight:
         return Oversight(self.config, self.egress, lambda: self.adapters)
 
@@ -191,7 +194,7 @@ class Parts:
     def _build_adapters(self) -> AdapterStore:
         from ondol.models.adapters import AdapterStore
 
-        return AdapterStore(self.store)
+        return AdapterStore(self.store, private=lambda: self.kept.private_adapters)
 
     def _build_pool(self) -> EnginePool:
         from ondol.engine.pool import EnginePool, EngineSettings
@@ -208,16 +211,17 @@ class Parts:
         from ondol.engine.pool import AdapterFile, ModelSpec
 
         model = self.store.get(name)
-        usable = self.adapters.usable(model) if model.kind == "chat" else ()
+        served = self.adapters.served(model) if model.kind == "chat" else ()
         return ModelSpec(
             name=model.name,
             path=self.store.path(model),
             digest=model.digest,
-            size_bytes=model.size_bytes + sum(adapter.size_bytes for adapter in usable),
+            size_bytes=model.size_bytes + sum(adapter.size_bytes for adapter, _ in served),
             kind=model.kind,
             num_ctx=model.context_length,
+            projector=self.store.path(model, "projector") if model.file("projector") else None,
             adapters=tuple(
-                AdapterFile(a.name, self.adapters.path(a), a.digest, a.size_bytes) for a in usable
+                AdapterFile(one.name, path, one.digest, one.size_bytes) for one, path in served
             ),
         )
 
@@ -226,8 +230,7 @@ class Parts:
 
         header = self._header(spec.path)
         parallel = self.config["engine.num_parallel"]
-        # Of a model in several files the header is the first one's; the others, and the adapters,
-        # count too.
+        # The header is that of the first file; the others, and the adapters, count too.
         others_bytes = max(0, spec.size_bytes - header.file_size_bytes)
         return memory_need(header, num_ctx, num_parallel=parallel).total_bytes + others_bytes
 
@@ -236,6 +239,9 @@ class Parts:
 
         # A blob is named after its content, so its header is read once.
         return self._once(f"header of {path}", lambda: read_header(path))
+
+    def _active(self, model: Model, task: Task) -> Mapping[str, float]:
+        return manners.active(model, task, lambda: self.kept.activations)
 
     def _knows_layout(self, model: Model, adapter: Adapter) -> bool:
         """Whether ``adapter`` was trained in the layout that it would be asked in."""

@@ -30,6 +30,11 @@ def database_file() -> Path:
     return data_dir() / "ondol.db"
 
 
+def attachments_dir() -> Path:
+    """The files that were dropped into conversations, in a folder for each conversation."""
+    return data_dir() / "attachments"
+
+
 def models_dir() -> Path:
     return data_dir() / "models"
 

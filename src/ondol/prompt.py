@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from ondol.role_marks import harmless
 from ondol.types import Message, Quote
 
 MARKS = re.compile(r"\[(\d{1,3})\]")
@@ -68,7 +69,7 @@ def build_prompt(
 ) -> list[Message]:
     """The conversation to complete."""
     asked = _one_line(question)
-    numbered = "\n".join(f"[{quote.number}] {_one_line(quote.text)}" for quote in quotes)
+    numbered = "\n".join(f"[{quote.number}] {_one_line(harmless(quote.text))}" for quote in quotes)
     first = f"{asked}\n\n" if template.question_first else ""
     return [
         Message("system", template.instructions),
@@ -84,6 +85,13 @@ def build_rewriting_prompt(question: str, history: Sequence[Message]) -> list[Me
         Message("system", REWRITING),
         Message("user", f"{said}\n\nLast question: {_one_line(question)}"),
     ]
+
+
+def is_grounded(messages: Sequence[Message]) -> bool:
+    """Whether ``messages`` were laid out here: a question with its sentences, or one to be made to
+    stand alone."""
+    ours = (PLAIN.instructions, GROUNDING.instructions, REWRITING)
+    return bool(messages) and messages[0].role == "system" and messages[0].content in ours
 
 
 def abstains(text: str) -> bool:

@@ -1,9 +1,10 @@
 """A new library in the place of a damaged one: what can still be read of its order, no content.
 
 The damaged file is moved aside, whole. Collections, followed folders, limits, and the hashes of
-what was forgotten are taken over as far as they can be read; documents are read again from their
-files by the sync that follows. A locked library stays locked, with its key. Raises
-``LockedError``, ``UsageError`` for a library that is sound, ``StorageError``.
+what was forgotten are taken over as far as they can be read, and so are memories and conversations,
+which are nowhere else; documents are read again from their files by the sync that follows. A locked
+library stays locked, with its key. Raises ``LockedError``, ``UsageError`` for a sound library,
+``StorageError``.
 """
 
 from __future__ import annotations
@@ -23,7 +24,32 @@ from ondol.keys import Key
 # What is worth keeping, each before what refers to it.
 HOMES = ("homes", "home_devices", "home_usage")
 OWN = ("collections", "folders", "limits", "forgotten", "library_settings")
-TABLES = (*OWN, *carrying.TABLES, *HOMES)
+STATED = ("memories", "memory_history", "personas")
+CONNECTED = ("clients", "client_collections", "tool_servers", "approved_tools")
+SAID = ("conversations", "messages", "feedback", "attachments", "prompts")
+SAMPLES = ("sample_sources", "samples", "sample_marks", "samples_let_go", "adapter_samples")
+LEARNED = ("memory_suggestions", *SAMPLES, "private_adapters", "activations")
+FEDERATED = (
+    "federations",
+    "federation_sources",
+    "federation_rounds",
+    "federation_samples",
+    "home_federations",
+    "home_federation_members",
+    "home_federation_rounds",
+)
+UPDATING = ("hubs", "installs", "install_events", "packs", "pack_prompts")
+TABLES = (
+    *OWN,
+    *STATED,
+    *CONNECTED,
+    *SAID,
+    *LEARNED,
+    *carrying.TABLES,
+    *HOMES,
+    *FEDERATED,
+    *UPDATING,
+)
 
 # A page of 4096 random bytes has 7.95 bits a byte, one of vectors 7.3, one of text less.
 NOISE_BITS = 7.8

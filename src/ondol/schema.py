@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
-from ondol import schema3
+from ondol import schema3, schema4, schema5, schema6, schema7, schema8
 
 # A connection of sqlcipher3, which ships no type hints.
 Connection = Any
@@ -216,4 +216,43 @@ def _answers(connection: Connection) -> None:
         connection.execute(statement)
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_library, _collections, _answers)
+def _conversations(connection: Connection) -> None:
+    """Conversations, and what Ondol remembers of its owner."""
+    for statement in schema4.STATEMENTS:
+        connection.execute(statement)
+
+
+def _programs(connection: Connection) -> None:
+    """What is kept for the programs that speak with Ondol."""
+    for statement in schema5.STATEMENTS:
+        connection.execute(statement)
+
+
+def _personal(connection: Connection) -> None:
+    """What makes a model its owner's own: personas, samples, adapters in use."""
+    for statement in schema6.STATEMENTS:
+        connection.execute(statement)
+
+
+def _federations(connection: Connection) -> None:
+    """Federations that the device takes part in, and those that it coordinates."""
+    for statement in schema7.STATEMENTS:
+        connection.execute(statement)
+
+
+def _hubs(connection: Connection) -> None:
+    """Hubs, and what was installed from them."""
+    for statement in schema8.STATEMENTS:
+        connection.execute(statement)
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
+    _library,
+    _collections,
+    _answers,
+    _conversations,
+    _programs,
+    _personal,
+    _federations,
+    _hubs,
+)

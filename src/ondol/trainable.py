@@ -7,11 +7,12 @@ Raises ``TrainingError``, ``UsageError`` for a name or a model, ``InvalidModelEr
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import quote
 
-from ondol import paths
+from ondol import encryption, paths
 from ondol.errors import TrainingError, UsageError
 from ondol.i18n import t
 from ondol.models.adapter_manifest import CANDIDATE, NAME
@@ -19,13 +20,13 @@ from ondol.models.gguf import read_header
 from ondol.models.locks import hold
 from ondol.models.store import Model, ModelStore
 from ondol.training import grounding
-from ondol.training.export import ARCHITECTURES
+from ondol.training.architectures import architecture_of
 from ondol.training.lora import LoraConfig
 
 
 def trainings() -> Path:
-    """Where each training has a folder of its own."""
-    return paths.data_dir() / "training"
+    """Where each training has a folder of its own: in memory while the library is locked."""
+    return encryption.trainings()
 
 
 def fitted(config: LoraConfig, store: ModelStore, model: Model, name: str) -> LoraConfig:
@@ -38,16 +39,10 @@ def fitted(config: LoraConfig, store: ModelStore, model: Model, name: str) -> Lo
     if model.format != "gguf" or model.kind != "chat":
         raise UsageError(t("adapters.no_base", model=model.name), param="model")
     header = read_header(store.path(model), model.name)
-    if header.architecture not in ARCHITECTURES:
-        sentence = t(
-            "training.export_architecture",
-            file=model.name,
-            architecture=header.architecture,
-            supported=", ".join(ARCHITECTURES),
-        )
-        raise TrainingError(sentence, t("training.export_hint_architecture"))
+    architecture = architecture_of(header.architecture, model.name)
     layers = header.block_count or 0
     config = grounding.fitted(config, layers)
+    config = replace(config, target_modules=architecture.fitted(config.target_modules))
     if config.first_layer >= layers:
         reason = f"{layers} layers, all below first_layer {config.first_layer}"
         raise TrainingError(t("training.lora", reason=reason), t("training.lora_hint"))

@@ -8,6 +8,7 @@ elsewhere, without a recorder nothing is written down (an evaluation is no answe
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from ondol.errors import LockedError, StorageError
@@ -17,6 +18,7 @@ from ondol.types import (
     Confidence,
     Decision,
     Evidence,
+    Heard,
     Home,
     HomeState,
     Judge,
@@ -37,6 +39,12 @@ LOGPROBS = 5
 """Alternatives a token that a judge wants to see."""
 
 STAYS = Decision(Route.LOCAL)
+
+
+def of_an_adapter(label: Label) -> Label:
+    """The label of what an adapter says that has learned from its owner's own words: private,
+    however far the prompt might travel. It may hold what it was taught."""
+    return Label(Sensitivity.PRIVATE, tuple(dict.fromkeys((*label.reasons, "adapter"))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,32 +109,59 @@ class Trust:
             prompt_tokens=prompt_tokens,
         )
 
+    def stamp(self) -> object:
+        """As long as it stays what it is, so does every label."""
+        return self.labeller.stamp() if self.labeller else None
+
+    def hear(self, text: str, label: Label) -> list[Heard]:
+        """A text was given: from now on this process knows its label. ``close`` writes it down."""
+        heard = self.labeller.hear(text, label.sensitivity) if self.labeller and text else None
+        return [heard] if heard else []
+
     def close(
         self,
         recording: Recording | None,
         answer: Answer,
         decision: Decision,
         label: Label,
+        heard: Sequence[Heard] | None = None,
+        of_draft: Label | None = None,
     ) -> Answer:
-        """The answer as the owner gets it: labelled, remembered for later turns, in the ledger.
-        One that cannot be written down is not lost for that; it says so ("not_in_ledger"), and as
-        nobody remembers it, it is private in later turns."""
+        """The answer as the owner gets it: labelled, remembered for later turns, in the ledger, all
+        in one transaction. ``heard`` is what ``hear`` said of it already, ``of_draft`` the label of
+        its draft where that has another. One that cannot be written down is not lost for that; it
+        says so ("not_in_ledger"), and where nobody remembers it, it is private in later turns."""
+        level = (of_draft or label).sensitivity
         answer = replace(
             answer,
             sensitivity=label.sensitivity,
-            draft=replace(answer.draft, sensitivity=label.sensitivity) if answer.draft else None,
+            draft=replace(answer.draft, sensitivity=level) if answer.draft else None,
         )
         try:
-            self._remember(answer, label)
-            return recording.finish(answer, decision, label) if recording else answer
+            if recording is None:
+                self._remember(answer)
+                return answer
+            if heard is None:
+                heard = self.hear(answer.text, label)
+                if answer.draft is not None:
+                    heard += self.hear(answer.draft.text, of_draft or label)
+            answer = recording.finish(answer, decision, label, [one.write for one in heard])
         except (StorageError, LockedError):
+            for one in heard or ():
+                one.fail()
+            # What was said keeps its label, also where only the ledger has no room for it.
+            with suppress(StorageError, LockedError):
+                self._remember(answer)
             return replace(answer, reasons=(*answer.reasons, "not_in_ledger"))
+        for one in heard:
+            one.done()
+        return answer
 
-    def _remember(self, answer: Answer, label: Label) -> None:
+    def _remember(self, answer: Answer) -> None:
         if self.labeller is not None:
             for one in (answer, answer.draft):
                 if one is not None and one.text:
-                    self.labeller.remember(one.text, label.sensitivity)
+                    self.labeller.remember(one.text, one.sensitivity)
 
     def _home_state(self) -> HomeState | None:
         return None if self.home is None else self.home.state()

@@ -119,7 +119,7 @@ def test_a_model_is_fetched_for_an_adapter_only_if_it_will_have_it(
     parts.store.remove(CHAT)
     file, asked = tmp_path / "base.gguf", []
 
-    def fetch(parts: Parts, name: str, output: Output) -> Model:
+    def fetch(parts: Parts, name: str, output: Output, projector: Path | None = None) -> Model:
         asked.append(name)
         return parts.store.add(name, [parts.store.stage(file, "weights", "m.gguf")])
 
@@ -135,7 +135,7 @@ def test_a_model_is_fetched_for_an_adapter_only_if_it_will_have_it(
 def test_pulling_another_version_says_which_adapters_it_leaves_behind(
     parts, style, tmp_path, monkeypatch
 ):
-    def fetch(parts: Parts, name: str, output: Output) -> Model:
+    def fetch(parts: Parts, name: str, output: Output, projector: Path | None = None) -> Model:
         file = tmp_path / "base.gguf"
         file.write_bytes(base_bytes("another version"))
         return parts.store.add(name, [parts.store.stage(file, "weights", "base.gguf")])

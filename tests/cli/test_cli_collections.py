@@ -27,9 +27,9 @@ def names(result) -> set[str]:
     "flags",
     [
         ["--in", "home"],
-        ["--in", "home", "--in", "default"],
-        ["--path", "washer.md"],
-        ["--type", "markdown", "--after", "2020"],
+        pytest.param(["--in", "home", "--in", "default"], marks=pytest.mark.slow),
+        pytest.param(["--path", "washer.md"], marks=pytest.mark.slow),
+        pytest.param(["--type", "markdown", "--after", "2020"], marks=pytest.mark.slow),
         ["--path", "*sher*", "--lang", "en"],
     ],
 )
@@ -111,6 +111,7 @@ def test_collections_are_listed_made_relabelled_renamed_and_removed(
     assert ondol("collection", "list", "--quiet").stdout.split() == ["default", "house", "work"]
 
 
+@pytest.mark.slow
 def test_limit_of_a_file_is_stricter_than_its_collection_and_stays(
     ondol, sorted_papers: Path
 ) -> None:
@@ -131,6 +132,7 @@ def test_limit_of_a_file_is_stricter_than_its_collection_and_stays(
     assert ondol("sensitivity", sorted_papers.parent).code == 0
 
 
+@pytest.mark.slow
 def test_running_server_filters_the_same(ondol, sorted_papers: Path, server, monkeypatch) -> None:
     monkeypatch.chdir(sorted_papers)
     everything = "the warranty of the apple trees"

@@ -82,6 +82,7 @@ def test_run_uses_the_running_server_s_model(ondol, server: str) -> None:
     assert ondol("stop", "nosuch").code == 3
 
 
+@pytest.mark.slow
 def test_answers_are_the_same_with_and_without_a_server(ondol, server: str, papers) -> None:
     ondol("add", papers)
     commands = (
@@ -162,3 +163,32 @@ def test_removed_model_leaves_the_server_s_memory(ondol, own_models, monkeypatch
         assert ondol("ps", "--json").json == {"loaded": []}
     finally:
         ondol("down")
+
+
+@pytest.mark.parametrize(
+    ("environ", "is_terminal", "opens"),
+    [
+        ({"DISPLAY": ":0"}, True, True),
+        ({"WAYLAND_DISPLAY": "wayland-0"}, True, True),
+        ({"DISPLAY": ":0"}, False, False),
+        ({"DISPLAY": ":0", "SSH_CONNECTION": "1 2 3 4"}, True, False),
+        ({}, True, False),
+    ],
+)
+def test_the_page_is_opened_where_somebody_sits_before_a_screen(
+    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], is_terminal: bool, opens: bool
+) -> None:
+    import webbrowser
+
+    from ondol.cli import server as command
+
+    opened: list[str] = []
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SSH_CONNECTION"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(command.sys, "platform", "linux")
+    monkeypatch.setattr(command.sys.stdout, "isatty", lambda: is_terminal, raising=False)
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    command._open_page("http://127.0.0.1:11435")
+    assert opened == (["http://127.0.0.1:11435"] if opens else [])

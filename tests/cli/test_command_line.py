@@ -15,9 +15,10 @@ from ondol.cli import main as cli
 
 COMMANDS = [name for part in cli.SECTIONS.values() for name in part]
 EXPECTED = (
-    "up down serve run ask add search forget pull list ps show cp rm adapter stop recommend doctor "
-    "config completion train lock unlock backup restore collection sensitivity sync library "
-    "airgap calibrate home ledger report thumb why"
+    "up down serve run ask add search forget pull list ps show cp rm adapters stop recommend "
+    "doctor config completion train lock unlock backup restore collection sensitivity sync library "
+    "airgap calibrate home ledger memory report thumb why create key mcp feedback "
+    "persona remember join federation hub pack update"
 ).split()
 
 
@@ -83,8 +84,9 @@ def test_help_loads_nothing_that_answering_needs() -> None:
         (["config", "lst"], "There is no command lst.", "ondol config list"),
         (["ask", "--modle", "x", "y"], "There is no option --modle.", "--model"),
         (["show"], "NAME is missing.", "ondol show --help"),
+        (["hub", "add", "https://x.org"], "--fingerprint is missing.", "ondol hub add --help"),
         (["list", "surplus"], "surplus", "ondol list --help"),
-        (["search", "x", "--limit", "many"], "'many' is not a valid integer", "ondol search"),
+        (["search", "x", "--limit", "many"], "'many' is no whole number", "ondol search"),
         (["completion", "tcsh"], "tcsh", "ondol completion --help"),
     ],
 )

@@ -117,6 +117,27 @@ def test_killed_backups_lose_their_leftovers(parts: Parts, recipe: Path) -> None
     assert not leftover.exists()
 
 
+def test_samples_of_answers_that_quote_a_document_go_with_it(
+    parts: Parts, recipe: Path, home: Path
+) -> None:
+    from ondol.personal import collecting
+
+    conversations = parts.kept.conversations
+    _, answer = conversations.turns.ask(conversations.create().id, "How many peppers?", None)
+    quote = {"number": 1, "text": SENTENCE, "source": str(recipe)}
+    conversations.turns.save(answer.id, "Three. [1]", {"quotes": [quote]}, status="done")
+    conversations.opinions.give(answer.id, True)
+    collecting.agree(parts)
+    collecting.collect(parts)
+    assert SENTENCE in parts.kept.samples.all()[0].messages[-1].content
+    folder = training("personal-1", "nothing of it")
+    (folder / "training.json").write_text(json.dumps({"samples": [parts.kept.samples.all()[0].id]}))
+    receipt = run(parts, recipe)
+    assert (receipt.samples, receipt.trainings) == (1, 1) and not folder.exists()
+    assert parts.kept.samples.all() == []
+    assert found_in(home, {SENTENCE.encode()}) == set()
+
+
 def test_the_receipt_never_says_what_it_was(parts: Parts, recipe: Path) -> None:
     said = json.dumps(run(parts, recipe).json())
     assert "pepper" not in said and "recipe" not in said
@@ -185,3 +206,34 @@ def test_a_running_server_lets_go_of_what_it_read(
     assert ondol("ps", "--json").json["loaded"] == []
     assert markers.all[4] not in ondol("search", markers.all[3], "--json").stdout
     assert found_in(home, tails(markers.all)) == set()
+
+
+def kept_response(parts: Parts, source: str) -> str:
+    """The id of a response that is kept for a program and quotes ``source``."""
+    from ondol.conversations.responses import KeptResponse
+
+    body = {"id": "resp_1", "output": [{"id": "msg_1", "text": SENTENCE}]}
+    kept = KeptResponse("resp_1", None, [], body)
+    parts.kept.responses.keep("key:1", kept, [source], days=30)
+    return kept.id
+
+
+def test_responses_that_quote_a_document_go_with_it(
+    parts: Parts, recipe: Path, tmp_path: Path
+) -> None:
+    id = kept_response(parts, str(tmp_path / "other.txt"))
+    assert forget(parts, [recipe]).responses == 0
+    assert parts.kept.responses.get("key:1", id, days=30)
+    assert forget(parts, [tmp_path / "other.txt"]).responses == 1
+    assert parts.kept.responses.erase() == (0, True)
+
+
+def test_all_responses_are_erased_on_their_own(ondol, home: Path, tmp_path: Path) -> None:
+    with Parts(load()) as parts:
+        kept_response(parts, "/nowhere")
+    assert any(SENTENCE.encode() in file.read_bytes() for file in home.glob("**/*.db*"))
+    refused = ondol("forget", "--responses", str(tmp_path))
+    assert refused.code == 2 and "on their own" in refused.stderr
+    assert ondol("forget", "--responses", "--json").json == {"responses": 1, "erased": True}
+    assert not any(SENTENCE.encode() in file.read_bytes() for file in home.glob("**/*.db*"))
+    assert "0" in ondol("forget", "--responses").stdout

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -10,7 +10,9 @@ from ondol import database
 from ondol.confidence import outcomes as module
 from ondol.confidence.outcomes import NotingRecorder, Outcomes
 from ondol.errors import UsageError
+from ondol.place import Place
 from ondol.types import (
+    Along,
     Answer,
     Confidence,
     Decision,
@@ -40,7 +42,7 @@ def answer(ledger_id: str | None, *, model: str = "tiny", sure: float = 0.5) -> 
 @pytest.fixture
 def outcomes() -> Iterator[Outcomes]:
     connection = database.connect(database.IN_MEMORY)
-    with Outcomes(lambda: connection) as found:
+    with Outcomes(Place(lambda: connection)) as found:
         yield found
 
 
@@ -103,25 +105,33 @@ def test_what_has_no_signals_or_no_entry_is_not_kept(outcomes: Outcomes) -> None
 
 def test_no_word_of_an_answer_is_kept() -> None:
     connection = database.connect(database.IN_MEMORY)
-    Outcomes(lambda: connection).note(answer("aaaa1111"), "sha256:1", "grounded")
+    Outcomes(Place(lambda: connection)).note(answer("aaaa1111"), "sha256:1", "grounded")
     (row,) = connection.execute("SELECT * FROM outcomes").fetchall()
     assert "secret" not in repr(row)
 
 
 class _Recorder:
-    """Gives every answer an id."""
+    """Gives every answer an id, and writes what comes along."""
+
+    def __init__(self, outcomes: Outcomes) -> None:
+        self.outcomes = outcomes
 
     def start(self, task: str) -> _Recorder:
         return self
 
-    def finish(self, answer: Answer, decision: Decision, label: Label) -> Answer:
+    def finish(
+        self, answer: Answer, decision: Decision, label: Label, along: Sequence[Along] = ()
+    ) -> Answer:
         from dataclasses import replace
 
+        with self.outcomes.place.writing() as connection:
+            for write in along:
+                write(connection, "cccc3333")
         return replace(answer, ledger_id="cccc3333")
 
 
 def test_what_the_ledger_writes_down_can_be_judged(outcomes: Outcomes) -> None:
-    recorder = NotingRecorder(_Recorder(), outcomes, lambda name: f"digest of {name}")
+    recorder = NotingRecorder(_Recorder(outcomes), lambda name: f"digest of {name}")
     label = Label(Sensitivity.PRIVATE)
     done = recorder.start("grounded").finish(answer(None), Decision(Route.LOCAL), label)
     assert done.ledger_id == "cccc3333"
@@ -131,7 +141,7 @@ def test_what_the_ledger_writes_down_can_be_judged(outcomes: Outcomes) -> None:
 def test_home_is_not_judged_as_the_device(outcomes: Outcomes) -> None:
     from dataclasses import replace
 
-    recorder = NotingRecorder(_Recorder(), outcomes, lambda name: "digest")
+    recorder = NotingRecorder(_Recorder(outcomes), lambda name: "digest")
     asked_home = replace(answer(None), draft=answer(None))
     recorder.start("grounded").finish(asked_home, Decision(Route.HOME), Label(Sensitivity.TRUSTED))
     with pytest.raises(UsageError):
@@ -139,7 +149,7 @@ def test_home_is_not_judged_as_the_device(outcomes: Outcomes) -> None:
 
 
 def test_words_of_the_documents_have_a_task_of_their_own(outcomes: Outcomes) -> None:
-    recorder = NotingRecorder(_Recorder(), outcomes, lambda name: "digest")
+    recorder = NotingRecorder(_Recorder(outcomes), lambda name: "digest")
     label = Label(Sensitivity.PRIVATE)
     recorder.start("grounded").finish(answer(None, model=""), Decision(Route.LOCAL), label)
     assert outcomes.thumb(None, True).task == "quoted"

@@ -46,16 +46,22 @@ def listening(
 
     def talk(connection: socket.socket) -> None:
         connection.settimeout(10)
-        place = len(kept.received)
+        place: int | None = len(kept.received)
         kept.received.append(b"")
         with suppress(OSError), connection:
             with tls.wrap_socket(connection, server_side=True) if tls else connection as stream:
                 while part := stream.recv(65536):
+                    if place is None:
+                        place = len(kept.received)
+                        kept.received.append(b"")
                     kept.received[place] += part
                     if is_whole(kept.received[place]):
                         said = answer(kept.received[place]) if callable(answer) else answer
                         stream.sendall(said)
-                        stream.shutdown(socket.SHUT_WR)
+                        if b"Connection: close" in said:
+                            stream.shutdown(socket.SHUT_WR)
+                        else:
+                            place = None  # that of this connection's next request
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()

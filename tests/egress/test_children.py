@@ -23,7 +23,7 @@ import socket, sys, threading, time
 
 def phone_home():
     while True:
-        time.sleep(0.005)
+        time.sleep(0.05)
         guard = sys.modules.get("ondol.egress.guard")
         if guard is not None and hasattr(guard, "is_installed") and guard.is_installed():
             try: socket.getaddrinfo({NAME!r}, 443)
@@ -51,11 +51,14 @@ def start_engine(folder: Path) -> None:
 
 
 def learn(folder: Path) -> None:
+    (folder / "job.json").write_text("{}")
     with pytest.raises(TrainingError):
-        job.run(folder)  # nothing is prepared there
+        job.run(folder)  # it loads its libraries before it looks what is to be learned
 
 
-@pytest.mark.parametrize("begin", [parse, start_engine, learn])
+@pytest.mark.parametrize(
+    "begin", [pytest.param(parse, marks=pytest.mark.slow), start_engine, learn]
+)
 def test_refusal_in_a_child_is_told_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begin: Callable[[Path], None]
 ) -> None:

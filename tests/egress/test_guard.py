@@ -191,7 +191,7 @@ ENTRIES = {
     "the command line": ["-m", "ondol", "--version"],
     "the engine": ["-m", "ondol.engine.worker"],
     "the parser": ["-m", "ondol.retrieval.loaders.isolated"],
-    "the training": ["-m", "ondol.training.job", "/nonexistent"],
+    "the training": ["-m", "ondol.training.child", "/nonexistent"],
 }
 
 

@@ -105,7 +105,7 @@ def test_a_conversation_keeps_its_cache_while_its_adapters_stay(adapted):
 
 
 def test_an_engine_of_a_model_with_an_adapter_uses_it_unless_told_otherwise(adapted):
-    engine = adapted.engine("m", adapter="a")
+    engine = adapted.engine("m", adapters=A, name="m:a")
     assert engine.model == "m:a"
     for adapters, same in ((OFF, A), (B, B), ({"a": 0.0}, OFF)):
         expected = said(adapted, same)
@@ -113,20 +113,20 @@ def test_an_engine_of_a_model_with_an_adapter_uses_it_unless_told_otherwise(adap
         assert heard(engine, adapters) == expected
         said(adapted, HALF)
     assert [m.name for m in adapted.loaded()] == ["m"]
-    assert adapted.engine("m", adapter="b").load() < 0.05  # one process for all of them
+    assert adapted.engine("m", adapters=B).load() < 0.05  # one process for all of them
 
 
 def test_an_unknown_adapter_is_one_sentence(adapted):
     for ask in (
         lambda: said(adapted, {"c": 1.0}),
         lambda: said(adapted, {"c": 0.0}),
-        adapted.engine("m", adapter="c").load,
+        adapted.engine("m", adapters={"c": 1.0}).load,
     ):
         with pytest.raises(AdapterNotFoundError) as caught:
             ask()
         assert caught.value.status == 404
         assert "m has no adapter c" in caught.value.message
-        assert "ondol adapter list" in caught.value.hint
+        assert "ondol adapters list" in caught.value.hint
     with pytest.raises(UsageError):
         said(adapted, {"a": float("nan")})
 
@@ -197,7 +197,7 @@ def test_a_damaged_adapter_is_a_sentence_without_a_path(adapted, installed, tmp_
         said(adapted, A)
     assert str(tmp_path) not in caught.value.message
     assert "m cannot be loaded with its adapter a" in caught.value.message
-    assert "ondol adapter rm m:a" in caught.value.hint
+    assert "ondol adapters rm m:a" in caught.value.hint
 
 
 def test_a_binary_switches_adapters_like_the_bundled_runtime(
@@ -226,3 +226,14 @@ def test_paths_of_adapters_reach_a_binary_as_flags(installed, spec):
     assert given.count("--lora-init-without-apply") == 1
     paths = [Path(given[i + 1]) for i, flag in enumerate(given) if flag == "--lora"]
     assert paths == [adapter.path for adapter in installed]
+
+
+def test_a_given_reply_is_scored_with_the_adapters_of_its_request(adapted: EnginePool) -> None:
+    engine, asked = adapted.engine("m"), [Message("user", "Say hi")]
+    alone = engine.score(asked, "Hello.")
+    other = engine.score(asked, "Hello.", GenerateOptions(adapters=A))
+    assert other != pytest.approx(alone, abs=0.5)
+    named = adapted.engine("m", adapters=A, name="m:a").score(asked, "Hello.")
+    # Whether a prompt was read anew or is in the cache changes the last digits.
+    assert named == pytest.approx(other, abs=0.1)
+    assert engine.score(asked, "Hello.") == pytest.approx(alone, abs=0.1)

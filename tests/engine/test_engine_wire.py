@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ondol.chat_dialect import LineTooLong, lines
 from ondol.engine.dialect import chat_body, llama_extras, prompt_body, tokens_of
 from ondol.engine.generation import Cancellation
-from ondol.engine.wire import Garbled, Refused, _lines, error_of, parse_events
+from ondol.engine.wire import Garbled, Refused, error_of, parse_events
 from ondol.errors import UsageError
 from ondol.types import GenerateOptions, Message
 
@@ -27,7 +28,7 @@ def test_events_survive_any_split_of_their_bytes(texts, size):
         for text in [*texts, "\u2028\u0085"]
     )
     parts = (stream[i : i + size] for i in range(0, len(stream), size))
-    assert [e["t"] for e in parse_events(_lines(parts))] == [*texts, "\u2028\u0085"]
+    assert [e["t"] for e in parse_events(lines(parts, 1 << 20))] == [*texts, "\u2028\u0085"]
 
 
 @pytest.mark.parametrize("data", [b"{", b"[]", b"1", b"<html>", b"[" * 100_000])
@@ -37,8 +38,8 @@ def test_an_event_that_is_no_json_object_is_garbled(data):
 
 
 def test_a_line_without_end_is_garbled():
-    with pytest.raises(Garbled):
-        list(_lines(iter([b"x" * (17 * 1024 * 1024)])))
+    with pytest.raises(LineTooLong):
+        list(lines(iter([b"x" * 17, b"x" * 17]), 20))
 
 
 @pytest.mark.parametrize("line", [b'error: {"code":500}', b'data: {"error":{"code":500}}'])

@@ -243,3 +243,21 @@ def test_every_refusal_is_a_sentence():
     assert told.message.endswith("the request: JSON schema error at #: no.")
     assert isinstance(refused(Refused(500, {})), EngineError)
     assert isinstance(refused(Refused(422, {"message": "m"})), UsageError)
+
+
+def test_a_given_reply_is_scored_as_the_model_would_have_said_it(engine):
+    asked = [Message("user", "Say hi")]
+    done = answer(engine, temperature=0, max_tokens=5, logprobs=1)
+    expected = [token.logprob for token in done.tokens[:-1]]
+    found = engine.score(asked, done.text)
+    # Its end counts too: one token more.
+    assert len(found) == len(engine.tokenize(done.text)) + 1
+    assert found[:-1] == pytest.approx(expected, abs=1e-3)
+    assert all(logprob <= 0 for logprob in found)
+
+
+def test_letters_that_are_several_tokens_are_scored_byte_by_byte(engine):
+    text = "봄이에요"
+    found = engine.score([Message("user", "이름이 뭐야?")], text)
+    assert len(found) == len(engine.tokenize(text)) + 1 > len(text) + 1
+    assert all(-100 < logprob <= 0 for logprob in found)

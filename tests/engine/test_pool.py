@@ -118,7 +118,7 @@ def test_a_wait_for_room_ends(make_pool):
     pool = make_pool(max_loaded_models=1, start_timeout_seconds=5)
     tokens = pool.engine("a").generate(STORY, LONG)
     next(tokens)
-    pool._settings = replace(pool._settings, start_timeout_seconds=0.2)
+    pool.settings = replace(pool.settings, start_timeout_seconds=0.2)
     with pytest.raises(EngineBusyError):
         say(pool, "b")
     tokens.close()
@@ -281,6 +281,7 @@ def test_a_waiting_request_survives_the_crash_of_the_one_before(make_pool, until
         assert waiting.result(30)
 
 
+@pytest.mark.slow
 def test_a_few_kills_at_any_point_lose_nothing(make_pool):
     sys.path.insert(0, str(kill_folder()))
     try:

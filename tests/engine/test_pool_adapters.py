@@ -92,7 +92,7 @@ def adapter(name: str, version: str = "1", size_bytes: int = 30) -> AdapterFile:
 
 
 def load(pool: EnginePool, name: str = "") -> None:
-    pool.engine("m", adapter=name).load()
+    pool.engine("m", adapters={name: 1.0} if name else {}).load()
 
 
 def held(pool: EnginePool) -> AbstractContextManager[Loaded]:

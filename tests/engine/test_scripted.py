@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ondol.engine.scripted import ScriptedEngine
 from ondol.errors import EngineBusyError, EngineCrashedError
-from ondol.types import Engine, GenerateOptions, Message
+from ondol.types import Engine, GenerateOptions, Message, Tool
 
 
 def text_of(tokens) -> str:
@@ -93,3 +93,21 @@ def test_closing_ends_the_iteration_and_requests_are_kept():
     assert list(tokens) == []
     assert engine.requests[0].prompt == "hello"
     assert engine.requests[0].options.seed == 7
+
+
+def test_the_stop_sequence_that_ended_an_answer_is_told() -> None:
+    engine = ScriptedEngine(["one two END three"])
+    asked = [Message("user", "count")]
+    stopped = list(engine.generate(asked, GenerateOptions(stop=("###", " END"))))
+    assert (stopped[-1].finish_reason, stopped[-1].stop_sequence) == ("stop", " END")
+    ended = list(engine.generate(asked, GenerateOptions(stop=("###",))))
+    assert (ended[-1].finish_reason, ended[-1].stop_sequence) == ("stop", None)
+
+
+def test_the_tools_on_offer_count_as_read() -> None:
+    engine, asked = ScriptedEngine(["yes"]), [Message("user", "a b c")]
+    options = GenerateOptions(tools=(Tool("look", "Looks it up"),))
+    read = engine.prompt_tokens(asked, options)
+    assert len(read) > len(engine.prompt_tokens(asked)) == 3
+    usage = list(engine.generate(asked, options))[-1].usage
+    assert usage is not None and usage.prompt_tokens == len(read)

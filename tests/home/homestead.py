@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from ondol.home.service import Limits, Served, Service
 from ondol.homes import enrolment
 from ondol.homes.client import Exchange
 from ondol.homes.homes import Homes
+from ondol.server.door import tls
 from ondol.server.listening import listen, server_for
 from ondol.types import GenerateOptions, Label, Message, Sensitivity, Token, Usage
 
@@ -102,6 +104,13 @@ class Homestead:
     gate: Gate
     served: list[Served] = field(default_factory=list)
 
+    def noted(self, count: int) -> list[Served]:
+        """What it served, once there are so many: they are noted after an answer's last byte."""
+        deadline = time.monotonic() + 20
+        while len(self.served) < count and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return self.served
+
 
 @contextmanager
 def homestead(
@@ -115,8 +124,6 @@ def homestead(
     port: int = 0,
 ) -> Iterator[Homestead]:
     """A home that keeps its things in ``folder``."""
-    import time
-
     now = now or time.time
     with ExitStack() as stack:
         connection = stack.enter_context(closing(database.connect(folder / "ondol.db")))
@@ -130,7 +137,7 @@ def homestead(
         app = create_app(service, gate, "nest", 64)
         listener = stack.enter_context(closing(listen("127.0.0.1", port)))
         started = threading.Event()
-        server = server_for(app, started.set, certificate=mine.file)
+        server = server_for(app, started.set, certificate=tls.Certificate(mine.file, mine.file))
         thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
         thread.start()
         try:

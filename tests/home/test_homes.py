@@ -78,7 +78,7 @@ def test_home_answers_and_both_count_the_same(nest: Homestead, enrolled: Device)
     assert "".join(token.text for token in tokens) == REPLY
     assert tokens[-1].finish_reason == "stop" and tokens[-1].usage is not None
     assert [m.content for m in nest.backend.asked[0]] == [QUESTION[0].content]
-    (here,), (there,) = enrolled.exchanges, nest.served
+    (here,), (there,) = enrolled.exchanges, nest.noted(1)
     assert here.finished and here.request_id == there.request_id
     assert (here.bytes_out, here.bytes_in) == (there.bytes_in, there.bytes_out)
     assert here.bytes_out > 0 and here.bytes_in > len(REPLY)
@@ -423,7 +423,7 @@ def test_second_home_answers_where_the_first_is_gone(tmp_path: Path, laptop: Dev
         assert laptop.ask() == REPLY
         state = laptop.homes.state()
         assert state is not None and state.name == "nest-2"
-        assert len(two.served) == 1
+        assert len(two.noted(1)) == 1
 
 
 def test_less_busy_home_is_asked(tmp_path: Path, laptop: Device) -> None:
@@ -469,7 +469,7 @@ def test_failure_in_mid_answer_is_said_after_what_there_was(
     with pytest.raises(HomeError) as failed:
         list(answer)
     assert "secret" not in failed.value.message
-    assert nest.served[0].reason == "internal_error"
+    assert nest.noted(1)[0].reason == "internal_error"
     assert "unexpected RuntimeError" in caplog.text
     assert "secret" not in caplog.text and "zebra" not in caplog.text
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -252,3 +254,23 @@ def test_a_battery_is_read_while_the_answer_is_made(monkeypatch: pytest.MonkeyPa
     span = meter.start()
     assert enough.wait(30)
     assert meter.finish(span).joules
+
+
+def test_a_child_is_counted_soon_and_the_machine_is_not_searched_for_it_each_time() -> None:
+    clock = [0.0]
+    family = counters._Family(lambda: clock[0])
+    before = family.cpu_seconds()
+    burn = "while True: pass"
+    with subprocess.Popen([sys.executable, "-c", burn]) as child:
+        try:
+            known = list(family._known)
+            family.cpu_seconds()
+            assert family._known == known
+            clock[0] = counters.FAMILY_SECONDS
+            family.cpu_seconds()
+            assert child.pid in [process.pid for process in family._known]
+            deadline = time.monotonic() + 20
+            while family.cpu_seconds() <= before + 0.1:
+                assert time.monotonic() < deadline
+        finally:
+            child.kill()

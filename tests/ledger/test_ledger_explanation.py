@@ -44,9 +44,12 @@ def test_a_local_answer_is_explained_with_everything_that_counts(
         price=price,
     )
     said = told(ledger, language, Quality(500, 0.031))
-    for figure in (MODEL, "91 %", "500", "3.1", "85 %", "300", "40", "1.50 Wh", "rapl", "0.0981",
+    space = {"en": " ", "ko": ""}[language]
+    shares = (f"91{space}%", f"85{space}%")
+    for figure in (MODEL, *shares, "500", "3.1", "300", "40", "1.50 Wh", "rapl", "0.0981",
                    "gpt-4o-mini", "2026-10-21", "1,422.16"):  # fmt: skip
-        assert figure in said, figure
+        # Korean writes no space before the sign.
+        assert figure.replace(" %", "%") in said.replace(" %", "%"), figure
     assert SECRET not in said and "{" not in said
     measured = {"en": "measured", "ko": "측정"}[language]
     private = {"en": "never leaves this device", "ko": "이 기기를 떠나지 않습니다"}[language]

@@ -151,6 +151,7 @@ def test_a_guess_without_the_file_is_on_the_large_side() -> None:
     assert known.kv_cache_bytes == 90 * MIB
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_the_estimate_is_within_15_percent_of_the_real_process(chat_model_file: Path) -> None:
     command = [sys.executable, str(BENCHMARK), str(chat_model_file), "--quick", "--json"]

@@ -59,6 +59,23 @@ def test_what_would_crawl_on_a_cpu_comes_after_what_does_not() -> None:
     assert "slow" in found[3].why and "slow" not in found[0].why
 
 
+def test_what_few_cores_would_read_for_minutes_comes_after_what_they_would_not() -> None:
+    few = Machine(2, 2, 32 * GIB, 32 * GIB, "cpu", ())
+    found = recommend(CATALOG, few)
+    assert names(found)[:3] == ["small", "tiny", "medium"]
+    assert "2 cores" in found[2].why and "100 seconds" in found[2].why
+    many = Machine(16, 16, 32 * GIB, 32 * GIB, "cpu", ())
+    assert names(recommend(CATALOG, many))[0] == "medium"
+    with_card = Machine(2, 2, 32 * GIB, 32 * GIB, "cpu", (), (Gpu("Card", 24 * GIB, 24 * GIB),))
+    assert names(recommend(CATALOG, with_card))[0] == "large"
+
+
+def test_a_model_made_for_one_thing_is_not_the_first_choice_for_everything() -> None:
+    catalog = [entry("coder", 2, good_for=("code",)), entry("talker", 1.7, good_for=("chat",))]
+    assert names(recommend(catalog, 8 * GIB)) == ["talker", "coder"]
+    assert names(recommend(catalog, 8 * GIB, good_for="code")) == ["coder"]
+
+
 def test_on_a_gpu_the_largest_that_fits_it_comes_first() -> None:
     found = recommend(CATALOG, computer(64, 24))
     assert names(found) == ["large", "medium", "small", "tiny"]

@@ -12,7 +12,7 @@ from ondol.egress import Egress
 from ondol.errors import DownloadError, EgressError, InvalidModelError
 from ondol.models.patience import Patience
 from ondol.models.pull import pull
-from ondol.models.sources.huggingface import choose
+from ondol.models.sources.huggingface import choose, choose_projector
 from ondol.models.store import Model, ModelStore
 
 HURRIED = Patience(read_timeout_seconds=2, attempts=3, backoff_seconds=0.01, longest_wait_seconds=1)
@@ -22,7 +22,7 @@ FILES = {
     "README.md": b"# tiny",
     "Tiny-Q4_K_M.gguf": Q4,
     "Tiny-Q8_0.gguf": Q8,
-    "mmproj-Tiny-Q8_0.gguf": tiny_gguf(5000, seed=3),
+    "mmproj-Tiny-Q8_0.gguf": tiny_gguf(5000, seed=3, metadata={"general.type": "mmproj"}),
 }
 
 
@@ -57,6 +57,28 @@ def test_without_a_quantisation_the_usual_one_is_taken(hub: Server, store: Model
     model = fetch(store, f"hf:{REPOSITORY}")
     assert model.name == f"hf:{REPOSITORY}:latest"
     assert store.path(model).read_bytes() == Q4
+
+
+def test_model_that_sees_brings_its_projector(hub: Server, store: ModelStore) -> None:
+    add_repository(hub, REPOSITORY, FILES)
+    model = fetch(store, f"hf:{REPOSITORY}:Q8_0")
+    assert "vision" in model.capabilities
+    assert store.path(model, "projector").read_bytes() == FILES["mmproj-Tiny-Q8_0.gguf"]
+
+
+@pytest.mark.parametrize(
+    ("files", "chosen"),
+    [
+        (["a-Q4_0.gguf"], None),
+        (["a.gguf", "mmproj-a-Q8_0.gguf", "mmproj-a-F16.gguf"], "mmproj-a-F16.gguf"),
+        (["a.gguf", "sub/mmproj-model-f32.gguf"], "sub/mmproj-model-f32.gguf"),
+        (["a.gguf", "mmproj.gguf"], "mmproj.gguf"),
+    ],
+)
+def test_the_most_exact_projector_of_ordinary_size_is_taken(
+    files: list[str], chosen: str | None
+) -> None:
+    assert choose_projector(files) == chosen
 
 
 def test_token_goes_to_the_hub_and_no_further(hub: Server, store: ModelStore) -> None:

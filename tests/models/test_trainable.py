@@ -73,12 +73,10 @@ def test_name_that_could_not_be_added_is_refused_first(
 def test_architecture_that_could_not_be_exported_is_refused_first(
     store: ModelStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    install(store, "qwen2")
+    install(store, "bloom")
     error = refused(store, "mine", monkeypatch)
-    assert (error.exit_code, error.message) == (
-        8,
-        "tiny:1m is of the architecture qwen2, and adapters can be written for llama only.",
-    )
+    assert error.exit_code == 8
+    assert error.message.startswith("tiny:1m is of the architecture bloom, and adapters can be")
     assert "ondol show" in error.hint
 
 

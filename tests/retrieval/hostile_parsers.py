@@ -13,9 +13,9 @@ import subprocess
 import time
 from collections.abc import Callable
 
+from ondol.confinement import frames
 from ondol.retrieval.loaders import isolated, loader, media_types
 from ondol.retrieval.loaders.extract import Extract
-from ondol.retrieval.loaders.isolation import wire
 
 
 def loop(argument: str) -> object:
@@ -87,16 +87,16 @@ def lie(argument: str) -> object:
         if argument == "huge":
             parent.sendall(b"\xff" * 4)
         elif argument == "deep":
-            wire.send_bytes(parent, b"[" * 100_000)
+            frames.send_bytes(parent, b"[" * 100_000)
         elif argument == "noise":
-            wire.send_bytes(parent, b"\xff\xfe")
+            frames.send_bytes(parent, b"\xff\xfe")
         else:
             described = {"kind": "document", "members": 1, "skipped": 0}
             document = {"media_type": "text/plain", "title": "", "content_hash": "0" * 64}
-            wire.send(parent, described | document | {"source": argument, "pages": []})
-            wire.send_bytes(parent, b"text")
-            wire.send(parent, document | {"source": argument, "pages": []})
-            wire.send_bytes(parent, b"member")
+            frames.send(parent, described | document | {"source": argument, "pages": []})
+            frames.send_bytes(parent, b"text")
+            frames.send(parent, document | {"source": argument, "pages": []})
+            frames.send_bytes(parent, b"member")
         time.sleep(3600)
     return "no socket"
 

@@ -29,12 +29,14 @@ def test_comment_in_a_code_block_is_no_heading() -> None:
     assert [p.chunk.heading for p in chunk(document(text))] == ["Use", "Use › More"]
 
 
-def test_chunk_knows_the_page_it_begins_on() -> None:
-    first, second = "First page. " * 60, "Second page. " * 60
-    pages = (Page(1, 0), Page(2, len(first)))
-    passages = chunk(document(first + second, pages=pages))
-    assert passages[0].chunk.page == 1
-    assert passages[-1].chunk.page == 2
+def test_every_sentence_stands_in_a_chunk_of_its_own_page() -> None:
+    texts = ["It opens at six. ", "It is closed in August.\n\n", "Adults pay 12 pounds. "]
+    starts = [sum(map(len, texts[:index])) for index in range(3)]
+    pages = tuple(Page(number, start) for number, start in enumerate(starts, 1))
+    passages = chunk(document("".join(texts), pages=pages))
+    assert [(p.chunk.page, p.chunk.text) for p in passages] == [
+        (number, text.strip()) for number, text in enumerate(texts, 1)
+    ]
 
 
 def test_chunk_carries_source_collection_and_sensitivity() -> None:

@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ondol import database, encryption, keys, paths
+from ondol import database, encryption, erasing, keys, paths
 from ondol.errors import DocumentNotFoundError
-from ondol.retrieval import erasing
 from ondol.retrieval.embedders import Embedders
 from ondol.retrieval.filters import Filter
 from ondol.retrieval.library import Library

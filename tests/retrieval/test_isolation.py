@@ -189,7 +189,7 @@ def test_a_parser_cannot_end_its_parent(order: Order) -> None:
 
 
 def landlock_version() -> int:
-    from ondol.retrieval.loaders.isolation import landlock
+    from ondol.confinement import landlock
 
     return landlock._call(landlock._CREATE_RULESET, None, 0, landlock._ASK_VERSION)
 

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ondol.confinement import frames
 from ondol.retrieval.loaders.isolation import wire
 from ondol.types import Document, Page
 
@@ -52,7 +53,7 @@ def pass_on(say: Callable[[socket.socket], None]) -> Document:
         speaker = threading.Thread(target=speak)
         speaker.start()
         try:
-            incoming, deadline = wire.Incoming(ours), time.monotonic() + 30
+            incoming, deadline = frames.Incoming(ours, wire.MAX_ANSWER_BYTES), time.monotonic() + 30
             return wire.receive_document(incoming, incoming.frame(deadline), SOURCE, deadline)
         finally:
             ours.shutdown(socket.SHUT_RDWR)
@@ -110,8 +111,8 @@ FIRST: dict[str, Any] = {
 )
 def test_a_document_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
     def say(theirs: socket.socket) -> None:
-        wire.send_bytes(theirs, json.dumps(FIRST | wrong).encode())
-        wire.send_bytes(theirs, b"text")
+        frames.send_bytes(theirs, json.dumps(FIRST | wrong).encode())
+        frames.send_bytes(theirs, b"text")
 
     with pytest.raises(ValueError):
         pass_on(say)
@@ -120,10 +121,10 @@ def test_a_document_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", ["/home/me/b.md", "/home/me/a.zip2", "", "/home/me/a.zip/../b"])
 def test_a_member_cannot_take_the_place_of_another_file(name: str) -> None:
     def say(theirs: socket.socket) -> None:
-        wire.send(theirs, FIRST | {"members": 1})
-        wire.send_bytes(theirs, b"")
-        wire.send(theirs, FIRST | {"source": name})
-        wire.send_bytes(theirs, b"instead")
+        frames.send(theirs, FIRST | {"members": 1})
+        frames.send_bytes(theirs, b"")
+        frames.send(theirs, FIRST | {"source": name})
+        frames.send_bytes(theirs, b"instead")
 
     with pytest.raises(ValueError):
         pass_on(say)
@@ -131,8 +132,8 @@ def test_a_member_cannot_take_the_place_of_another_file(name: str) -> None:
 
 def test_text_that_is_none_is_refused() -> None:
     def say(theirs: socket.socket) -> None:
-        wire.send(theirs, FIRST)
-        wire.send_bytes(theirs, b"\xff\xff")
+        frames.send(theirs, FIRST)
+        frames.send_bytes(theirs, b"\xff\xff")
 
     with pytest.raises(ValueError):
         pass_on(say)
@@ -142,10 +143,10 @@ def test_more_text_than_a_file_may_hold_is_refused(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(wire, "MAX_CHARACTERS", 10)
 
     def say(theirs: socket.socket) -> None:
-        wire.send(theirs, FIRST | {"members": 2})
+        frames.send(theirs, FIRST | {"members": 2})
         for _ in range(3):
-            wire.send_bytes(theirs, b"12345")
-            wire.send(theirs, FIRST | {"source": f"{SOURCE}/b"})
+            frames.send_bytes(theirs, b"12345")
+            frames.send(theirs, FIRST | {"source": f"{SOURCE}/b"})
 
     with pytest.raises(ValueError):
         pass_on(say)
@@ -154,9 +155,9 @@ def test_more_text_than_a_file_may_hold_is_refused(monkeypatch: pytest.MonkeyPat
 def test_who_says_nothing_more_is_not_waited_for() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        wire.send_bytes(theirs, b"{}")
+        frames.send_bytes(theirs, b"{}")
         theirs.sendall(b"\0\0")
-        incoming = wire.Incoming(ours)
+        incoming = frames.Incoming(ours, wire.MAX_ANSWER_BYTES)
         assert incoming.frame(time.monotonic() + 30) == {}
         with pytest.raises(TimeoutError):
             incoming.frame(time.monotonic() + 0.05)
@@ -165,4 +166,4 @@ def test_who_says_nothing_more_is_not_waited_for() -> None:
 
 
 def test_what_is_shown_is_printable() -> None:
-    assert wire.sentence("a\x1b[2Jb\n" + "c" * 9999) == "a[2Jb" + "c" * 1993
+    assert frames.sentence("a\x1b[2Jb\n" + "c" * 9999) == "a[2Jb" + "c" * 1993

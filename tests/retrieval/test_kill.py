@@ -11,6 +11,7 @@ from ondol import paths
 from tests.retrieval.ingest_kill import check, kill_once, write_folder
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_killed_add_leaves_a_whole_library_and_can_go_on(
     home: Path, tmp_path: Path, embedding_model_files: tuple[Path, Path]

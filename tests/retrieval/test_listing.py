@@ -196,4 +196,5 @@ def test_kind_of_document_and_subject_are_told_apart() -> None:
     assert (asked.documents, "lease" in asked.kind, asked.subject) == (True, True, "with a deposit")
     asked = wanted("보증금이 있는 계약서를 모두 나열해줘")
     assert (asked.documents, "계약서" in asked.kind, asked.subject) == (True, True, "보증금이")
+    assert wanted("보증금이 있는 계약서를 모두 나열해 주세요").subject == "보증금이"
     assert not wanted("List every lamp I bought").documents

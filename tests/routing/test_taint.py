@@ -102,3 +102,45 @@ def test_text_that_its_owner_made_freer_since_is_no_secret_of_an_old_answer() ->
         assert spoken.quotes("Look: her name is Mina Park, and she keeps bees in Jeonju!")
         spoken.notice([SECRET])
         assert spoken.quotes(SECRET)
+
+
+def test_what_is_not_written_down_yet_is_known_already(tmp_path: Path) -> None:
+    with (
+        closing(database.connect(tmp_path / "a.db")) as connection,
+        closing(database.connect(tmp_path / "a.db")) as other,
+    ):
+        spoken = Spoken(connection)
+        before = spoken.stamp()
+        heard = spoken.hear(SECRET, Sensitivity.PRIVATE)
+        assert spoken.stamp() != before
+        assert spoken.sensitivity(SECRET) is Sensitivity.PRIVATE
+        assert spoken.quotes("he said it would have to wait until March said the surgeon")
+        assert Spoken(other).sensitivity(SECRET) is None
+        with database.transaction(other):
+            heard.write(other)
+        heard.done()
+        assert Spoken(other).sensitivity(SECRET) is Sensitivity.PRIVATE
+        assert spoken.sensitivity(SECRET) is Sensitivity.PRIVATE
+        spoken.forget()
+        assert spoken.sensitivity(SECRET) is None
+
+
+def test_of_what_could_not_be_written_down_only_the_private_stays_known(tmp_path: Path) -> None:
+    with closing(database.connect(tmp_path / "a.db")) as connection:
+        spoken = Spoken(connection)
+        for text, label in ((SECRET, Sensitivity.PRIVATE), ("Yes.", Sensitivity.TRUSTED)):
+            spoken.hear(text, label).fail()
+        assert spoken.sensitivity(SECRET) is Sensitivity.PRIVATE
+        assert spoken.sensitivity("Yes.") is None
+
+
+def test_another_process_changes_the_stamp(tmp_path: Path) -> None:
+    with (
+        closing(database.connect(tmp_path / "a.db")) as connection,
+        closing(database.connect(tmp_path / "a.db")) as other,
+    ):
+        spoken, elsewhere = Spoken(connection), Spoken(other)
+        before = spoken.stamp()
+        assert spoken.stamp() == before
+        elsewhere.remember(SECRET, Sensitivity.PRIVATE)
+        assert spoken.stamp() != before

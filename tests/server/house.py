@@ -89,6 +89,7 @@ class ScriptedPool:
     """The pool's interface over engines that are given; keeps what it was asked."""
 
     def __init__(self) -> None:
+        self.settings: Any = None
         self.engines: dict[str, Any] = {}
         self.calls: list[tuple[str, str, dict[str, Any]]] = []
         self.names: set[str] = set()
@@ -160,6 +161,22 @@ def scripted_house(folder: Path, environ: dict[str, str] | None = None) -> Itera
         parts.use_library(parts.open_library(folder / "ondol.db"))
         with serving(parts) as port:
             yield House(parts, pool, port)
+
+
+@contextmanager
+def real_house(folder: Path, models_dir: Path, num_ctx: int) -> Iterator[House]:
+    """A server whose models think: one request at a time, so that a generation nobody stopped would
+    block the next."""
+    environ = {
+        "ONDOL_MODELS": str(models_dir),
+        "ONDOL_NUM_PARALLEL": "1",
+        "ONDOL_CONTEXT_LENGTH": str(num_ctx),
+    }
+    config = configuration.load(environ=environ, file=folder / "config.toml")
+    with Parts(config) as parts:
+        parts.use_library(parts.open_library(folder / "ondol.db"))
+        with serving(parts) as port:
+            yield House(parts, parts.pool, port)
 
 
 @contextmanager

@@ -158,8 +158,7 @@ def test_an_answer_that_never_ends_does_not_keep_the_server(start, home: Path) -
             lines = response.iter_lines()
             next(lines)
             process.send_signal(signal.SIGTERM)
-            with pytest.raises(httpx2.RemoteProtocolError):
-                list(lines)
+            assert "about to end" in list(lines)[-1]
             # The engine of this test cannot be stopped while it waits; a real one is killed.
             (home / "go-on").touch()
     assert process.wait(PATIENCE_SECONDS) == 0

@@ -13,7 +13,8 @@ from house import House, scripted_house, tiny_gguf
 from ondol.errors import ContextLengthError, InvalidModelError, UsageError
 from ondol.models.store import About
 from ondol.parts import Parts
-from ondol.server.generation import FittingChat, embed, seed_of, stops
+from ondol.server.fitting import FittingChat
+from ondol.server.generation import embed, seed_of, stops
 from ondol.types import GenerateOptions, Message, Role, Token
 
 NAME = "vectors:latest"

@@ -11,6 +11,7 @@ from test_native import call
 
 from ondol import database
 from ondol.confidence.outcomes import Outcomes
+from ondol.place import Place
 from ondol.types import Answer, Confidence, Route, Seconds, Usage
 
 CONFIDENCE = Confidence(0.7, {"mean_logprob": -0.5})
@@ -21,7 +22,7 @@ PLAIN = Answer("", (), (), CONFIDENCE, Route.LOCAL, (), Usage(), Seconds(0, None
 def outcomes(house: House) -> Iterator[Outcomes]:
     """Two answers that were given, in a database of the test's own."""
     connection = database.connect(database.IN_MEMORY)
-    with Outcomes(lambda: connection) as found:
+    with Outcomes(Place(lambda: connection)) as found:
         for id in ("aaaa1111", "bbbb2222"):
             found.note(replace(PLAIN, ledger_id=id), "sha256:1", "grounded")
         house.parts.oversight._built["outcomes"] = found

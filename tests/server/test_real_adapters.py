@@ -87,6 +87,9 @@ def test_an_answer_that_is_being_given_is_finished_when_an_adapter_comes(
     assert first.choices[0].text and rest[-1].choices[0].finish_reason in ("stop", "length")
     (after,) = real.parts.pool.loaded()
     assert after.pid != before.pid
+    names = [CHAT, STYLE, f"{CHAT}:newer", f"{CHAT}:newer,style", f"{CHAT}:newer@0.5,style"]
+    assert len({said(client, name) for name in names}) == len(names)
+    assert [model.pid for model in real.parts.pool.loaded()] == [after.pid]
     real.parts.adapters.remove(CHAT, "newer")
     with pytest.raises(openai.NotFoundError):
         said(client, f"{CHAT}:newer")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,8 @@ import numpy as np
 import ollama
 import openai
 import pytest
-from house import CHAT, EMBEDDING, House, serving
-from test_streaming import ask_raw
-
-from ondol import config as configuration
-from ondol.parts import Parts
+from house import CHAT, EMBEDDING, House, real_house
+from test_streaming import ROUTES, ask_raw
 
 pytestmark = pytest.mark.model
 
@@ -33,18 +31,9 @@ SCHEMA = {
 
 @pytest.fixture(scope="module")
 def real(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """One request at a time, so that a generation nobody stopped would block the next."""
     folder = tmp_path_factory.mktemp("real")
-    environ = {
-        "ONDOL_MODELS": str(models_dir),
-        "ONDOL_NUM_PARALLEL": "1",
-        "ONDOL_CONTEXT_LENGTH": "2048",
-    }
-    config = configuration.load(environ=environ, file=folder / "config.toml")
-    with Parts(config) as parts:
-        parts.use_library(parts.open_library(folder / "ondol.db"))
-        with serving(parts) as port:
-            yield House(parts, parts.pool, port)
+    with real_house(folder, models_dir, 2048) as house:
+        yield house
 
 
 @pytest.fixture
@@ -170,6 +159,24 @@ def test_hanging_up_frees_the_engine_for_the_next_request(real: House, stream: b
     assert post(real, "/api/generate", after).json()["eval_count"] == 1
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("path", "body"), ROUTES)
+def test_whoever_hangs_up_in_any_dialect_leaves_the_slot_free(real, path, body, stream) -> None:
+    with ask_raw(real, path, {**body, "stream": stream}) as connection:
+        if stream:
+            assert connection.recv(4096)
+        else:
+            wait_until(lambda: any(one.in_use for one in real.pool.loaded()))
+    wait_until(lambda: not any(one.in_use for one in real.pool.loaded()))
+
+
+def wait_until(condition) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
 def test_hanging_up_while_the_prompt_is_read_frees_the_engine(real: House) -> None:
     prompt = " ".join(f"word{n}" for n in range(600))
     with ask_raw(real, "/api/generate", {"model": CHAT, "prompt": prompt, "raw": True}):
@@ -233,6 +240,24 @@ def test_no_schema_is_the_servers_fault(real: House, schema: dict[str, Any]) -> 
     response = post(real, "/api/generate", body)
     assert response.status_code < 500, response.text
     response.json()
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_schema_that_would_hold_the_model_up_is_a_400_at_every_door(
+    real: House, is_streamed: bool
+) -> None:
+    nasty = {"type": "string", "pattern": "^((a{0,100}){0,100}){0,100}$"}
+    form = {"type": "json_schema", "json_schema": {"name": "c", "schema": nasty}}
+    body: dict[str, Any] = {"model": CHAT, "messages": QUESTION, "stream": is_streamed}
+    for path, wanted in (
+        ("/v1/chat/completions", {"response_format": form}),
+        ("/api/chat", {"format": nasty}),
+    ):
+        response = post(real, path, body | wanted)
+        assert response.status_code == 400, response.text
+        assert "too many ways" in response.text
+    options = {"max_tokens": 4}
+    assert post(real, "/v1/chat/completions", body | options).status_code == 200
 
 
 def test_an_engine_that_is_killed_ends_the_stream_and_the_next_request_works(real: House) -> None:

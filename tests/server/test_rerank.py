@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from house import CHAT, House
 
-from ondol.server.rerank import MOST_DOCUMENTS
+from ondol.server.openai.rerank import MOST_DOCUMENTS
 
 DOCUMENTS = ["The roses bloom in June.", "The boiler was serviced in March.", "A cat sleeps."]
 QUERY = "보일러 boiler 점검 serviced"

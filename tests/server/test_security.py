@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from ondol.config import load
 from ondol.errors import ConfigError
-from ondol.server.security import Access, check_bind, spoken
+from ondol.server.door.access import Access, check_bind
+from ondol.server.door.security import spoken
 
 LOCAL = "127.0.0.1"
 KEY = "correct horse — 열쇠"
@@ -94,6 +95,14 @@ def test_local_apps_are_let_in_by_name(house: House, origin: str) -> None:
     assert response.status_code == 200
     assert response.headers["access-control-allow-origin"] == origin
     assert "Origin" in response.headers["vary"]
+
+
+def test_another_page_of_this_machine_reads_no_conversations(house: House) -> None:
+    stranger, own = "http://localhost:3000", f"http://127.0.0.1:{house.port}"
+    assert get(house, "/v1/models", Origin=stranger).status_code == 200
+    assert get(house, "/ondol/v1/conversations", Origin=stranger).status_code == 403
+    assert get(house, "/ondol/v1/conversations", Origin=own).status_code == 200
+    assert get(house, "/ondol/v1/conversations", Origin="app://obsidian.md").status_code == 200
 
 
 @pytest.mark.parametrize(

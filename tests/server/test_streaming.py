@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
+from fastapi import Request
 from house import CHAT, GatedEngine, House
+from starlette.types import Message
 
-from ondol.server.streaming import Source, StoppedError, Work
+from ondol.i18n import t, use_language
+from ondol.server.relay import places
+from ondol.server.streaming import SSE, Source, StoppedError, Work, stream
 from ondol.types import Token
 
 QUESTION = {"model": CHAT, "messages": [{"role": "user", "content": "Tell me a very long story."}]}
@@ -20,6 +26,8 @@ ROUTES = [
     ("/api/generate", {"model": CHAT, "prompt": "Tell", "raw": True}),
     ("/v1/chat/completions", QUESTION),
     ("/v1/completions", {"model": CHAT, "prompt": "Tell"}),
+    ("/v1/responses", {"model": CHAT, "input": "Tell"}),
+    ("/v1/messages", {**QUESTION, "max_tokens": 1_000_000}),
 ]
 PATIENCE_SECONDS = 20
 
@@ -196,6 +204,72 @@ def test_work_does_not_wait_for_a_slow_reader() -> None:
         return -1
 
     work = Work(run)
-    assert next(work) == 0
+    # The end takes the place of the oldest report, if the work is that much faster.
+    assert next(work) in {0, 1}
     assert done.wait(PATIENCE_SECONDS)
     assert list(work)[-1] == -1
+
+
+@pytest.mark.parametrize("path", ["/api/chat", "/v1/chat/completions", "/v1/messages"])
+def test_the_last_byte_does_not_wait_for_the_ledger(house: House, path: str, monkeypatch) -> None:
+    may_write = threading.Event()
+    append = house.parts.ledger.append
+
+    def late(*given, **more) -> str:
+        assert may_write.wait(PATIENCE_SECONDS)
+        return append(*given, **more)
+
+    def written() -> int:
+        """Without what an earlier test gave up, which may be told of late."""
+        entries = house.parts.ledger.entries(kind="answer")
+        return sum("cancelled" not in entry.reasons for entry in entries)
+
+    monkeypatch.setattr(house.parts.ledger, "append", late)
+    before = written()
+    more = {"max_tokens": 100} if path == "/v1/messages" else {}
+    with house.client() as client:
+        answer = client.post(path, json={**QUESTION, **more, "stream": True})
+    assert answer.status_code == 200 and answer.content
+    assert written() == before
+    may_write.set()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while written() == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_an_answer_that_is_cut_ends_in_the_language_of_its_request() -> None:
+    sent: list[bytes] = []
+    may_go_on = threading.Event()
+
+    def words() -> Iterator[bytes]:
+        yield b"first"
+        may_go_on.wait(PATIENCE_SECONDS)
+        yield b"second"
+
+    async def scenario() -> None:
+        gone = asyncio.Event()
+
+        async def receive() -> Message:
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            sent.append(message.get("body", b""))
+
+        source = Source(words)
+        with use_language("ko"):
+            request = Request({"type": "http"}, receive)
+            response = await stream(request, source, source, SSE, lambda f: f.message.encode())
+            answering = asyncio.create_task(response({"type": "http"}, receive, send))
+        while b"first" not in sent:
+            await asyncio.sleep(0.01)
+        with use_language("en"):
+            places().cut()
+        await asyncio.sleep(0.01)
+        may_go_on.set()
+        await answering
+
+    asyncio.run(scenario())
+    with use_language("ko"):
+        assert sent[-1].decode() == t("load.closing")

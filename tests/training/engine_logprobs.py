@@ -1,7 +1,8 @@
 """A child process: what the engine makes of adapters on a base.
 
-stdin: ``{"base", "adapters": {name: file}, "prompts": [[token id, …], …], "top"}``. Prints, for
-"base" and for every adapter by its name, each prompt's ``top`` next tokens: ``{id: logprob}``.
+stdin: ``{"base", "adapters": {name: file}, "prompts": [[token id, …], …], "top"}``, or
+``{"jobs": {name: such a job}}``. Prints, for "base" and for every adapter by its name, each
+prompt's ``top`` next tokens: ``{id: logprob}``; of several jobs, that for each by its name.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ def main() -> None:
     job = json.load(sys.stdin)
     out = os.dup(1)
     os.dup2(2, 1)
-    os.write(out, json.dumps(logprobs(**job)).encode())
+    jobs = job.get("jobs")
+    found = {n: logprobs(**one) for n, one in jobs.items()} if jobs else logprobs(**job)
+    with os.fdopen(out, "w") as stream:
+        json.dump(found, stream)
     os._exit(0)  # destroying a server may block for ever
 
 
@@ -41,6 +45,8 @@ def logprobs(
             "n_predict": 1,
             "n_probs": top,
             "cache_prompt": False,
+            # Without a whole letter to say nothing is told; what is told is as it was before.
+            "logit_bias": [["a", 1000.0]],
             "lora": [{"id": i, "scale": float(name == chosen)} for i, name in enumerate(adapters)],
         }
         response = httpx2.post(f"{server.listening_address}/completion", json=body, timeout=120)

@@ -56,6 +56,14 @@ def test_a_word_costs_its_own_probability_and_an_unknown_one_the_least() -> None
     assert (options.max_tokens, options.logprobs) == (1, ALTERNATIVES)
 
 
+def test_a_word_where_the_model_would_end_costs_much_and_not_infinitely_much() -> None:
+    class Ends(OneWordEngine):
+        def complete(self, prompt: str, options: GenerateOptions):
+            return iter([Token("", finish_reason="stop")])
+
+    assert 10 < log_loss(Ends(), Word(0, "The week is over.", " We")) < math.inf
+
+
 def test_words_are_whole_single_tokens_with_their_text_before_them() -> None:
     words = words_of(TEXT, OneWordEngine(), source=3)
     assert [word.text for word in words] == [" nine", " ten"]

@@ -17,7 +17,7 @@ from tiny_llama import tiny_base
 
 from ondol.errors import EngineBusyError, OndolError, StorageError, TrainingError, UsageError
 from ondol.training import base as base_module
-from ondol.training import job
+from ondol.training import child, job
 from ondol.training.base import Base, Encoded
 from ondol.training.dataset import Example
 from ondol.training.lora import LoraConfig, Schedule
@@ -46,16 +46,14 @@ class Tiny(Base):
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """A base of two layers that no file holds."""
-    monkeypatch.setattr(
-        base_module, "load_base", lambda file, device: Tiny(tiny_base().model, None)
-    )
+    monkeypatch.setattr(base_module, "load_base", lambda *_: Tiny(tiny_base().model, None))
 
     def export(tensors: dict[str, Any], config: object, gguf: Path, to: Path, **how: object) -> int:
         assert all(".lora_" in name for name in tensors)
         to.write_bytes(b"adapter")
         return len(tensors)
 
-    monkeypatch.setattr(job, "export_adapter", export)
+    monkeypatch.setattr(child, "export_adapter", export)
 
 
 @pytest.fixture
@@ -72,7 +70,7 @@ def folder(tmp_path: Path, task: job.Job) -> Path:
 def train(folder: Path) -> list[dict[str, Any]]:
     """As the child does; what it says."""
     said: list[dict[str, Any]] = []
-    job._train(folder, lambda **fields: said.append(fields))
+    child.train_folder(folder, lambda **fields: said.append(fields))
     return said
 
 
@@ -82,6 +80,7 @@ def test_finished_training_leaves_its_adapter_and_no_checkpoint(folder: Path) ->
     assert job.run(folder).steps == 2
     assert {file.name for file in folder.iterdir()} == {
         "job.json", "examples.jsonl", "held_out.jsonl", "adapter.gguf", "result.json",
+        "adapter_model.safetensors", "state.json", "losses.jsonl",
     }  # fmt: skip
 
 
@@ -93,7 +92,7 @@ def test_prompt_that_the_engine_reads_otherwise_is_refused_before_the_work(
     job.prepare(folder, replace(task, prompt=(1, *PROMPT)), EXAMPLES, [])
     said: list[dict[str, Any]] = []
     with pytest.raises(TrainingError, match="other tokens than the engine") as error:
-        job._train(folder, lambda **fields: said.append(fields))
+        child.train_folder(folder, lambda **fields: said.append(fields))
     assert error.value.hint == "Choose another base model."
     assert said == []
 
@@ -135,7 +134,8 @@ def child_that(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
     def child_that(deed: str) -> None:
         def start(command: list[str], **how: Any) -> subprocess.Popen[bytes]:
-            script = f"import ondol.errors as errors, ondol.training.job as job\n{deed}\njob.main()"
+            imports = "from ondol import errors\nfrom ondol.training import child\n"
+            script = f"{imports}{deed}\nchild.main()"
             return popen([sys.executable, "-c", script, command[-1]], **how)
 
         monkeypatch.setattr(job.subprocess, "Popen", start)
@@ -148,8 +148,8 @@ def test_childs_error_is_of_the_same_class_here(
     kind: type[OndolError], folder: Path, child_that: Callable[[str], None]
 ) -> None:
     child_that(
-        "def fail(folder, say): raise errors." + kind.__name__ + "('It broke.', 'Mend it.')\n"
-        "job._train = fail"
+        f"def fail(*_): raise errors.{kind.__name__}('It broke.', 'Mend it.')\n"
+        "child.train_folder = fail"
     )
     with pytest.raises(OndolError) as error:
         job.run(folder)
@@ -163,7 +163,8 @@ def test_warning_of_the_child_arrives_with_its_progress(
     progress = dict.fromkeys(
         "step steps loss held_out_loss seconds eta_seconds peak_bytes".split(), 1
     )
-    child_that(f"job._train = lambda folder, say: say(warning='No room.', **{progress!r})")
+    told = f"say(warning='No room.', **{progress!r})"
+    child_that(f"child.train_folder = lambda folder, say, turns: {told}")
     warned: list[str] = []
     with pytest.raises(TrainingError):  # it leaves no result
         job.run(folder, lambda progress: warned.append(progress.warning))

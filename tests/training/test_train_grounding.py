@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.model
+pytestmark = [pytest.mark.model, pytest.mark.slow]
 
 CHAT = "smollm2:135m"
 COMMAND = [sys.executable, str(Path(__file__).with_name("tiny_grounding.py"))]
@@ -79,7 +79,8 @@ class House:
         return self.ondol("train", "grounding", *data, *how, *arguments, **environ)
 
     def trainings(self) -> list[Path]:
-        return list((self.folder / "home" / "data" / "training").iterdir())
+        kept = (self.folder / "home" / "data" / "training").iterdir()
+        return [path for path in kept if path.is_dir()]
 
     def adapters(self) -> dict[str, Any]:
         listed = self.ondol("adapter", "list", "--json").json["adapters"]
@@ -131,7 +132,7 @@ def test_adapter_that_is_not_better_is_not_adopted(story: Story) -> None:
     error = story.refused.json["error"]
     assert story.refused.code == 8, story.refused.stderr
     assert error["message"].startswith("The adapter was trained but not adopted. Not better")
-    assert f"{CHAT}:tiny-candidate" in error["hint"] and "ondol adapter rm" in error["hint"]
+    assert f"{CHAT}:tiny-candidate" in error["hint"] and "ondol adapters rm" in error["hint"]
     assert list(story.candidates) == [f"{CHAT}:tiny-candidate"]
     assert "Traceback" not in story.refused.stderr
 

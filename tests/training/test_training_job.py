@@ -21,8 +21,9 @@ import pytest
 from ondol.config import load
 from ondol.errors import StorageError, TrainingError
 from ondol.parts import Parts
-from ondol.training import job
+from ondol.training import child, job
 from ondol.training.dataset import Example
+from ondol.training.lines import from_lines
 from ondol.training.loop import Progress
 from ondol.training.lora import LoraConfig, Schedule
 from ondol.types import GenerateOptions, Message
@@ -40,7 +41,7 @@ STEPS = 6
 
 
 def the_child() -> psutil.Process:
-    (child,) = (c for c in psutil.Process().children() if "ondol.training.job" in command(c))
+    (child,) = (c for c in psutil.Process().children() if "ondol.training.child" in command(c))
     return child
 
 
@@ -92,12 +93,14 @@ def story(task: job.Job, tmp_path_factory: pytest.TempPathFactory) -> Story:
     return told
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_killed_child_is_told_in_one_sentence(story: Story) -> None:
     assert story.error.message == ("The training did not finish: its process ended with code -9.")
     assert "goes on from its last checkpoint" in story.error.hint
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_training_goes_on_after_a_kill(story: Story) -> None:
     first, last = story.after[0].step, story.before[-1].step
@@ -117,11 +120,12 @@ def test_training_goes_on_after_a_kill(story: Story) -> None:
 @pytest.mark.model
 @pytest.mark.skipif(sys.platform == "win32", reason="no nice")
 def test_child_leaves_the_machine_to_its_owner(story: Story) -> None:
-    assert story.priority >= min(19, os.nice(0) + job.NICENESS)
+    assert story.priority >= min(19, os.nice(0) + child.NICENESS)
     if story.group:
-        assert story.group.split()[-1] == str(job.NICENESS), "among the sessions too"
+        assert story.group.split()[-1] == str(child.NICENESS), "among the sessions too"
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_finished_training_is_not_done_again(
     story: Story, task: job.Job, monkeypatch: pytest.MonkeyPatch
@@ -134,6 +138,7 @@ def test_finished_training_is_not_done_again(
     assert job.run(story.folder) == story.result
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_adapter_changes_what_the_engine_says(
     story: Story, models_dir: Path, tmp_path: Path
@@ -207,7 +212,7 @@ def test_job_that_was_written_by_half_is_written_anew(folder: Path, tmp_path: Pa
     (folder / "examples.jsonl").write_bytes(b'{"messages": "\xff')
     job.prepare(folder, made_up(tmp_path), EXAMPLES, EXAMPLES[:2])
     assert "checkpoint.pt" not in files(folder)
-    assert job._examples(folder / "examples.jsonl") == EXAMPLES
+    assert from_lines(folder / "examples.jsonl") == EXAMPLES
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"steps": 1, "of_an_older_ondol": 2}'])
@@ -234,10 +239,10 @@ def test_childs_error_arrives_with_its_hint(tmp_path: Path) -> None:
 
 def test_childs_unexpected_end_is_told_in_one_sentence(tmp_path: Path) -> None:
     job.prepare(tmp_path / "job", made_up(tmp_path), EXAMPLES, [])
-    (tmp_path / "job" / "job.json").unlink()
+    (tmp_path / "job" / "job.json").write_text('{"lora":', "utf-8")
     with pytest.raises(TrainingError) as error:
         job.run(tmp_path / "job")
-    assert error.value.message.startswith("The training did not finish: FileNotFoundError")
+    assert error.value.message.startswith("The training did not finish: json.decoder.JSONDecode")
     assert "\n" not in error.value.message
     assert not error.value.message.endswith("..")
 
@@ -272,6 +277,11 @@ def test_interrupting_the_parent_stops_the_child(
     with pytest.raises(KeyboardInterrupt):
         job.run(tmp_path / "job")
     assert not children[0].is_running()
+
+
+def test_a_training_that_was_erased_since_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="no training in this folder"):
+        job.run(tmp_path)
 
 
 def opened(fifo: Path) -> int | None:

@@ -13,7 +13,8 @@ from tiny_llama import sequences, tiny_base
 from ondol.errors import TrainingError
 from ondol.training.base import Encoded, has_bfloat16, parameters
 from ondol.training.loop import Progress, Trained, train
-from ondol.training.lora import LoraConfig, Schedule, add_lora, mean_loss
+from ondol.training.lora import LoraConfig, Schedule, add_lora, reply_losses
+from ondol.training.steps import Run
 
 CONFIG = LoraConfig(r=4, lora_alpha=8)
 SCHEDULE = Schedule(batch_size=4, learning_rate=5e-2, checks=4, checkpoint_seconds=0.0)
@@ -232,12 +233,8 @@ def test_early_stop_keeps_the_weights_that_did_best() -> None:
 def measured(model: Any, examples: list[Encoded]) -> float:
     import torch
 
-    return mean_loss(
-        model,
-        examples,
-        1024,
-        lambda: torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16("cpu")),
-    )
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16("cpu")):
+        return float(reply_losses(model, examples).mean())
 
 
 def test_without_anything_held_out_all_steps_are_taken() -> None:
@@ -261,7 +258,8 @@ def test_base_weights_and_lower_layers_stay_as_they_are() -> None:
 
 def test_measuring_the_loss_changes_nothing() -> None:
     model = add_lora(tiny_base(), replace(CONFIG, lora_dropout=0.5), seed=1).train()
-    assert measured(model, HELD_OUT) == measured(model, HELD_OUT)
+    run = Run(model, SCHEDULE, 1)
+    assert run.measure(HELD_OUT) == run.measure(HELD_OUT)
     assert model.training
 
 

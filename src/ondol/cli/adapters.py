@@ -1,4 +1,4 @@
-"""``ondol adapter``: small additions to a model, by name: ``smollm2:135m:grounding``."""
+"""``ondol adapters``: small additions to a model, by name: ``smollm2:135m:grounding``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ondol.cli.command import Group, command, complete_models, model_argument, option, pass_output
+from ondol.cli import activations, adapters_merging
+from ondol.cli.adapters_group import adapters, complete_adapters
+from ondol.cli.command import command, complete_models, model_argument, option, pass_output
 from ondol.cli.house import house
 from ondol.cli.output import Output, clean
 from ondol.i18n import t
@@ -17,22 +19,10 @@ from ondol.json import adapter_json
 if TYPE_CHECKING:
     from ondol.models.adapters import Adapter
 
-adapter = Group("adapter", help=t("cli.adapter_help"), subcommand_metavar="COMMAND …")
+__all__ = ["activations", "adapters", "adapters_merging", "show_adapter"]
 
 
-def _complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    from ondol.config import load
-    from ondol.models.adapters import AdapterStore
-    from ondol.models.store import ModelStore
-
-    try:
-        names = [a.full_name for a in AdapterStore(ModelStore(load().models_dir)).list()]
-    except Exception:
-        return []
-    return [name for name in names if name.startswith(incomplete)]
-
-
-@command("list", adapter)
+@command("list", adapters)
 @model_argument(name="model", required=False)
 @pass_output
 def list_adapters(output: Output, model: str | None) -> None:
@@ -59,8 +49,8 @@ def list_adapters(output: Output, model: str | None) -> None:
         output.note(t("cli.no_adapters"))
 
 
-@command("show", adapter)
-@click.argument("name", shell_complete=_complete)
+@command("show", adapters)
+@click.argument("name", shell_complete=complete_adapters)
 @pass_output
 def show(output: Output, name: str) -> None:
     with house(output) as parts:
@@ -68,7 +58,7 @@ def show(output: Output, name: str) -> None:
     show_adapter(output, found)
 
 
-@command("add", adapter)
+@command("add", adapters)
 @click.argument("file", type=click.Path(path_type=Path))
 @option("--model", key="adapter_model", metavar="NAME", shell_complete=complete_models)
 @option("--name", key="adapter_name", metavar="NAME", required=True)
@@ -88,8 +78,10 @@ def add(output: Output, file: Path, model: str | None, name: str, description: s
         output.note(t("cli.adapter_added_hint", name=made.full_name))
 
 
-@command("rm", adapter)
-@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=_complete)
+@command("rm", adapters)
+@click.argument(
+    "names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_adapters
+)
 @pass_output
 def rm(output: Output, names: tuple[str, ...]) -> None:
     from ondol.models.blobs import readable_size
@@ -110,6 +102,7 @@ def rm(output: Output, names: tuple[str, ...]) -> None:
 def show_adapter(output: Output, one: Adapter) -> None:
     """All about one adapter."""
     from ondol.models.blobs import readable_size
+    from ondol.personal.gating import EVALUATION
 
     if output.json:
         output.emit(adapter_json(one))
@@ -128,11 +121,12 @@ def show_adapter(output: Output, one: Adapter) -> None:
         "abstention_bias": f"{one.abstention_bias:+g}" if one.abstention_bias else "",
         "created": one.created_at.date().isoformat(),
         "trained_on": _told(one.trained_on),
-        "evaluation": _told(one.evaluation),
+        "evaluation": _told({k: v for k, v in one.evaluation.items() if k != EVALUATION}),
     }
     for key, value in known.items():
         if value:
             output.line(f"{click.style(t(f'cli.fact_{key}'), bold=True)}: {clean(value)}")
+    activations.show_verdict(output, one)
     if one.stale:
         why = "adapters.outdated" if one.is_outdated else "adapters.stale"
         output.warn(t(why, name=one.full_name, model=one.model))

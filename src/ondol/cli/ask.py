@@ -91,6 +91,8 @@ def ask(
 def _events(asked: Question, parts: Parts, output: Output) -> Generator[Event, None, None]:
     from ondol.ask import ask as answer
     from ondol.cli import remote
+    from ondol.cli.activations import warn_of_missing
+    from ondol.models import scales
 
     if asked.paths or asked.piped:
         _open_folder(asked, parts, output)
@@ -107,7 +109,9 @@ def _events(asked: Question, parts: Parts, output: Output) -> Generator[Event, N
         )
         return
     # An unknown name is said now, and not after the documents have been searched.
-    parts.adapters.resolve(asked.model)
+    model, named = scales.of(parts.adapters, asked.model)
+    if not named:
+        warn_of_missing(parts, model.name, output)
     text, where = asked.where.read(asked.text)
     yield from answer(
         text,

@@ -176,7 +176,7 @@ def _show_curves(parts: Parts, target: float, output: Output) -> None:
 
     judge = parts.oversight.judge
     names = [parts.manner().model or parts.config["models.chat"]]
-    wanted = [(names[0], "grounded"), ("", "grounded"), (names[0].rpartition(":")[0], "chat")]
+    wanted = [(names[0], "grounded"), ("", "grounded"), (parts.chat_manner().model, "chat")]
     found = [judge.calibrator(name, task) for name, task in wanted]
     calibrators = [one for one in found if one is not None and one.held_out]
     if not calibrators:

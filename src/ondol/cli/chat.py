@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from ondol.answering import gather
+from ondol.answering import gather, merge
 from ondol.chat import Reply
 from ondol.cli import stdin
 from ondol.cli.answers import Text, show_timings
@@ -21,6 +21,7 @@ from ondol.cli.verdict import show_verdict
 from ondol.errors import UsageError
 from ondol.i18n import t
 from ondol.json import usage_json, verdict_json
+from ondol.preset import messages_of
 from ondol.types import Answer, Completion, GenerateOptions, Message, Token, Wanted
 
 if TYPE_CHECKING:
@@ -48,13 +49,18 @@ class Conversation:
     """Who answers, until somebody else is wanted: the pin of this conversation."""
     answer: Answer | None = None
     """What is known of the latest reply, once it is whole."""
+    known: Callable[[str], str] | None = None
+    """What goes along that is known of the owner, for a prompt that is answered here."""
+    instructions: str = ""
+    """What the model was made with: it stands unless the conversation has instructions of its own,
+    and what is known of the owner does not take its place."""
 
     def reply(self, prompt: str) -> Generator[Token, None, None]:
         """The model's words; the turn is remembered, cut short or not, unless it failed."""
         turn = [*self.messages, Message("user", prompt)]
         said: list[Token] = []
         self.answer = None
-        tokens = self.talk(turn, self.options, self.wanted)
+        tokens = self.talk(self._told(turn), self.options, self.wanted)
         try:
             while True:
                 try:
@@ -71,6 +77,15 @@ class Conversation:
             if said:
                 self.messages = [*turn, Message("assistant", gather(said).text)]
 
+    def _told(self, turn: list[Message]) -> list[Message]:
+        """``turn`` with what is known of the owner; it is in no turn that is kept."""
+        told = self.known(turn[-1].content) if self.known and self.wanted == "here" else ""
+        if not told:
+            return turn
+        own = [m.content for m in turn if m.role == "system"] or [self.instructions]
+        rest = [m for m in turn if m.role != "system"]
+        return [Message("system", "\n\n".join(filter(None, [*own, told]))), *rest]
+
     def clear(self) -> None:
         """Forget everything but the instructions."""
         self.messages = [m for m in self.messages if m.role == "system"]
@@ -84,6 +99,7 @@ class Conversation:
 @option("--temperature", key="temperature", type=click.FloatRange(0, 2), metavar="X")
 @option("--seed", key="seed", type=click.IntRange(0), metavar="N")
 @option("--home", "at_home", key="home", is_flag=True)
+@option("--no-tools", "without_tools", key="no_tools", is_flag=True)
 @option("--verbose", key="verbose", is_flag=True)
 @pass_output
 def run(
@@ -95,6 +111,7 @@ def run(
     temperature: float | None,
     seed: int | None,
     at_home: bool,
+    without_tools: bool,
     verbose: bool,
 ) -> None:
     options = GenerateOptions(max_tokens=max_tokens, temperature=temperature, seed=seed)
@@ -108,12 +125,36 @@ def run(
             raise UsageError(t("cli.no_prompt"), t("cli.no_prompt_hint"))
         talking = _begin(parts, system, options, output)
         talking.wanted = "home" if at_home else "here"
-        if text:
-            _answer_once(talking, text, output, verbose)
-        else:
-            from ondol.cli.repl import converse
+        may_ask = not (without_tools or output.json) and stdin.is_terminal()
+        with _with_tools(talking, parts, output) if may_ask else nullcontext():
+            if text:
+                _answer_once(talking, text, output, verbose)
+            else:
+                from ondol.cli.remembering import Notebook
+                from ondol.cli.repl import converse
 
-            converse(talking, output, verbose=verbose)
+                notebook = Notebook(parts, output)
+                talking.known = notebook.known
+                converse(talking, output, notebook.take, verbose=verbose)
+
+
+@contextmanager
+def _with_tools(talking: Conversation, parts: Parts, output: Output) -> Iterator[None]:
+    """Let the model call the tools of the owner's MCP servers, if there are any and it can."""
+    from ondol.cli import tools
+
+    box = tools.open_box(parts)
+    if box is None:
+        yield
+        return
+    try:
+        if "tools" not in parts.store.get(talking.model).capabilities:
+            output.note(t("mcp.model_without_tools", model=talking.model))
+        elif (found := tools.tools_of(parts, box, output)).tools:
+            talking.talk = tools.Tooled(talking.talk, found, output)
+        yield
+    finally:
+        box.close()
 
 
 def show_reply(
@@ -142,12 +183,15 @@ def _begin(
 ) -> Conversation:
     """A conversation with the configured model, which is fetched if the catalogue knows it."""
     from ondol.cli import remote
+    from ondol.cli.activations import warn_of_missing
     from ondol.cli.pulling import ensure_model
 
     model = ensure_model(parts, parts.config["models.chat"], output)
     if "completion" not in model.capabilities:
         raise UsageError(t("cli.cannot_chat", name=model.name), t("cli.cannot_chat_hint"))
     server = remote.find(parts.config)
+    manner = parts.chat_manner(model.name)
+    warn_of_missing(parts, model.name, output)
 
     def talk(
         messages: list[Message], options: GenerateOptions, wanted: Wanted
@@ -157,16 +201,20 @@ def _begin(
         reply = Reply(
             lambda given: parts.engine(model.name).generate(messages, given),
             messages,
-            options,
+            merge(manner.options, options),
             parts.trust,
-            model.name,
+            manner.model,
             wanted,
+            is_personal=manner.is_personal,
+            before=messages_of(model.made) if model.made else (),
         )
         with closing(reply):
             yield from reply
         return reply.answer
 
-    return Conversation(model.name, talk, options, [Message("system", system)] if system else [])
+    said = [Message("system", system)] if system else []
+    made = model.made.system if model.made else ""
+    return Conversation(model.name, talk, options, said, instructions=made)
 
 
 def _answer_once(talking: Conversation, prompt: str, output: Output, verbose: bool) -> None:

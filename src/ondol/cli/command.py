@@ -130,9 +130,11 @@ def short_help(name: str) -> str:
 
 
 def command(name: str, group: Group | None = None, **settings: Any) -> Callable[[F], Command]:
-    """Declare a command; its help is the sentence ``cli.<name>_help`` (with its group's name)."""
+    """Declare a command; its help is ``help``, or else the sentence ``cli.<name>_help`` (with its
+    group's name)."""
     key = f"{group.name}_{name}" if group else name
-    settings = {"help": t(f"cli.{key}_help"), **settings}
+    if "help" not in settings:
+        settings["help"] = t(f"cli.{key}_help")
 
     def declare(function: F) -> Command:
         made = click.command(name, cls=Command, **settings)(function)

@@ -1,14 +1,12 @@
-"""``ondol config``: see and change settings. Comments in config.toml stay.
+"""``ondol config``: see and change settings.
 
-A value is checked before it is written, and the file is replaced at once or not at all. The API
-key is shown only to who asks for it by name.
+A value is checked before it is written. The API key is shown only to who asks for it by name.
 """
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,8 +15,6 @@ from ondol.cli.output import Output
 from ondol.i18n import t
 
 if TYPE_CHECKING:
-    import tomlkit
-
     from ondol.config import Setting, Value
 
 SECRET = "server.api_key"
@@ -67,36 +63,24 @@ def get(output: Output, name: str) -> None:
 @click.argument("value")
 @pass_output
 def set_setting(output: Output, name: str, value: str) -> None:
+    from ondol import paths, settings_file
     from ondol.config import parse, setting
 
     wanted = setting(name)
     parsed = parse(wanted, value, t("config.a_flag"))
-    write_setting(name, list(parsed) if isinstance(parsed, tuple) else parsed)
+    settings_file.write(paths.config_file(), {name: parsed})
     _report(output, wanted, parsed)
-
-
-def write_setting(name: str, value: object) -> None:
-    """Put a value that has been checked into config.toml."""
-    from ondol import paths
-
-    file = paths.config_file()
-    document = _read(file)
-    _put(document, name, value)
-    _write(file, document)
 
 
 @command("unset", config)
 @setting_argument
 @pass_output
 def unset(output: Output, name: str) -> None:
-    from ondol import paths
+    from ondol import paths, settings_file
     from ondol.config import setting
 
     wanted = setting(name)
-    file = paths.config_file()
-    document = _read(file)
-    if _take(document, name):
-        _write(file, document)
+    settings_file.write(paths.config_file(), {name: None})
     _report(output, wanted, wanted.default)
 
 
@@ -113,50 +97,6 @@ def _report(output: Output, changed: Setting, value: Value) -> None:
         output.note(t("vectors.reembed_first"))
     if os.environ.get(changed.env):
         output.note(t("cli.environment_wins", env=changed.env))
-
-
-def _read(file: Path) -> tomlkit.TOMLDocument:
-    import tomlkit
-
-    from ondol.config import read_file
-
-    read_file(file)  # says what is wrong with it, if anything
-    return tomlkit.parse(file.read_text(encoding="utf-8")) if file.exists() else tomlkit.document()
-
-
-def _write(file: Path, document: tomlkit.TOMLDocument) -> None:
-    import tomlkit
-
-    from ondol import paths
-
-    paths.ensure(file.parent)
-    temporary = file.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        # It may hold a key: nobody else's business from its first byte.
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(tomlkit.dumps(document))
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(file)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise paths.storage_error(error, file) from error
-
-
-def _put(document: Any, name: str, value: object) -> None:
-    import tomlkit
-
-    table, _, key = name.rpartition(".")
-    if table and table not in document:
-        document[table] = tomlkit.table()
-    (document[table] if table else document)[key] = value
-
-
-def _take(document: Any, name: str) -> bool:
-    table, _, key = name.rpartition(".")
-    place = document.get(table, {}) if table else document
-    return place.pop(key, None) is not None
 
 
 def _is_secret(setting: Setting, value: object) -> bool:

@@ -97,8 +97,10 @@ def _check_korean(library: Path) -> list[Check]:
 
 
 def _is_here(parts: Parts, name: str) -> bool:
+    from ondol.models import scales
+
     try:
-        parts.adapters.resolve(name)
+        scales.of(parts.adapters, name)
     except (ModelError, UsageError):
         return False
     return True

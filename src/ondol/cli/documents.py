@@ -16,7 +16,7 @@ from ondol.json import hit_json, labelled_json, sensitivity_word
 
 if TYPE_CHECKING:
     from ondol.parts import Parts
-    from ondol.retrieval.library import LibraryDocument
+    from ondol.retrieval.inventory import LibraryDocument
 
 EXCERPT_LETTERS = 240
 

@@ -17,7 +17,7 @@ from types import FrameType
 
 import click
 
-from ondol import database
+from ondol.cli.mistakes import reason
 from ondol.cli.output import Output, clean
 from ondol.errors import OndolError, UsageError
 from ondol.i18n import t
@@ -139,6 +139,8 @@ def explain(error: BaseException) -> OndolError:
         return error
     if isinstance(error, click.ClickException):
         return _usage(error)
+    from ondol import database  # here: `ondol --help` needs none, and it is a fifth of its time
+
     if isinstance(damaged := database.damage(error), OndolError):
         return damaged
     if isinstance(error, OSError) and error.errno in _STORAGE:
@@ -161,12 +163,12 @@ def _usage(error: click.ClickException) -> UsageError:
         return UsageError(message, hint)
     if isinstance(error, click.MissingParameter) and error.param is not None:
         name = error.param.make_metavar(_need(context)).removesuffix("...")
-        if _is_choice(error.param):
+        if isinstance(error.param, click.Option):
+            name = max(error.param.opts, key=len)
+        elif _is_choice(error.param):
             name = error.param.human_readable_name
         return UsageError(t("cli.missing", name=name), hint)
-    if isinstance(error, click.BadParameter) and error.param and _is_choice(error.param):
-        return UsageError(t("cli.bad_usage", reason=error.message), hint)
-    return UsageError(t("cli.bad_usage", reason=error.format_message()), hint)
+    return UsageError(t("cli.bad_usage", reason=reason(error)), hint)
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -27,6 +27,7 @@ SHOWN = 20
 @click.argument("paths", nargs=-1, metavar="[PATH...]", type=PathName())
 @option("--matching", key="matching", metavar="TEXT", type=words, default="")
 @option("--dry-run", key="dry_run", is_flag=True)
+@option("--responses", key="forget_responses", is_flag=True)
 @option("--yes", key="yes", is_flag=True)
 @filter_options
 @pass_output
@@ -35,11 +36,17 @@ def forget(
     paths: tuple[Path, ...],
     matching: str,
     dry_run: bool,
+    responses: bool,
     yes: bool,
     where: Wanted,
 ) -> None:
     from ondol.forget import forget as forget_everywhere
 
+    if responses:
+        if paths or matching or where or dry_run:
+            raise UsageError(t("forget.responses_alone"), param="responses")
+        _forget_responses(output)
+        return
     if not (paths or matching.strip() or where):
         raise UsageError(t("forget.what"), t("forget.what_hint"), param="paths")
     if matching and not matching.strip('"“” \t\n'):
@@ -58,7 +65,7 @@ def forget(
             paths,
             where=passing,
             matching=matching,
-            unload=lambda: _unload(parts.config),
+            unload=lambda: unload_named(parts.config),
         )
     if output.json:
         output.emit(receipt.json())
@@ -66,6 +73,18 @@ def forget(
         output.line(t("forget.nothing"))
     else:
         _show(receipt, output)
+
+
+def _forget_responses(output: Output) -> None:
+    """Erase what is kept for programs to go on from."""
+    with house(output) as parts:
+        count, erased = parts.kept.responses.erase()
+    if output.json:
+        output.emit({"responses": count, "erased": erased})
+    else:
+        output.line(t("forget.responses_gone", count=count))
+        if not erased:
+            output.note(t("forget.beyond_reader"))
 
 
 def _show_found(sources: Sequence[str], output: Output) -> None:
@@ -89,15 +108,15 @@ def _ask(sources: Sequence[str], output: Output) -> None:
     click.confirm(t("forget.sure", documents=len(sources)), abort=True, err=True)
 
 
-def _unload(config: Config) -> list[str]:
-    """Take the models of the running server out of its memory."""
+def unload_named(config: Config, models: Sequence[str] | None = None) -> list[str]:
+    """Take models out of the memory of the running server, by default all that are in it."""
     from ondol.cli import remote
 
     server = remote.find(config)
     if server is None:
         return []
     names = [str(model["model"]) for model in server.loaded()]
-    return [name for name in names if server.unload(name)]
+    return [name for name in names if (models is None or name in models) and server.unload(name)]
 
 
 def _show(receipt: FullReceipt, output: Output) -> None:
@@ -118,6 +137,10 @@ def _show(receipt: FullReceipt, output: Output) -> None:
         ("logs", str(receipt.logs), receipt.logs),
         ("trainings", str(receipt.trainings), receipt.trainings),
         ("adapters", ", ".join(receipt.adapters), len(receipt.adapters)),
+        ("uploads", str(receipt.uploads), receipt.uploads),
+        ("quotes", str(receipt.quotes), receipt.quotes),
+        ("responses", str(receipt.responses), receipt.responses),
+        ("samples", str(receipt.samples), receipt.samples),
     ]
     columns = [t("forget.column_where"), t("forget.column_what")]
     shown = [(t(f"forget.in_{name}"), what) for name, what, count in rows if count]

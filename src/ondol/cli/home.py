@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import logging
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import click
 
 from ondol.cli.command import Group, command, model_option, option, output_of, pass_output, words
 from ondol.cli.house import house, keep_log
+from ondol.cli.invites import show_invite, url_of
 from ondol.cli.output import Output, clean, name_line
-from ondol.cli.qr import draw
 from ondol.errors import UsageError
 from ondol.i18n import t
 
 if TYPE_CHECKING:
     from ondol.home.registry import Registry
     from ondol.home.serving import Address
-    from ondol.parts import Parts
 
 SHORT_KEY = 12
 NOTABLE_SECONDS = 5.0
@@ -70,11 +67,15 @@ def _announce(address: Address, output: Output) -> None:
     url = reachable_url(address.host, address.port)
     fingerprint = own_certificate().fingerprint.hex()
     if output.json:
-        output.emit({"url": url, "port": address.port, "fingerprint": fingerprint})
+        output.emit(
+            {"url": url, "port": address.port, "fingerprint": fingerprint, "hub": address.hub}
+        )
     elif output.quiet:
         output.line(url)
     else:
         output.line(t("home.is_up", url=url, fingerprint=f"{fingerprint[:16]}…"))
+        if address.hub:
+            output.line(t("home.hub_is_up", url=address.hub))
         output.note(t("home.is_up_hint"))
     sys.stdout.flush()
 
@@ -84,35 +85,12 @@ def _announce(address: Address, output: Output) -> None:
 @option("--address", key="home_address", metavar="HOST[:PORT]", default="")
 @pass_output
 def invite(output: Output, name: str, address: str) -> None:
-    from ondol.home.registry import INVITE_SECONDS
-    from ondol.home.serving import own_certificate, running
+    from ondol.home.serving import own_certificate
 
     with house(output) as parts, _registry() as registry:
-        here = running()
-        url = _url(address, here, parts)
+        url = url_of(address, parts)
         made = registry.invite(url, own_certificate().fingerprint, name)
-    code, minutes = made.encode(), INVITE_SECONDS // 60
-    if output.json:
-        body = {"code": code, "url": url, "fingerprint": made.fingerprint.hex(), "name": name}
-        output.emit(body | {"expires_in_seconds": INVITE_SECONDS})
-        return
-    if output.quiet:
-        output.line(code)
-        return
-    if name:
-        output.line(t("home.invite_for", name=clean(name), minutes=minutes, url=url))
-    else:
-        output.line(t("home.invite_for_any", minutes=minutes, url=url))
-    output.line()
-    output.line(f"  {code}")
-    output.line()
-    if sys.stdout.isatty():
-        output.line(draw(code))
-    output.note(t("home.invite_hint"))
-    if here is None:
-        output.note(t("home.not_running"))
-    if urlsplit(url).hostname == "127.0.0.1" and not address:
-        output.note(t("home.loopback", url=url))
+    show_invite(made, name, url, output)
 
 
 @command("devices", home)
@@ -180,6 +158,8 @@ def join(output: Output, code: str | None, name: str) -> None:
 
     given = code or click.prompt(t("home.paste_code"), err=True)
     invite = decode(given)
+    if invite.is_to_federation:
+        raise UsageError(t("federation_cli.use_join"), t("federation_cli.use_join_hint"))
     with house(output) as parts:
         homes = parts.oversight.homes
         joined, device = enrolment.join(homes, invite, name)
@@ -194,11 +174,14 @@ def join(output: Output, code: str | None, name: str) -> None:
 @command("status", home)
 @pass_output
 def status(output: Output) -> None:
+    from ondol.ledger.witnesses import contradiction
+
     with house(output) as parts:
         homes = parts.oversight.homes
         states = homes.states()
         # After asking: it may have learned how the clocks differ.
         enrolled, heads = homes.enrolments.all(), homes.heads_at_home(is_fresh=False)
+        saw_other = [one for one in enrolled if contradiction(parts.ledger, heads[one.name])]
     if output.json:
         body = [
             {
@@ -214,6 +197,7 @@ def status(output: Output) -> None:
                 "joules_per_token": state.joules_per_token,
                 "clock_offset_seconds": one.clock_offset_seconds,
                 "ledger": heads[one.name],
+                "ledger_fits": one not in saw_other,
             }
             for one, state in zip(enrolled, states, strict=True)
         ]
@@ -238,6 +222,8 @@ def status(output: Output) -> None:
         if abs(one.clock_offset_seconds) >= NOTABLE_SECONDS:
             seconds = round(abs(one.clock_offset_seconds))
             output.note(t("home.clock_off", home=name_line(one.name), seconds=seconds))
+    for one in saw_other:
+        output.note(t("home.ledger_differs", home=name_line(one.name)))
 
 
 @command("leave", home)
@@ -265,23 +251,3 @@ def _registry() -> Iterator[Registry]:
 
     with closing(database.connect(paths.database_file())) as connection:
         yield Registry(connection)
-
-
-def _url(address: str, here: Address | None, parts: Parts) -> str:
-    """How devices reach this home: as the owner says, or as it looks from here."""
-    from ondol.home.serving import reachable_url
-
-    port = here.port if here else parts.config["home.port"]
-    if not address:
-        return reachable_url(here.host if here else parts.config["home.host"], port)
-    try:
-        parts_of = urlsplit(f"//{address}")
-        host, port = parts_of.hostname, parts_of.port or port
-        is_plain = not (parts_of.path or parts_of.query or parts_of.username)
-    except ValueError:
-        host, is_plain = None, False
-    if not (host and is_plain and re.fullmatch(r"[A-Za-z0-9.:_-]+", host)):
-        raise UsageError(
-            t("home.bad_address", address=address), t("home.bad_address_hint"), param="address"
-        )
-    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 from ondol.cli.failures import closing_time
 from ondol.cli.output import Output
 from ondol.cli.passphrase import ask_people
+from ondol.i18n import t
 
 if TYPE_CHECKING:
     from ondol.parts import Parts
+    from ondol.updating.bringing import Outcome
 
 
 @contextmanager
@@ -23,12 +25,24 @@ def house(output: Output, **flags: object) -> Iterator[Parts]:
     """
     from ondol.config import load
     from ondol.parts import Parts
+    from ondol.updating.watching import watching
 
     ask_people()
     keep_log(logging.DEBUG if output.debug else logging.CRITICAL)
     named = {name.replace("_", ".", 1): value for name, value in flags.items()}
     with Parts(load().with_flags(named)) as parts, closing_time():
-        yield parts
+        with watching(parts, lambda outcome: output.warn(went_back(outcome))):
+            yield parts
+
+
+def went_back(outcome: Outcome) -> str:
+    """That a version was left by itself."""
+    return t(
+        "updating_cli.went_back",
+        name=outcome.name,
+        before=outcome.before,
+        version=outcome.version,
+    )
 
 
 def keep_log(level: int) -> None:

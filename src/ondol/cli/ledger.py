@@ -25,7 +25,8 @@ NEWEST = 20
 KINDS = click.Choice(
     [
         *("answer", "egress", "received", "refused", "home", "served", "enrolment", "left"),
-        *("feedback", "calibration", "restored", "rebuilt", "break"),
+        *("given", "tool", "feedback", "calibration", "activation", "restored", "rebuilt", "break"),
+        *("federation", "round", "hub", "update"),
     ]
 )
 ROUTES = click.Choice(["local", "home", "abstain"])
@@ -139,7 +140,7 @@ def verify(output: Output, with_home: bool) -> None:
 @option("--output", "file", key="output", metavar="FILE", type=click.Path(path_type=Path))
 @pass_output
 def export(output: Output, form: str, file: Path | None) -> None:
-    from ondol import paths
+    from ondol.cli.writing import new_file
     from ondol.ledger import export as writing
 
     with house(output) as parts:
@@ -148,13 +149,8 @@ def export(output: Output, form: str, file: Path | None) -> None:
             for line in lines:
                 output.write(line)
             return
-        try:
-            with file.open("x", encoding="utf-8", newline="") as target:
-                count = _write(target, lines)
-        except FileExistsError as error:
-            raise UsageError(t("ledger.file_exists", file=file)) from error
-        except OSError as error:
-            raise paths.storage_error(error, file) from error
+        with new_file(file) as target:
+            count = _write(target, lines)
     if output.json:
         output.emit({"file": str(file), "lines": count})
     else:

@@ -68,13 +68,13 @@ def reindex(output: Output) -> None:
 @click.argument("place", metavar="local|qdrant://HOST:PORT/COLLECTION")
 @pass_output
 def move(output: Output, place: str) -> None:
-    from ondol.cli.config import write_setting
+    from ondol import paths, settings_file
 
     with house(output) as parts:
         before = parts.config["retrieval.vectors"]
         source, target = parts.opener(before), parts.opener(place)
         verified = parts.library.move(target)
-        write_setting("retrieval.vectors", place)
+        settings_file.write(paths.config_file(), {"retrieval.vectors": place})
         if source.is_kept and before != place:
             parts.library.leave(source)
     if output.json:

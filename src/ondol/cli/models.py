@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
 
 @command("pull")
 @click.argument("name", shell_complete=lambda c, p, i: _catalogue_names(i))
+@option("--projector", key="pull_projector", type=click.Path(path_type=Path))
 @pass_output
-def pull(output: Output, name: str) -> None:
+def pull(output: Output, name: str, projector: Path | None) -> None:
     from ondol.cli.pulling import pull_with_progress
 
     with house(output) as parts:
-        model = pull_with_progress(parts, name, output)
+        model = pull_with_progress(parts, name, output, projector)
         stale = [one for one in parts.adapters.list(model.name) if one.stale]
     for one in stale:
         output.warn(t("adapters.stale", name=one.full_name, model=one.model))
@@ -117,9 +119,11 @@ def show(output: Output, name: str) -> None:
 @click.argument("destination")
 @pass_output
 def cp(output: Output, source: str, destination: str) -> None:
+    from ondol.models.making import duplicate
+
     with house(output) as parts:
         parts.adapters.refuse(source, "copy")
-        model = parts.store.copy(source, destination)
+        model = duplicate(source, destination, parts.store, parts.adapters)
     if output.json:
         output.emit(model_json(model))
     else:
@@ -155,6 +159,8 @@ def _remove(parts: Parts, server: Server | None, name: str) -> int:
         # Otherwise the running server would go on answering with it.
         with suppress(ModelError):
             server.unload(name)
+    with suppress(ModelError, UsageError):  # what is wrong, the store says
+        parts.adapters.forget_private(name)
     return parts.store.remove(name)
 
 
@@ -183,6 +189,8 @@ def _facts(model: Model) -> list[tuple[str, str]]:
         "format": model.format,
         "licence": model.licence,
         "source": model.source,
+        "parent": model.made.parent if model.made else "",
+        "system": model.made.system if model.made else "",
         "digest": model.digest,
     }
     return [(key, value) for key, value in known.items() if value]

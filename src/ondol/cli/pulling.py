@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ondol.cli.output import Output
@@ -15,14 +16,16 @@ if TYPE_CHECKING:
     from ondol.parts import Parts
 
 
-def pull_with_progress(parts: Parts, name: str, output: Output) -> Model:
+def pull_with_progress(
+    parts: Parts, name: str, output: Output, projector: Path | None = None
+) -> Model:
     """Fetch a model; what an interrupted pull left is used."""
     from ondol.models.pull import pull
 
     with _Bars(output) as bars:
         parts.adapters.refuse(name, "pull")
         try:
-            return pull(name, parts.store, parts.egress, on_progress=bars.show)
+            return pull(name, parts.store, parts.egress, on_progress=bars.show, projector=projector)
         except (KeyboardInterrupt, SystemExit):
             bars.close()
             output.note(t("cli.pull_interrupted", name=name))
@@ -32,11 +35,10 @@ def pull_with_progress(parts: Parts, name: str, output: Output) -> Model:
 def ensure_model(parts: Parts, name: str, output: Output) -> Model:
     """The model called ``name``, perhaps with an adapter; fetched first when it is not here but
     known where it is. Not for an adapter that the fetched model would not have either."""
-    from ondol.models import catalog, names
-    from ondol.models.adapters import as_model
+    from ondol.models import catalog, names, scales
 
     try:
-        return as_model(*parts.adapters.resolve(name))
+        return scales.as_model(parts.adapters, name)
     except ModelNotFoundError:
         base, adapter = name, ""
         if not _is_model_name(name):
@@ -46,7 +48,7 @@ def ensure_model(parts: Parts, name: str, output: Output) -> Model:
         if catalog.load().find(base) is None and not names.is_reference(names.normalize(base)):
             raise
         pulled = pull_with_progress(parts, base, output)
-        return as_model(*parts.adapters.resolve(name)) if adapter else pulled
+        return scales.as_model(parts.adapters, name) if adapter else pulled
 
 
 def _is_model_name(name: str) -> bool:

@@ -1,8 +1,6 @@
 """A client of the running server, so that the model it has loaded answers: documented endpoints
-only (docs/api.md).
-
-Gives the same events, tokens and errors as the house itself. An error the server sends is raised
-as the class that has its code.
+only (docs/api.md). Events, tokens and errors are those of the house itself: an error that the
+server sends is raised as the class that has its code.
 """
 
 from __future__ import annotations
@@ -13,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
+from ondol.chat_dialect import messages_body, tools_body
 from ondol.egress import guard
 from ondol.errors import EngineCrashedError, OndolError
 from ondol.i18n import language, t
@@ -31,6 +30,7 @@ from ondol.types import (
     Seconds,
     Support,
     Token,
+    ToolCallDelta,
     Usage,
     Wanted,
 )
@@ -51,15 +51,16 @@ def find(config: Config) -> Server | None:
     from ondol.server.background import running
 
     info = running()
-    return Server(info.url, config["server.api_key"]) if info else None
+    return Server(info.url, config["server.api_key"], info.certificate) if info else None
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running Ondol."""
+    """A running Ondol; ``certificate`` is the file of the one that it has to have, if any."""
 
     url: str
     api_key: str = ""
+    certificate: str = ""
 
     def ask(
         self,
@@ -106,7 +107,7 @@ class Server:
             "ondol": True,
             **({"wanted": wanted} if wanted == "home" else {}),
             "model": model,
-            "messages": [{"role": m.role, "content": m.content} for m in messages],
+            "messages": messages_body(messages),
             "stream": True,
             "stream_options": {"include_usage": True},
             **_given(options),
@@ -153,6 +154,14 @@ class Server:
         """Free a model's memory; False when it was not loaded."""
         return bool(self._request("DELETE", "/ondol/v1/loaded", {"model": model})["stopped"])
 
+    def open_phone_door(self) -> None:
+        """Let phones in until the server ends."""
+        self._request("PATCH", "/ondol/v1/pairing", {"open": True})
+
+    def pairing(self) -> dict[str, Any]:
+        """A new code for a phone, with the address to open there."""
+        return dict(self._request("GET", "/ondol/v1/pairing"))
+
     def _request(self, method: str, path: str, body: object = None) -> Any:
         with self._client() as client:
             response = client.request(method, path, json=body)
@@ -172,18 +181,17 @@ class Server:
     def _client(self) -> Iterator[httpx2.Client]:
         import httpx2
 
+        from ondol.server.door.tls import trusting
+
         headers = {"Accept-Language": language()}
         if self.api_key:
             headers["Authorization"] = f"Bearer {self.api_key}"
         # A model may take minutes to load; the person has Ctrl-C.
         timeout = httpx2.Timeout(None, connect=CONNECT_SECONDS)
+        how: dict[str, Any] = {"base_url": self.url, "headers": headers, "timeout": timeout}
+        how |= {"trust_env": False, "verify": trusting(self.certificate)}
         try:
-            with (
-                guard.own_server(self.url),
-                httpx2.Client(
-                    base_url=self.url, headers=headers, timeout=timeout, trust_env=False
-                ) as client,
-            ):
+            with guard.own_server(self.url), httpx2.Client(**how) as client:
                 yield client
         except httpx2.HTTPError as error:
             raise EngineCrashedError(t("cli.server_gone"), t("cli.server_gone_hint")) from error
@@ -276,6 +284,10 @@ def _tokens(delta: Mapping[str, Any]) -> Iterator[Token]:
         yield Token(delta["reasoning"], reasoning=True)
     if delta.get("content"):
         yield Token(delta["content"])
+    for call in delta.get("tool_calls") or ():
+        said = call["function"]
+        piece = said.get("arguments", ""), call.get("id", ""), said.get("name", "")
+        yield Token("", tool_call=ToolCallDelta(call["index"], *piece))
 
 
 def _usage(data: Mapping[str, Any]) -> Usage:
@@ -284,4 +296,5 @@ def _usage(data: Mapping[str, Any]) -> Usage:
 
 def _given(options: GenerateOptions) -> dict[str, Any]:
     values = {name: getattr(options, name) for name in ("max_tokens", "temperature", "seed")}
+    values |= {"tools": tools_body(options.tools) or None}
     return {name: value for name, value in values.items() if value is not None}

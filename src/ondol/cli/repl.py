@@ -1,10 +1,13 @@
 '''The conversation at the keyboard: a line, an answer, until /bye or Ctrl-D.
 
-Knows nothing of engines. Ctrl-C stops the answer that is being given and nothing else; an error
-ends the turn and not the conversation. Lines between ``"""`` are one message.
+Knows nothing of engines; ``take`` makes of a message what is asked. Ctrl-C stops the answer that is
+being given and nothing else; an error ends the turn and not the conversation. Lines between
+``"""`` are one message.
 '''
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from ondol.cli import failures
 from ondol.cli.chat import Conversation, show_reply
@@ -17,7 +20,13 @@ FENCE = '"""'
 LEAVE = ("/bye", "/exit", "/quit")
 
 
-def converse(talking: Conversation, output: Output, *, verbose: bool = False) -> None:
+def converse(
+    talking: Conversation,
+    output: Output,
+    take: Callable[[str], str] = lambda text: text,
+    *,
+    verbose: bool = False,
+) -> None:
     """Talk until the person leaves."""
     _edit_lines()
     output.note(t("cli.repl_greeting", model=talking.model))
@@ -26,12 +35,15 @@ def converse(talking: Conversation, output: Output, *, verbose: bool = False) ->
             if not _obey(text, talking, output):
                 return
         elif text:
-            _take_turn(talking, text, output, verbose)
+            _take_turn(talking, text, output, take, verbose)
 
 
-def _take_turn(talking: Conversation, text: str, output: Output, verbose: bool) -> None:
+def _take_turn(
+    talking: Conversation, text: str, output: Output, take: Callable[[str], str], verbose: bool
+) -> None:
     try:
-        show_reply(talking, text, output, verbose=verbose)
+        if asked := take(text):
+            show_reply(talking, asked, output, verbose=verbose)
     except KeyboardInterrupt:
         failures.go_on()
         output.note(t("cli.repl_stopped"))

@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ondol.cli.command import Group, command, complete_models, option, pass_output
+from ondol.cli import train_personal, trainings
+from ondol.cli.command import command, complete_models, option, pass_output
 from ondol.cli.house import house
 from ondol.cli.output import Output
+from ondol.cli.train_group import BAR, train
 from ondol.i18n import t
 from ondol.json import adapter_json
 
 if TYPE_CHECKING:
     from ondol.training.loop import Progress
 
-# Without tqdm's own guess of the time left, which a resumed training misleads.
-BAR = "{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} {postfix}"
-
-train = Group("train", help=t("cli.train_help"), subcommand_metavar="COMMAND …")
+__all__ = ["train", "train_personal", "trainings"]
 
 
 @command("grounding", train)

@@ -8,7 +8,9 @@ from ondol.types import Answer, Confidence, Escalation
 
 SHORT_ID = 8
 
-NOT_ASKED = frozenset({"private", "no_home", "home_unavailable", "home_context_too_short"})
+NOT_ASKED = frozenset(
+    {"private", "tools", "images", "no_home", "home_unavailable", "home_context_too_short"}
+)
 """Why home was not asked by who said ``--home``."""
 
 

@@ -7,19 +7,21 @@ quantisation or another adapter is another model, and has none until it is calib
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 import threading
+import time
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from ondol import paths
+from ondol import paths, whole_file
 from ondol.confidence import calibration
 from ondol.confidence.calibration import Calibrator
 from ondol.errors import CalibrationError
 
 QUOTED = "quoted"
 """The task of an answer that is the best sentence itself, no model asked."""
+
+SETTLED_NS = 2_000_000_000
 
 SHIPPED = Path(str(files("ondol.confidence"))) / "shipped"
 
@@ -43,6 +45,7 @@ class Calibrators:
         self._directories = (directory, shipped)
         self._lock = threading.Lock()
         self._read: dict[Path, tuple[tuple[int, int], Calibrator | None]] = {}
+        self._names: dict[Path, tuple[int, list[Path]]] = {}
 
     def find(self, digest: str, task: str, *, shipped: bool = False) -> Calibrator | None:
         """The one for this model and task, with ``shipped`` the one that came with Ondol; None when
@@ -58,7 +61,7 @@ class Calibrators:
         owner's too."""
         found = []
         for directory in self._directories:
-            for file in sorted(directory.glob("*.json")):
+            for file in self._files(directory):
                 calibrator = self._current(file)
                 if calibrator is not None:
                     found.append((calibrator, directory == self._directories[0]))
@@ -68,15 +71,7 @@ class Calibrators:
         """Write it to the owner's folder, whole or not at all. Raises ``StorageError``."""
         directory = paths.ensure(self._directories[0])
         file = directory / file_name(calibrator.digest, calibrator.task)
-        try:
-            handle, name = tempfile.mkstemp(dir=directory, suffix=".partial")
-            with os.fdopen(handle, "w", encoding="utf-8") as out:
-                out.write(calibrator.to_json())
-                out.flush()
-                os.fsync(out.fileno())
-            os.replace(name, file)
-        except OSError as error:
-            raise paths.storage_error(error, file) from error
+        whole_file.write(file, calibrator.to_json())
         return file
 
     def forget(self, digest: str, task: str) -> bool:
@@ -85,6 +80,21 @@ class Calibrators:
         existed = file.exists()
         file.unlink(missing_ok=True)
         return existed
+
+    def _files(self, directory: Path) -> Sequence[Path]:
+        """The files of calibrators in ``directory``, which is read when it has changed."""
+        try:
+            changed = directory.stat().st_mtime_ns
+        except OSError:
+            return []
+        with self._lock:
+            known = self._names.get(directory)
+            if known is None or known[0] != changed:
+                known = changed, sorted(directory.glob("*.json"))
+                # What changes again within a tick of the file system's clock changes unseen.
+                if time.time_ns() - changed > SETTLED_NS:
+                    self._names[directory] = known
+            return known[1]
 
     def _current(self, file: Path) -> Calibrator | None:
         try:

@@ -8,20 +8,18 @@ Raises what the database raises, and ``UsageError`` for an answer that is not kn
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from ondol import database, paths
 from ondol.confidence.calibration import Labelled
 from ondol.confidence.calibrators import QUOTED
 from ondol.database import Connection
 from ondol.errors import UsageError
 from ondol.i18n import t
-from ondol.types import Answer, Decision, Label
+from ondol.place import Placed
+from ondol.types import Along, Answer, Decision, Label
 from ondol.types.protocols import Recorder, Recording, Task
 
 UNJUDGED = 1000
@@ -41,64 +39,19 @@ class Outcome:
     right: bool | None
 
 
-class Outcomes:
+class Outcomes(Placed):
     """Thumbs and signals in the one database. Safe to use from several threads; ``close`` it."""
-
-    def __init__(self, connect: Callable[[], Connection]) -> None:
-        self._connect = connect
-        self._lock = threading.RLock()
-        self._opened: Connection | None = None
-
-    @classmethod
-    def open(cls, file: Path | None = None) -> Self:
-        """Those in the database ``file``, by default the owner's own. Opened when first used."""
-        return cls(lambda: database.connect(paths.database_file() if file is None else file))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Let go of the database; the next use opens it again."""
-        with self._lock:
-            if self._opened is not None:
-                self._opened.close()
-                self._opened = None
 
     def note(self, answer: Answer, digest: str, task: str) -> None:
         """Remember the signals of an answer that stands in the ledger; without any, nothing."""
-        if answer.ledger_id is None or answer.confidence is None or not answer.confidence.signals:
-            return
-        confidence = answer.confidence
-        row = (
-            answer.ledger_id,
-            _now(),
-            answer.model,
-            digest,
-            task,
-            json.dumps({k: round(v, 6) for k, v in confidence.signals.items()}),
-            confidence.probability,
-        )
-        with self._lock, database.transaction(self._connection()) as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO outcomes"
-                " (ledger_id, time, model, digest, task, signals, probability)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                row,
-            )
-            connection.execute(
-                "DELETE FROM outcomes WHERE right IS NULL AND number <= ("
-                " SELECT number FROM outcomes WHERE right IS NULL"
-                " ORDER BY number DESC LIMIT 1 OFFSET ?)",
-                [UNJUDGED],
-            )
+        if answer.ledger_id is not None and (write := noting(answer, digest, task)) is not None:
+            with self.place.writing() as connection:
+                write(connection, answer.ledger_id)
 
     def thumb(self, ledger_id: str | None, right: bool | None) -> Outcome:
         """Say of an answer that it is right, or wrong, or (None) take back what was said. An id may
         be shortened as long as it is one answer's; None is the latest answer."""
-        with self._lock, database.transaction(self._connection()) as connection:
+        with self.place.writing() as connection:
             known = self._find(connection, ledger_id)
             judged_at = None if right is None else _now()
             connection.execute(
@@ -111,35 +64,22 @@ class Outcomes:
 
     def counts(self) -> list[tuple[str, str, str, int, int]]:
         """(model, digest, task, right, wrong) for everything with a thumb, most thumbs first."""
-        with self._lock:
-            found: list[tuple[str, str, str, int, int]] = (
-                self._connection()
-                .execute(
-                    "SELECT max(model), digest, task, sum(right), sum(1 - right) FROM outcomes"
-                    " WHERE right IS NOT NULL GROUP BY digest, task ORDER BY count(*) DESC"
-                )
-                .fetchall()
-            )
+        with self.place.reading() as connection:
+            found: list[tuple[str, str, str, int, int]] = connection.execute(
+                "SELECT max(model), digest, task, sum(right), sum(1 - right) FROM outcomes"
+                " WHERE right IS NOT NULL GROUP BY digest, task ORDER BY count(*) DESC"
+            ).fetchall()
         return found
 
     def labelled(self, digest: str, task: str) -> list[Labelled]:
         """The judged answers of one model at one task, oldest first."""
-        with self._lock:
-            rows = (
-                self._connection()
-                .execute(
-                    "SELECT signals, right FROM outcomes"
-                    " WHERE digest = ? AND task = ? AND right IS NOT NULL ORDER BY number",
-                    [digest, task],
-                )
-                .fetchall()
-            )
+        with self.place.reading() as connection:
+            rows = connection.execute(
+                "SELECT signals, right FROM outcomes"
+                " WHERE digest = ? AND task = ? AND right IS NOT NULL ORDER BY number",
+                [digest, task],
+            ).fetchall()
         return [Labelled(json.loads(signals), bool(right)) for signals, right in rows]
-
-    def _connection(self) -> Connection:
-        if self._opened is None:
-            self._opened = self._connect()
-        return self._opened
 
     def _find(self, connection: Connection, ledger_id: str | None) -> str:
         if ledger_id is None:
@@ -164,13 +104,37 @@ class Outcomes:
         return str(rows[0][0])
 
 
+def noting(answer: Answer, digest: str, task: str) -> Along | None:
+    """What writes the signals of ``answer`` down; None where it has none."""
+    confidence = answer.confidence
+    if confidence is None or not confidence.signals:
+        return None
+    signals = json.dumps({k: round(v, 6) for k, v in confidence.signals.items()})
+    row = (_now(), answer.model, digest, task, signals, confidence.probability)
+
+    def write(connection: Connection, id: str) -> None:
+        connection.execute(
+            "INSERT OR REPLACE INTO outcomes"
+            " (ledger_id, time, model, digest, task, signals, probability)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (id, *row),
+        )
+        connection.execute(
+            "DELETE FROM outcomes WHERE right IS NULL AND number <= ("
+            " SELECT number FROM outcomes WHERE right IS NULL"
+            " ORDER BY number DESC LIMIT 1 OFFSET ?)",
+            [UNJUDGED],
+        )
+
+    return write
+
+
 @dataclass(frozen=True, slots=True)
 class NotingRecorder:
     """A ``types.Recorder`` that also keeps the signals of every answer that ``recorder`` writes
-    down; ``identify`` gives the digest of the model that an answer names."""
+    down, with its entry; ``identify`` gives the digest of the model that an answer names."""
 
     recorder: Recorder
-    outcomes: Outcomes
     identify: Callable[[str], str]
 
     def start(self, task: Task) -> Recording:
@@ -183,13 +147,15 @@ class _NotingRecording:
     recording: Recording
     task: Task
 
-    def finish(self, answer: Answer, decision: Decision, label: Label) -> Answer:
-        answer = self.recording.finish(answer, decision, label)
+    def finish(
+        self, answer: Answer, decision: Decision, label: Label, along: Sequence[Along] = ()
+    ) -> Answer:
         # Home's answer was judged by nobody here; a thumb on it is about home.
         if answer.draft is None:
             task = self.task if answer.model else QUOTED
-            self.noting.outcomes.note(answer, self.noting.identify(answer.model), task)
-        return answer
+            write = noting(answer, self.noting.identify(answer.model), task)
+            along = (*along, write) if write else along
+        return self.recording.finish(answer, decision, label, along)
 
 
 _SELECT = "SELECT ledger_id, time, model, digest, task, probability, right FROM outcomes"

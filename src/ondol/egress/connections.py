@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,10 +26,25 @@ if TYPE_CHECKING:
     from ondol.egress.door import Egress
 
 
+class TooSlowError(Exception):
+    """A server that keeps us waiting, byte by byte: slower than the ``Pace`` that was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How slow a server may be: ``grace_seconds`` from when it is connected, then as long as what
+    it sent so far takes at ``least_bytes_per_second``. A timeout does not see who sends one byte
+    before each (slow retrieval, TUF specification 1.5.2)."""
+
+    grace_seconds: float
+    least_bytes_per_second: float
+
+
 @dataclass(frozen=True, slots=True)
 class Errand:
     """What a client was made for; the arguments of ``Egress.client``. ``secrets`` are the
-    destination's own keys, which the inspector is not shown."""
+    destination's own keys, which the inspector is not shown; ``allowance_bytes`` of small requests
+    are told of in one passage (0: each in its own). ``pace`` is kept by each connection."""
 
     origin: Origin
     purpose: str
@@ -35,6 +52,8 @@ class Errand:
     pinned: str | None = None
     verify: Any = True
     secrets: tuple[str, ...] = ()
+    allowance_bytes: int = 0
+    pace: Pace | None = None
 
 
 class Backend:
@@ -119,6 +138,30 @@ class _Stream:
         self._egress = egress
         self._errand = errand
         self._origin = origin
+        self._begun_at = time.monotonic()
+        self._num_bytes = 0
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        left = self._left_seconds()
+        if left <= 0:
+            raise TooSlowError(str(self._origin))
+        wait = left if timeout is None else min(timeout, left)
+        try:
+            found: bytes = self._inner.read(max_bytes, None if wait == math.inf else wait)
+        except Exception as error:
+            if self._left_seconds() <= 0:
+                raise TooSlowError(str(self._origin)) from error
+            raise
+        self._num_bytes += len(found)
+        return found
+
+    def _left_seconds(self) -> float:
+        """How long the server may still take for its next byte."""
+        pace = self._errand.pace
+        if pace is None:
+            return math.inf
+        allowed = pace.grace_seconds + self._num_bytes / pace.least_bytes_per_second
+        return self._begun_at + allowed - time.monotonic()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)

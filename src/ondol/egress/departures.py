@@ -7,6 +7,7 @@ came in.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -38,6 +39,56 @@ class Departure:
         # Whatever left is written down already, and the caller has an error to hear of.
         with suppress(Exception):
             self._egress.tell(end)
+
+
+class Allowance:
+    """What a client that asks again and again may let out before it is told again: one passage for
+    many small requests, written down before the first of them, with their most bytes.
+    ``on_renewed`` is called when the next one begins. Safe to use from several threads."""
+
+    SMALL = 32
+    """A request of more than one part in so many has a passage of its own."""
+
+    def __init__(
+        self, egress: Egress, most_bytes: int, on_renewed: Callable[[], object] = lambda: None
+    ) -> None:
+        self._egress = egress
+        self._most_bytes = most_bytes
+        self._on_renewed = on_renewed
+        self._left_bytes = 0
+        self._name = ""
+        self._lock = threading.Lock()
+
+    def is_for(self, passage: Passage) -> bool:
+        """Whether ``passage`` is one of the small ones."""
+        return not passage.reason and passage.bytes_out * self.SMALL <= self._most_bytes
+
+    def take(self, passage: Passage) -> str:
+        """Let ``passage`` out; what the entry that it is part of is called. Raises
+        ``EgressError``."""
+        with self._lock:
+            if passage.bytes_out > self._left_bytes:
+                whole = replace(passage, bytes_out=self._most_bytes, reason="standing")
+                self._name = self._egress.announce(whole)
+                self._left_bytes = self._most_bytes
+                self._on_renewed()
+            self._left_bytes -= passage.bytes_out
+            return self._name
+
+
+class Small(Departure):
+    """A request that is part of an ``Allowance``."""
+
+    def __init__(self, egress: Egress, passage: Passage, allowance: Allowance) -> None:
+        super().__init__(egress, passage)
+        self._allowance = allowance
+
+    def announce(self) -> None:
+        if self.name is None:
+            self.name = self._allowance.take(self.passage)
+
+    def fail(self) -> None:
+        """The next one is told of in the same entry."""
 
 
 @dataclass(slots=True)

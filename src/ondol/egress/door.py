@@ -22,6 +22,8 @@ from ondol.types import Sensitivity
 if TYPE_CHECKING:
     import httpx2
 
+    from ondol.egress.connections import Pace
+
 Record = Callable[[Passage], str | None]
 Inspector = Callable[[bytes], Sensitivity]
 
@@ -80,13 +82,17 @@ class Egress:
         timeout_seconds: float = 30.0,
         pinned: str | None = None,
         verify: Any = True,
+        allowance_bytes: int = 0,
+        pace: Pace | None = None,
     ) -> Iterator[httpx2.Client]:
         """An HTTP client for ``url``'s host and for ``purpose``.
 
         ``sensitivity`` is the label of what will be sent. ``pinned``: the SHA-256 of the DER of the
         only certificate the server may show (hex, colons allowed); no authority is asked then.
         ``verify`` is an ``ssl.SSLContext`` or ``True`` for the system's authorities. No proxy, no
-        cookie, nothing of the environment; the host's name is looked up once.
+        cookie, nothing of the environment; the host's name is looked up once. With
+        ``allowance_bytes`` small requests are told of together, that many bytes at a time. A server
+        that is slower than ``pace`` raises ``TooSlowError`` (``egress.connections``).
         """
         import httpx2
 
@@ -103,6 +109,8 @@ class Egress:
                 pinned=pinned,
                 verify=verify,
                 secrets=[v for k, v in (headers or {}).items() if k.lower() == "authorization"],
+                allowance_bytes=allowance_bytes,
+                pace=pace,
             ),
         ) as client:
             yield client
@@ -117,6 +125,8 @@ class Egress:
         pinned: str | None = None,
         verify: Any = True,
         secrets: Sequence[str] = (),
+        allowance_bytes: int = 0,
+        pace: Pace | None = None,
     ) -> Any:
         """The same as a transport of ``library`` (httpx2, or httpx for clients that others make).
         ``secrets`` are values that belong to the destination and are not shown to the inspector:
@@ -126,7 +136,9 @@ class Egress:
 
         self.check(url, purpose, sensitivity=sensitivity, pinned=pinned)
         origin = Origin.of(url)
-        errand = Errand(origin, purpose, sensitivity, pinned, verify, tuple(secrets))
+        errand = Errand(
+            origin, purpose, sensitivity, pinned, verify, tuple(secrets), allowance_bytes, pace
+        )
         return make_transport(library, self, errand)
 
     def let_out(self, url: str, purpose: str, program: str) -> None:

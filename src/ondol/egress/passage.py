@@ -16,9 +16,11 @@ class Passage:
     was simply let out:
 
     refused     offline, undeclared_purpose, undeclared_destination, label, seen, no_tls,
-                private_address, redirect, certificate, no_permit
-    allowed     redirect (the server sent us on), failed (the exchange broke), program:NAME (a
-                program of its own was let out; its bytes are unknown)
+                private_address, redirect, not_read_only, certificate, no_permit
+    allowed     redirect (the server sent us on), failed (the exchange broke), standing (small
+                requests that follow each other: ``bytes_out`` is the most that they take before
+                the next such passage), program:NAME (a program of its own was let out; its bytes
+                are unknown)
 
     What leaves is told before its first byte does. What came back is a passage of its own, without
     ``bytes_out``: ``about`` is then what the recorder called the (first) request that it answers,

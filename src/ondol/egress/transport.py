@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ondol.egress.addresses import Origin, is_loopback
 from ondol.egress.connections import Backend, Errand, tls_context
-from ondol.egress.departures import Departure, Receipts
+from ondol.egress.departures import Allowance, Departure, Receipts, Small
 from ondol.egress.passage import Passage
 from ondol.egress.purposes import PURPOSES
 from ondol.egress.wire import as_seen, as_sent
@@ -70,6 +70,9 @@ class _Gate:
         self._egress = egress
         self._errand = errand
         self._announced: set[str] = set()
+        most = errand.allowance_bytes
+        # A client with one may live for months: what came in is told of as often.
+        self._allowance = Allowance(egress, most, self.receipts.tell) if most else None
 
     def pass_through(self, inner: Any, request: Any) -> Any:
         origin = Origin.of(str(request.url))
@@ -80,12 +83,20 @@ class _Gate:
         request.headers.pop("cookie", None)
         if not is_first:
             self._check_redirect(origin, request)
+        if PURPOSES[errand.purpose].is_read_only and not _only_reads(request):
+            raise self._egress.refuse("not_read_only", errand.purpose, origin, errand.sensitivity)
         if self._egress.is_inside(origin, PURPOSES[errand.purpose]):
             with self._backend.departing(lambda: None):
                 return self._heard(inner.handle_request(request), request, None)
         body = bytes(request.read())
+        purpose = PURPOSES[errand.purpose]
         seen = as_seen(
-            request, body, errand.secrets, is_numbers=PURPOSES[errand.purpose].is_numbers
+            request,
+            body,
+            errand.secrets,
+            is_numbers=purpose.is_numbers,
+            is_opaque=purpose.is_opaque,
+            names_digests=purpose.names_digests,
         )
         label = self._egress.inspect(seen, errand.sensitivity)
         if label < errand.sensitivity and label < PURPOSES[errand.purpose].least:
@@ -93,8 +104,7 @@ class _Gate:
         self._egress.check(
             str(request.url), errand.purpose, sensitivity=label, pinned=errand.pinned
         )
-        departure = Departure(
-            self._egress,
+        departure = self._departure(
             Passage(
                 purpose=errand.purpose,
                 destination=str(origin),
@@ -103,7 +113,7 @@ class _Gate:
                 bytes_in=0,
                 allowed=True,
                 reason="" if is_first else "redirect",
-            ),
+            )
         )
         try:
             with self._backend.departing(departure.announce):
@@ -115,6 +125,11 @@ class _Gate:
             raise
         return self._heard(response, request, departure)
 
+    def _departure(self, passage: Passage) -> Departure:
+        if self._allowance is not None and self._allowance.is_for(passage):
+            return Small(self._egress, passage, self._allowance)
+        return Departure(self._egress, passage)
+
     def _check_redirect(self, origin: Origin, request: Any) -> None:
         """Only what a server said itself, only without a body, and without what was for others."""
         errand, purpose = self._errand, PURPOSES[self._errand.purpose]
@@ -123,8 +138,7 @@ class _Gate:
         if not (
             purpose.may_follow
             and str(request.url.copy_with(fragment=None)) in self._announced
-            and request.method in ("GET", "HEAD")
-            and not request.read()
+            and _only_reads(request)
             and (origin.scheme == "https" or is_at_home)
         ):
             raise self._egress.refuse("redirect", errand.purpose, origin, errand.sensitivity)
@@ -168,3 +182,7 @@ class _Gate:
             stream=Counted(response.stream),
             extensions=response.extensions,
         )
+
+
+def _only_reads(request: Any) -> bool:
+    return request.method in ("GET", "HEAD") and not request.read()

@@ -18,6 +18,8 @@ _MOST_QUOTINGS = 5
 
 _NUMBERS = re.compile(rb"[-+0-9.eE,\s]{64,}")
 
+_DIGEST = re.compile(rb"(?<![0-9A-Za-z])(?:[0-9a-f]{64}|[0-9a-f]{40})(?![0-9A-Za-z])")
+
 _SHAPES = {
     b"signature": rb"[\w-]+=:[A-Za-z0-9+/]{86}==:",
     b"signature-input": rb'[\w-]+=\((?:"[\w@-]+" ?)*\)(?:;\w+=(?:"[\w:+/=.-]{0,128}"|\d{1,12}))*',
@@ -30,6 +32,10 @@ _SHAPES = {
     b"ondol-ledger": rb"\d{1,18}:[0-9a-f]{64}",
     b"ondol-key": rb"[A-Za-z0-9+/]{43}=",
     b"ondol-invite": rb"[A-Za-z0-9+/]{22}==",
+    # Between a device and the home of its federation, in Flower's words: its key for that home
+    # (PEM) and a time that it signs (ECDSA), and which version speaks.
+    b"flwr-public-key": rb"[A-Za-z0-9+/]{200,400}={0,2}",
+    b"flwr-signature": rb"[A-Za-z0-9+/]{80,200}={0,2}",
 }
 
 
@@ -41,14 +47,25 @@ def as_sent(request: Any, body: bytes) -> bytes:
 
 
 def as_seen(
-    request: Any, body: bytes, secrets: tuple[str, ...], *, is_numbers: bool = False
+    request: Any,
+    body: bytes,
+    secrets: tuple[str, ...],
+    *,
+    is_numbers: bool = False,
+    is_opaque: bool = False,
+    names_digests: bool = False,
 ) -> bytes:
     """The same for the inspector, with the whole URL in the first line. ``secrets`` are the values
     of an Authorization header that are the destination's own; with ``is_numbers`` long runs of
-    numbers (vectors, lists of ids) are left out, which look like anything."""
+    numbers (vectors, lists of ids) are left out, which look like anything; with ``is_opaque`` the
+    whole body, which is nothing else; with ``names_digests`` digests and commits in the address."""
+    if is_opaque:
+        body = b""
     if is_numbers:
         body = _NUMBERS.sub(b"0", body)
     url = str(request.url).encode()
+    if names_digests:
+        url = _DIGEST.sub(_without_digest, url)
     lines = [b"%b %b" % (request.method.encode(), url), *_unquoted(url)]
     if b"x-www-form-urlencoded" in request.headers.get("content-type", "").encode():
         lines.append(b"form: %b" % unquote_to_bytes(body.replace(b"+", b" ")))
@@ -59,6 +76,16 @@ def as_seen(
             # Apart from its name, which may look like the beginning of a code.
             lines += [b"header %b:" % name, b"\t" + value, *_unquoted(value)]
     return b"\r\n".join([*lines, b"", body])
+
+
+def _without_digest(found: re.Match[bytes]) -> bytes:
+    """What stands for 64 or 40 hexadecimal digits. Text in that form is no digest: the bytes of one
+    are UTF-8 by chance once in a hundred million, those of a commit once in a hundred thousand."""
+    try:
+        bytes.fromhex(found[0].decode()).decode()
+    except UnicodeDecodeError:
+        return b"digest"
+    return found[0]
 
 
 def _unquoted(value: bytes) -> Iterator[bytes]:

@@ -5,17 +5,31 @@ Pure functions over JSON objects; opens no connection. Log-probabilities are nat
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ondol.chat_dialect import (
+    finish_reason,
+    finite,
+    messages_body,
+    options_body,
+    sampled,
+    sendable,
+    steps,
+)
 from ondol.engine.generation import Cancellation, Cancelled
 from ondol.engine.wire import Garbled, Refused
-from ondol.errors import UsageError
-from ondol.i18n import t
-from ondol.types import Alternative, FinishReason, GenerateOptions, Message, Token, Usage
+from ondol.types import (
+    Alternative,
+    FinishReason,
+    GenerateOptions,
+    Message,
+    Token,
+    ToolCallDelta,
+    Usage,
+)
 
 _SAMPLING = (
     "temperature",
@@ -48,59 +62,39 @@ def prompt_body(prompt: str, options: GenerateOptions) -> dict[str, Any]:
     return body
 
 
-def messages_body(messages: Sequence[Message]) -> list[dict[str, str]]:
-    """A conversation as JSON."""
-    return [{"role": m.role, "content": sendable(m.content)} for m in messages]
-
-
-def sendable(text: str) -> str:
-    """``text`` with every lone surrogate (half a character, from a file name or a sloppy client)
-    replaced by ``?``: it has no UTF-8."""
-    return text.encode(errors="replace").decode()
-
-
 def llama_extras(options: GenerateOptions, adapters: Sequence[str] = ()) -> dict[str, Any]:
     """What only llama-server understands; ``adapters`` are those its process has loaded, in the
     order it was given them."""
     extras: dict[str, Any] = {"cache_prompt": True, "return_progress": True}
+    if options.stop:
+        extras["verbose"] = True  # only then it says which of them it met
     if options.logit_bias:
         extras["logit_bias"] = [
-            [text, _finite("logit_bias", bias)] for text, bias in options.logit_bias.items()
+            [text, finite("logit_bias", bias)] for text, bias in options.logit_bias.items()
         ]
     if adapters:
         # Always the full list: a request without one continues from a cache the last one coloured.
         extras["lora"] = [
-            {"id": i, "scale": _finite("adapters", options.adapters.get(name, 0.0))}
+            {"id": i, "scale": finite("adapters", options.adapters.get(name, 0.0))}
             for i, name in enumerate(adapters)
         ]
     return extras
 
 
-def _body(options: GenerateOptions) -> dict[str, Any]:
-    body: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
-    for name in _SAMPLING:
-        value = getattr(options, name)
-        if value is not None:
-            body[name] = _finite(name, value)
+def sampling_body(options: GenerateOptions) -> dict[str, Any]:
+    """How tokens are chosen, and nothing else."""
+    body = sampled(options, _SAMPLING)
     if options.seed is not None:
         body["seed"] = options.seed % 2**32
-    if options.stop:
-        body["stop"] = [sendable(stop) for stop in options.stop]
-    if options.max_tokens is not None:
-        # Asked for none, llama-server gives one; ``tokens_of`` drops it.
-        body["max_tokens"] = max(1, options.max_tokens)
-    if options.json_schema is not None:
-        body["response_format"] = {
-            "type": "json_schema",
-            "json_schema": {"name": "answer", "schema": dict(options.json_schema)},
-        }
     return body
 
 
-def _finite(name: str, value: float) -> float:
-    if not math.isfinite(value):
-        raise UsageError(t("engine.not_finite", option=name, value=value), param=name)
-    return value
+def _body(options: GenerateOptions) -> dict[str, Any]:
+    body = options_body(options, ()) | sampling_body(options)
+    if options.max_tokens is not None:
+        # Asked for none, llama-server gives one; ``tokens_of`` drops it.
+        body["max_tokens"] = max(1, options.max_tokens)
+    return body
 
 
 @dataclass(slots=True)
@@ -145,11 +139,11 @@ class _Account:
 def tokens_of(
     events: Iterable[Mapping[str, Any]], options: GenerateOptions, cancellation: Cancellation
 ) -> Generator[Token]:
-    """The tokens of an answer's events, the last one with finish_reason and usage.
+    """The tokens of an answer's events, the last one with finish_reason, usage and stop sequence.
 
     Raises ``Refused`` for an error among the events, ``Garbled`` when they end too early.
     """
-    account, finish = _Account(time.monotonic()), None
+    account, finish, stop = _Account(time.monotonic()), None, None
     try:
         for event in events:
             cancellation.check()
@@ -162,6 +156,7 @@ def tokens_of(
                     yield token
             account.read(event)
             finish = _finish_reason(event) or finish
+            stop = (event.get("__verbose") or {}).get("stopping_word") or stop
     except Cancelled:
         finish = "cancelled"
     except (AttributeError, KeyError, IndexError, TypeError):
@@ -177,7 +172,8 @@ def tokens_of(
         finish = "cancelled"
     if options.max_tokens == 0:
         account.tokens = 0
-    yield Token("", finish_reason=finish, usage=account.usage())
+    met = stop if finish == "stop" else None
+    yield Token("", finish_reason=finish, usage=account.usage(), stop_sequence=met)
 
 
 def _refusal(error: Any) -> Refused:
@@ -188,10 +184,7 @@ def _refusal(error: Any) -> Refused:
 
 def _finish_reason(event: Mapping[str, Any]) -> FinishReason | None:
     choices = event.get("choices")
-    reason = choices[0].get("finish_reason") if choices else None
-    if reason is None:
-        return None
-    return "length" if reason == "length" else "stop"
+    return finish_reason(choices[0]) if choices else None
 
 
 def _event_tokens(event: Mapping[str, Any], alternatives: int) -> list[Token]:
@@ -202,9 +195,21 @@ def _event_tokens(event: Mapping[str, Any], alternatives: int) -> list[Token]:
     delta = choice.get("delta") or {}
     thought = delta.get("reasoning_content") or delta.get("reasoning") or ""
     text = choice.get("text") or delta.get("content") or ""
-    steps = _steps(choice.get("logprobs"), alternatives)
-    tokens = _split(thought, steps if not text else [], reasoning=True)
-    return tokens + _split(text, steps, reasoning=False)
+    found = _steps(choice.get("logprobs"), alternatives)
+    calls = [_piece(call) for call in delta.get("tool_calls") or ()]
+    tokens = _split(thought, found if not text else [], reasoning=True)
+    tokens += _split(text, found, reasoning=False)
+    return tokens + [Token("", tool_call=call) for call in calls]
+
+
+def _piece(call: Mapping[str, Any]) -> ToolCallDelta:
+    function = call.get("function") or {}
+    return ToolCallDelta(
+        int(call.get("index") or 0),
+        function.get("arguments") or "",
+        call.get("id") or "",
+        function.get("name") or "",
+    )
 
 
 def _split(
@@ -233,17 +238,7 @@ def _steps(
         return []
     if "tokens" in logprobs:
         return _legacy_steps(logprobs, alternatives)
-    return [
-        (
-            entry["token"],
-            entry["logprob"],
-            tuple(
-                Alternative(a["token"], a["logprob"])
-                for a in (entry.get("top_logprobs") or [])[:alternatives]
-            ),
-        )
-        for entry in logprobs.get("content") or []
-    ]
+    return steps(logprobs, alternatives)
 
 
 def _legacy_steps(

@@ -19,11 +19,12 @@ class Cancelled(Exception):
 
 
 class Cancellation:
-    """A flag that calls back whoever is waiting when it is raised."""
+    """A flag that calls back whoever is waiting when it is raised; and what goes on besides."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._callbacks: list[Callable[[], None]] = []
+        self._meanwhile: Callable[[], None] | None = None
         self.cancelled = False
 
     def cancel(self) -> None:
@@ -36,6 +37,16 @@ class Cancellation:
     def check(self) -> None:
         if self.cancelled:
             raise Cancelled
+
+    def meanwhile(self, work: Callable[[], None]) -> None:
+        """``work`` is to be done while the model thinks of its first word."""
+        self._meanwhile = work
+
+    def waiting(self) -> None:
+        """The model has been asked, and has said nothing yet."""
+        work, self._meanwhile = self._meanwhile, None
+        if work is not None:
+            work()
 
     @contextmanager
     def calling(self, callback: Callable[[], None]) -> Iterator[None]:
@@ -63,7 +74,17 @@ class Generation(Iterator[Token]):
         return self
 
     def __next__(self) -> Token:
-        return next(self._tokens)
+        try:
+            return next(self._tokens)
+        except ValueError:
+            if not self._cancellation.cancelled:
+                raise
+            raise StopIteration from None  # another thread is just closing it
+
+    def meanwhile(self, work: Callable[[], None]) -> None:
+        """Do ``work`` once, in the thread that takes the first token, while the model is at work on
+        it; perhaps never. It must not raise."""
+        self._cancellation.meanwhile(work)
 
     def close(self) -> None:
         """Stop generating. Safe to call from any thread, and more than once."""

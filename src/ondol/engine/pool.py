@@ -37,8 +37,8 @@ __all__ = ["AdapterFile", "EnginePool", "EngineSettings", "LoadedModel", "ModelS
 
 
 class EnginePool:
-    """``locate`` finds the file of a model's name (raising ``ModelNotFoundError``);
-    ``memory_need(spec, num_ctx)`` and ``available_bytes()`` decide what fits."""
+    """``locate`` finds the file of a model's name (raising ``ModelNotFoundError``),
+    ``memory_need(spec, num_ctx)`` and ``available_bytes()`` what fits; ``settings`` may change."""
 
     def __init__(
         self,
@@ -48,14 +48,14 @@ class EnginePool:
         memory_need: Callable[[ModelSpec, int], int] | None = None,
         available_bytes: Callable[[], int] | None = None,
     ) -> None:
-        self._settings = settings
+        self.settings = settings
         self._locate = locate
         self._budget = Budget(settings.max_loaded_models, memory_need, available_bytes)
         self._changed = threading.Condition()
         self._residents: dict[str, Resident] = {}
         self._demand = Demand(self._changed, settings.num_parallel + settings.max_queue)
-        self._loading = False
-        self._closed = False
+        self._loading = self._closed = False
+        self._waiting, self._looks_at = 0, math.inf
         self._reaper: threading.Thread | None = None
 
     def engine(
@@ -64,20 +64,16 @@ class EnginePool:
         *,
         num_ctx: int | None = None,
         keep_alive_seconds: float | None = None,
-        adapter: str = "",
+        adapters: Mapping[str, float] | None = None,
+        name: str = "",
     ) -> LlamaEngine:
-        """An engine that loads ``model`` when it is first used; costs nothing until then. With
-        ``adapter`` it is called ``model:adapter`` and has that switched on."""
+        """An engine that loads ``model`` when it is first used; costs nothing until then. It has
+        ``adapters`` switched on at their scales, and is called ``name``."""
         lease = partial(self._lease, model, num_ctx, keep_alive_seconds)
-        name, scales = (f"{model}:{adapter}", {adapter: 1.0}) if adapter else (model, {})
-        return LlamaEngine(name, lease, scales)
+        return LlamaEngine(name or model, lease, adapters or {})
 
     def load(
-        self,
-        model: str,
-        *,
-        num_ctx: int | None = None,
-        keep_alive_seconds: float | None = None,
+        self, model: str, *, num_ctx: int | None = None, keep_alive_seconds: float | None = None
     ) -> float:
         """Bring ``model`` into memory now; the seconds it took."""
         return self.engine(model, num_ctx=num_ctx, keep_alive_seconds=keep_alive_seconds).load()
@@ -127,29 +123,31 @@ class EnginePool:
         slot: bool,
         adapters: Mapping[str, float],
     ) -> Iterator[Loaded]:
-        locate = partial(self._locate, model)
-        wanted = Wanted(locate, num_ctx or self._settings.num_ctx, adapters)
+        wanted = Wanted(partial(self._locate, model), num_ctx or self.settings.num_ctx, adapters)
         if keep_alive_seconds is None:
-            keep_alive_seconds = self._settings.keep_alive_seconds
+            keep_alive_seconds = self.settings.keep_alive_seconds
         with self._demand.one(wanted.spec.name), cancellation.calling(self._wake):
             started = time.monotonic()
             resident = self._hold(wanted, keep_alive_seconds, cancellation)
             seconds = time.monotonic() - started
             assert resident.client is not None
             here = tuple(adapter.name for adapter in resident.spec.adapters)
-            loaded = Loaded(resident.client, partial(self._crashed, resident), seconds, here)
+            crashed = partial(self._crashed, resident)
+            silence = self.settings.schema_timeout_seconds
+            loaded = Loaded(resident.client, crashed, seconds, here, silence)
 
             def waiting() -> bool:
                 cancellation.check()
                 self._check_open()
                 return not resident.gone  # then the request finds out at once, and tries again
 
-            with self._held(resident), resident.slots.one(waiting) if slot else nullcontext():
+            turn = resident.slots.one(cancellation, waiting) if slot else nullcontext()
+            with self._held(resident), turn:
                 yield loaded
 
     def _hold(self, wanted: Wanted, keep_alive: float, cancellation: Cancellation) -> Resident:
         """A ready resident with us among its users, loaded by us if nobody else does."""
-        deadline = time.monotonic() + self._settings.start_timeout_seconds
+        deadline = time.monotonic() + self.settings.start_timeout_seconds
         while True:
             try:
                 with self._changed:
@@ -175,16 +173,18 @@ class EnginePool:
             if resident is None and not self._loading and self._make_room(wanted):
                 wanted.look()  # what it waited for may have been replaced or removed meanwhile
                 self._loading = True
-                slots = Slots(self._changed, self._settings.num_parallel)
+                slots = Slots(self._changed, self.settings.num_parallel)
                 resident = Resident(wanted.spec, wanted.num_ctx, keep_alive, slots)
                 self._residents[wanted.spec.name] = resident
                 return resident
             if resident is not None and resident.ready and not resident.retiring:
                 return resident
             if not self._loading and time.monotonic() >= deadline:
-                model = wanted.spec.name
-                raise EngineBusyError(t("engine.no_room", model=model), t("engine.busy_hint"))
+                told = t("engine.no_room", model=wanted.spec.name)
+                raise EngineBusyError(told, t("engine.busy_hint"))
+            self._waiting += 1
             self._changed.wait(None if self._loading else max(0.0, deadline - time.monotonic()))
+            self._waiting -= 1
             if resident is not None and resident.error is not None and resident.concerns(wanted):
                 raise type(resident.error)(resident.error.message, resident.error.hint)
 
@@ -216,13 +216,13 @@ class EnginePool:
 
     def _start(self, resident: Resident) -> None:
         try:
-            process = EngineProcess(launch(resident.spec, resident.num_ctx, self._settings))
+            process = EngineProcess(launch(resident.spec, resident.num_ctx, self.settings))
             with self._changed:
                 resident.process = process
                 closed = self._closed
             if closed:
                 process.kill()
-            process.wait_ready(self._settings.start_timeout_seconds)
+            process.wait_ready(self.settings.start_timeout_seconds)
             resident.client = connect(process.address, process.key)
         except BaseException as error:
             with self._changed:
@@ -248,7 +248,8 @@ class EnginePool:
                 if resident.idle and resident.keep_alive_seconds <= 0:
                     resident.retiring = True
                 self._retire(resident)
-                self._changed.notify_all()
+                if self._waiting or resident.expires_at < self._looks_at:  # waking is dear
+                    self._changed.notify_all()
 
     def _retire(self, resident: Resident) -> None:
         if resident.retiring and resident.idle:
@@ -260,19 +261,18 @@ class EnginePool:
         resident.end()
         self._changed.notify_all()
 
-    def _crashed(self, resident: Resident) -> OndolError:
+    def _crashed(self, resident: Resident, silent_seconds: float | None) -> OndolError:
         assert resident.process is not None
         if self._closed:
             return EngineError(t("engine.closed"))
-        error = resident.process.crashed()
+        error = resident.process.crashed(silent_seconds)
         with self._changed:
             self._discard(resident)
         return error
 
     def _watch(self) -> None:
         if self._reaper is None:
-            self._reaper = threading.Thread(target=self._reap, name="ondol-engine-reaper")
-            self._reaper.daemon = True
+            self._reaper = threading.Thread(target=self._reap, name="ondol-reaper", daemon=True)
             self._reaper.start()
 
     def _reap(self) -> None:
@@ -282,6 +282,7 @@ class EnginePool:
                 for resident in [r for r in self._residents.values() if r.expires_at <= now]:
                     self._discard(resident)
                 due = min((r.expires_at for r in self._residents.values()), default=math.inf)
+                self._looks_at = due
                 self._changed.wait(min(due - now, threading.TIMEOUT_MAX))
 
     def _wake(self) -> None:

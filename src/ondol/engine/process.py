@@ -21,13 +21,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ondol.egress import guard
-from ondol.engine import rendezvous
+from ondol.engine import failing, rendezvous
+from ondol.engine.failing import Failure
 from ondol.engine.starter import spawn
 from ondol.engine.wire import connect
 from ondol.engine.worker import REFUSED
 from ondol.errors import (
     EngineCrashedError,
     EngineError,
+    EngineTimeoutError,
     InvalidModelError,
     ModelTooLargeError,
     OndolError,
@@ -49,7 +51,7 @@ _MEMORY = re.compile(r"failed to allocate|out of memory|cannot allocate|bad_allo
 @dataclass(frozen=True, slots=True)
 class Launch:
     """What to start. ``num_ctx`` is per request; ``adapters`` are names and paths, loaded but
-    switched off; ``binary`` "" is the bundled runtime."""
+    switched off; ``mmproj`` is the file of a projector; ``binary`` "" is the bundled runtime."""
 
     name: str
     model: str
@@ -61,6 +63,7 @@ class Launch:
     pooling: str | None = None
     binary: str = ""
     adapters: tuple[tuple[str, str], ...] = ()
+    mmproj: str = ""
 
 
 class EngineProcess:
@@ -146,17 +149,30 @@ class EngineProcess:
         except psutil.Error:
             return []
 
-    def crashed(self) -> EngineCrashedError:
-        """The error for a request whose connection broke; ends what may be left of the child."""
+    def crashed(self, silent_seconds: float | None = None) -> EngineError:
+        """The error for a request whose connection broke, or that heard nothing for so long; ends
+        what may be left of the child."""
+        if silent_seconds is not None:
+            self.kill()
+            seconds = f"{silent_seconds:g}"
+            return EngineTimeoutError(
+                t("engine.stalled", model=self.launch.name, seconds=seconds),
+                t("engine.stalled_hint"),
+            )
         try:
             code = self._child.wait(timeout=1)
         except subprocess.TimeoutExpired:
             code = None
         self.kill()
-        return EngineCrashedError(
+        error = EngineCrashedError(
             t("engine.crashed", model=self.launch.name, reason=_ending(code)),
             t("engine.crashed_hint"),
         )
+        self._tell(error)
+        return error
+
+    def _tell(self, error: OndolError) -> None:
+        failing.tell(Failure(self.launch.name, tuple(n for n, _ in self.launch.adapters), error))
 
     def _send_parameters(self) -> None:
         parameters = asdict(self.launch) | {"key": self.key, "parent_pid": os.getpid()}
@@ -197,7 +213,10 @@ class EngineProcess:
 
     def _check_start(self, deadline: float, *, dead: bool = False) -> None:
         if dead or not self.alive():
-            raise self._failure()
+            was_killed, error = self._killed, self._failure()
+            if not was_killed:
+                self._tell(error)
+            raise error
         if time.monotonic() > deadline:
             raise EngineError(
                 t("engine.start_timeout", model=self.launch.name), t("engine.start_timeout_hint")

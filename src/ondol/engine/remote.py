@@ -54,7 +54,10 @@ class RemoteEngine:
 
     def generate(self, messages: Sequence[Message], options: GenerateOptions) -> Generation:
         """Answer a conversation; the server applies the template."""
-        return self._generation("chat/completions", chat_body(messages, options), options)
+        body = chat_body(messages, options)
+        if isinstance(options.think, str):
+            body["reasoning_effort"] = options.think
+        return self._generation("chat/completions", body, options)
 
     def complete(self, prompt: str, options: GenerateOptions) -> Generation:
         """Continue a raw prompt, on servers that still offer it."""

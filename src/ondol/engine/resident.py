@@ -110,6 +110,7 @@ class Resident:
         self.gone, self.ready = True, False
         if self.process is not None:
             self.process.kill()
+        self.slots.wake()
 
     def report(self) -> LoadedModel:
         assert self.process is not None

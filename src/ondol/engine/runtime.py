@@ -50,6 +50,7 @@ def launch(spec: ModelSpec, num_ctx: int, settings: EngineSettings) -> Launch:
         pooling="rank" if spec.kind == "reranker" else spec.pooling,
         binary=str(resolve(settings.runtime) or ""),
         adapters=tuple((adapter.name, str(adapter.path)) for adapter in spec.adapters),
+        mmproj=str(spec.projector or ""),
     )
 
 

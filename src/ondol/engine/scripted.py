@@ -10,7 +10,7 @@ import hashlib
 import math
 import re
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ondol.engine.generation import Cancellation, Generation
 from ondol.errors import EngineCrashedError, OndolError
@@ -20,13 +20,30 @@ from ondol.types import (
     GenerateOptions,
     Message,
     Token,
+    ToolCall,
+    ToolCallDelta,
     Usage,
 )
 
-Replies = Mapping[str, str] | Sequence[str]
+PIECE = 8
+GAP = "<gap>"
 
 _WORD = re.compile(r"\s*\S+|\s+")
 _OTHERS = ("the", "a", "of", "and", "to", "in", "is", "it", "not", "that")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A reply that is more than its text: what was thought before it, and the calls after it, which
+    are made only where the request offers tools."""
+
+    text: str = ""
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = field(default_factory=tuple)
+
+
+Reply = str | Said
+Replies = Mapping[str, Reply] | Sequence[Reply]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +81,29 @@ class ScriptedEngine:
     def generate(self, messages: Sequence[Message], options: GenerateOptions) -> Generation:
         """The scripted reply to the last message."""
         prompt = messages[-1].content if messages else ""
-        size = sum(self.count_tokens(m.content) for m in messages)
+        size = len(self.prompt_tokens(messages, options))
         return self._reply(Request(prompt, tuple(messages), options), size)
 
     def complete(self, prompt: str, options: GenerateOptions) -> Generation:
         """The scripted reply to a raw prompt."""
         return self._reply(Request(prompt, (), options), self.count_tokens(prompt))
 
+    def infill(self, prefix: str, suffix: str, options: GenerateOptions) -> Generation:
+        """The scripted reply to what stands before and after the gap."""
+        between = f"{prefix}{GAP}{suffix}"
+        return self._reply(Request(between, (), options), self.count_tokens(between))
+
     def count_tokens(self, text: str) -> int:
         """The number of words."""
         return len(_WORD.findall(text))
+
+    def prompt_tokens(
+        self, messages: Sequence[Message], options: GenerateOptions | None = None
+    ) -> list[int]:
+        """What ``generate`` reads: the words of the messages, and of the tools on offer."""
+        tools = options.tools if options else ()
+        said = [m.content for m in messages] + [f"{o.name} {o.description}" for o in tools]
+        return list(range(sum(map(self.count_tokens, said))))
 
     def _reply(self, request: Request, prompt_tokens: int) -> Generation:
         return Generation(lambda cancellation: self._tokens(request, prompt_tokens, cancellation))
@@ -83,19 +113,30 @@ class ScriptedEngine:
     ) -> Generator[Token]:
         reply = self._choose(request)
         self.requests.append(request)
-        words, finish = _cut(reply, request.options)
+        said = Said(reply) if isinstance(reply, str) else reply
+        words, finish, stop = _cut(said.text, request.options)
+        thoughts = [] if request.options.think is False else _WORD.findall(said.reasoning)
         count = 0
+        for thought in thoughts:
+            count += 1
+            yield Token(thought, reasoning=True)
         for word in words:
             if cancellation.cancelled:
-                finish = "cancelled"
+                finish, stop = "cancelled", None
                 break
             self._fail_at(count)
             count += 1
             yield _token(word, count, request.options.logprobs)
         self._fail_at(count)
-        yield Token("", finish_reason=finish, usage=Usage(prompt_tokens, count))
+        if said.tool_calls and request.options.tools and request.options.tool_choice != "none":
+            finish, stop = "tool_calls", None
+            for piece in _pieces(said.tool_calls):
+                count += 1
+                yield Token("", tool_call=piece)
+        usage = Usage(prompt_tokens, count)
+        yield Token("", finish_reason=finish, usage=usage, stop_sequence=stop)
 
-    def _choose(self, request: Request) -> str:
+    def _choose(self, request: Request) -> Reply:
         if isinstance(self._replies, Mapping):
             matching = (r for p, r in self._replies.items() if re.search(p, request.prompt))
             return next(matching, request.prompt)
@@ -108,13 +149,21 @@ class ScriptedEngine:
             raise self._error
 
 
-def _cut(reply: str, options: GenerateOptions) -> tuple[list[str], FinishReason]:
-    """The words that are said, and why they end."""
-    ends = [at for stop in options.stop if stop and (at := reply.find(stop)) >= 0]
-    words = _WORD.findall(reply[: min(ends, default=len(reply))])
+def _pieces(calls: Sequence[ToolCall]) -> Generator[ToolCallDelta]:
+    for index, call in enumerate(calls):
+        yield ToolCallDelta(index, "", call.id, call.name)
+        for start in range(0, len(call.arguments), PIECE):
+            yield ToolCallDelta(index, call.arguments[start : start + PIECE])
+
+
+def _cut(reply: str, options: GenerateOptions) -> tuple[list[str], FinishReason, str | None]:
+    """The words that are said, why they end, and the stop sequence if it was one."""
+    ends = [(at, stop) for stop in options.stop if stop and (at := reply.find(stop)) >= 0]
+    end, stop = min(ends, default=(len(reply), None))
+    words = _WORD.findall(reply[:end])
     if options.max_tokens is not None and len(words) > options.max_tokens:
-        return words[: options.max_tokens], "length"
-    return words, "stop"
+        return words[: options.max_tokens], "length", None
+    return words, "stop", stop
 
 
 def _token(word: str, position: int, alternatives: int | None) -> Token:

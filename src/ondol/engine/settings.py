@@ -33,7 +33,7 @@ class ModelSpec:
     """A model file to load. ``size_bytes`` counts its other files and its adapters too;
     ``num_ctx`` is the longest context the model was trained for; ``pooling`` ("mean", "cls",
     "last") overrides what an embedding model's own file says; ``adapters`` are those that its
-    requests may ask for."""
+    requests may ask for, ``projector`` the file through which it sees."""
 
     name: str
     path: Path
@@ -43,6 +43,7 @@ class ModelSpec:
     num_ctx: int | None = None
     pooling: str | None = None
     adapters: tuple[AdapterFile, ...] = ()
+    projector: Path | None = None
 
     def with_only(self, adapters: tuple[AdapterFile, ...]) -> ModelSpec:
         """The same model without its other adapters."""
@@ -63,6 +64,7 @@ class EngineSettings:
     max_loaded_models: int = 3
     max_queue: int = 512
     start_timeout_seconds: float = 300.0
+    schema_timeout_seconds: float = 120.0
     gpu_layers: int = -1
 
     @classmethod
@@ -77,6 +79,7 @@ class EngineSettings:
             max_loaded_models=config["engine.max_loaded_models"],
             max_queue=config["engine.max_queue"],
             start_timeout_seconds=float(config["engine.start_timeout_seconds"]),
+            schema_timeout_seconds=float(config["engine.schema_timeout_seconds"]),
             gpu_layers=config["engine.gpu_layers"],
         )
 

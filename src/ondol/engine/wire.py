@@ -1,18 +1,22 @@
 """Server-sent events over HTTP: bytes to JSON objects, cancellable while waiting.
 
 Knows no model and no dialect. Raises ``Refused`` for an HTTP error status, ``Garbled`` for what is
-not an event stream, the HTTP library's ``TransportError`` for a lost connection.
+not an event stream, ``Stalled`` after a silence, the HTTP library's ``TransportError`` for a lost
+connection.
 """
 
 from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from ondol.chat_dialect import LineTooLong, lines
 from ondol.engine.generation import Cancellation
+from ondol.engine.line import NoAnswer, post
 
 if TYPE_CHECKING:
     import httpx2
@@ -43,13 +47,22 @@ class Garbled(Exception):
     """The answer is not what an OpenAI-compatible server sends."""
 
 
+class Stalled(Exception):
+    """The server said nothing for longer than it may."""
+
+
 def connect(address: str, key: str) -> httpx2.Client:
     """A client for a child of ours, at an http address or ``unix:`` and a path. No proxy, and no
     kept connection: the server's own keep-alive ends just when a pooled one would be used again."""
     import httpx2
 
+    class Client(httpx2.Client):
+        """It knows where it leads to, for whoever goes there by a shorter way (``line``)."""
+
+        place = address, key
+
     kind, _, path = address.partition(":")
-    return httpx2.Client(
+    return Client(
         base_url="http://engine" if kind == "unix" else address,
         headers={"Authorization": f"Bearer {key}"},
         timeout=httpx2.Timeout(None, connect=10),
@@ -64,23 +77,61 @@ def connect(address: str, key: str) -> httpx2.Client:
 
 
 def stream_events(
-    client: httpx2.Client, url: str, body: Mapping[str, Any], cancellation: Cancellation
+    client: httpx2.Client,
+    url: str,
+    body: Mapping[str, Any],
+    cancellation: Cancellation,
+    silence_seconds: float | None = None,
 ) -> Generator[dict[str, Any]]:
-    """POST ``body`` and yield the JSON object of every event until ``[DONE]`` or the end."""
+    """POST ``body`` and yield the JSON object of every event until ``[DONE]`` or the end. Raises
+    ``Stalled`` when none comes for ``silence_seconds``."""
+    import httpx2
+
+    place: tuple[str, str] | None = getattr(client, "place", None)
+    if place is not None:
+        pieces = post(*place, url, body, cancellation, silence_seconds)
+        yield from _short_way(pieces, silence_seconds)
+        return
     connection = _Connection()
+    given: dict[str, Any] = {}
+    if silence_seconds is not None:
+        given["timeout"] = httpx2.Timeout(silence_seconds, connect=10)
     with cancellation.calling(connection.shut):
-        with client.stream(
-            "POST", url, json=body, extensions={"trace": connection.trace}
-        ) as response:
-            if response.status_code != 200:
-                raise Refused(response.status_code, error_of(_head(response)))
-            with closing(_lines(response.iter_bytes())) as lines:
-                yield from parse_events(lines)
+        try:
+            with client.stream(
+                "POST", url, json=body, extensions={"trace": connection.trace}, **given
+            ) as response:
+                if response.status_code != 200:
+                    raise Refused(response.status_code, error_of(_head(response)))
+                parts = _spoken(response.iter_bytes(), silence_seconds)
+                with closing(lines(parts, MAX_LINE_BYTES)) as found:
+                    yield from parse_events(found)
+        except httpx2.ReadTimeout:
+            if silence_seconds is None:
+                raise
+            raise Stalled from None
+        except LineTooLong:
+            raise Garbled from None
 
 
-def parse_events(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+def _short_way(parts: Generator[bytes], silence_seconds: float | None) -> Generator[dict[str, Any]]:
+    import httpx2
+
+    try:
+        spoken = _spoken(parts, silence_seconds)
+        with closing(parts), closing(lines(spoken, MAX_LINE_BYTES)) as found:
+            yield from parse_events(found)
+    except NoAnswer as refusal:
+        raise Refused(refusal.status, error_of(refusal.body)) from None
+    except httpx2.ReadTimeout:
+        raise Stalled from None
+    except LineTooLong:
+        raise Garbled from None
+
+
+def parse_events(found: Iterable[bytes]) -> Iterator[dict[str, Any]]:
     """The JSON objects of an event stream's lines."""
-    for line in lines:
+    for line in found:
         field, _, value = line.partition(b":")
         if field not in (b"data", b"error"):
             continue
@@ -119,17 +170,17 @@ def _head(response: httpx2.Response) -> bytes:
     return head[:MAX_ERROR_BYTES]
 
 
-def _lines(parts: Iterator[bytes]) -> Generator[bytes]:
-    # Not iter_lines(): it also breaks at U+2028 and U+0085, which are legal inside JSON strings.
-    rest = b""
+def _spoken(parts: Iterator[bytes], silence_seconds: float | None) -> Iterator[bytes]:
+    """``parts``, as long as there is more among them than a sign of life: llama-server's HTTP says
+    that it is there however its model fares."""
+    heard = time.monotonic()
     for part in parts:
-        *lines, rest = (rest + part).split(b"\n")
-        if len(rest) > MAX_LINE_BYTES:
-            raise Garbled
-        for line in lines:
-            yield line.removesuffix(b"\r")
-    if rest:
-        yield rest
+        now = time.monotonic()
+        if not part.startswith(b":"):
+            heard = now
+        elif silence_seconds is not None and now - heard > silence_seconds:
+            raise Stalled
+        yield part
 
 
 class _Connection:

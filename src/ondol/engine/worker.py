@@ -24,6 +24,7 @@ from ondol.egress.native import deny_internet
 
 PR_SET_PDEATHSIG = 1
 NICENESS = 5
+FIRST_TO_GO = 900
 REFUSED = b"ondol: refused "
 """Begins a line on stderr that names whom the guard did not let something speak to."""
 
@@ -46,8 +47,11 @@ def main() -> None:
 
 
 def step_back() -> None:
-    """The machine stays its owner's while a model thinks."""
+    """The machine stays its owner's while a model thinks, and when its file wants all memory."""
     os.nice(NICENESS)
+    # Where memory runs out, Linux ends this process, and nobody's unsaved work.
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
+        score.write(str(FIRST_TO_GO))
     if os.getsid(0) == os.getpid():
         # Linux weighs sessions against each other, where it groups them: nice counts within one.
         with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as group:
@@ -122,6 +126,8 @@ def arguments(parameters: dict[str, Any], port: int) -> list[str]:
         flags |= {"--batch-size": parameters["num_ctx"], "--ubatch-size": parameters["num_ctx"]}
     if parameters["pooling"]:
         flags["--pooling"] = parameters["pooling"]
+    if parameters["mmproj"]:
+        flags["--mmproj"] = parameters["mmproj"]
     switches = ["--no-webui", "--jinja"] + ["--embedding"] * parameters["embedding"]
     for _, path in parameters["adapters"]:
         switches += ["--lora", path]
@@ -159,6 +165,8 @@ def _params(xllamacpp: Any, parameters: dict[str, Any]) -> Any:
     p.use_jinja = True
     p.endpoint_slots = True
     p.endpoint_metrics = True
+    if parameters["mmproj"]:
+        p.mmproj.path = parameters["mmproj"]
     if parameters["adapters"]:
         p.lora_adapters = [_adapter(xllamacpp, path) for _, path in parameters["adapters"]]
         p.lora_init_without_apply = True

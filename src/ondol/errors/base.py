@@ -46,3 +46,31 @@ class StorageError(ConfigError):
 
     code = "storage_unavailable"
     status = 507
+
+
+class ServerBusyError(OndolError):
+    """The server has too much to do; try again in ``retry_after_seconds``."""
+
+    code = "server_busy"
+    status = 503
+
+    def __init__(self, message: str, hint: str = "", *, retry_after_seconds: int = 5) -> None:
+        super().__init__(message, hint)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class ClosingError(ServerBusyError):
+    """The server is about to end."""
+
+    code = "server_closing"
+
+
+class RateLimitError(OndolError):
+    """The caller asks more than it may; try again in ``retry_after_seconds``."""
+
+    code = "rate_limit_exceeded"
+    status = 429
+
+    def __init__(self, message: str, hint: str = "", *, retry_after_seconds: int = 1) -> None:
+        super().__init__(message, hint)
+        self.retry_after_seconds = retry_after_seconds

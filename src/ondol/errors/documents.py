@@ -20,10 +20,38 @@ class DocumentNotFoundError(DocumentError):
     status = 404
 
 
+class DocumentChangedError(DocumentError):
+    """The file is no longer what was read."""
+
+    code = "document_changed"
+    status = 409
+
+
 class CollectionNotFoundError(DocumentError):
     """The library has no collection of that name."""
 
     code = "collection_not_found"
+    status = 404
+
+
+class MemoryNotFoundError(DocumentError):
+    """Nothing is remembered under that id."""
+
+    code = "memory_not_found"
+    status = 404
+
+
+class SuggestionNotFoundError(DocumentError):
+    """Nothing that waits for a yes has that id."""
+
+    code = "suggestion_not_found"
+    status = 404
+
+
+class PersonaNotFoundError(DocumentError):
+    """No persona has that name."""
+
+    code = "persona_not_found"
     status = 404
 
 

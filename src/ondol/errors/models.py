@@ -34,10 +34,12 @@ class InvalidModelError(ModelError):
 
 
 class DownloadError(ModelError):
-    """A source could not deliver."""
+    """A source could not deliver. ``is_passing`` where that was the line or a busy server, so that
+    the same may work in a minute."""
 
     code = "download_failed"
     status = 502
+    is_passing = False
 
 
 class ModelTooLargeError(ModelError):
@@ -72,11 +74,19 @@ class EngineBusyError(EngineError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class EngineTimeoutError(EngineError):
+    """The model process said nothing for too long, and was ended."""
+
+    code = "engine_timeout"
+    status = 504
+
+
 class ContextLengthError(EngineError):
-    """The prompt is longer than the context window."""
+    """The prompt is longer than the context window, by ``excess_tokens`` where that is known."""
 
     code = "context_length_exceeded"
     status = 400
+    excess_tokens = 0
 
 
 class TrainingError(OndolError):
@@ -87,7 +97,28 @@ class TrainingError(OndolError):
     exit_code = 8
 
 
+class AdapterRefusedError(TrainingError):
+    """An adapter that the gate did not let pass, or that is not what was measured, is to answer."""
+
+    code = "adapter_refused"
+    status = 409
+
+
 class CalibrationError(TrainingError):
     """A calibrator cannot be learned from these labels, or cannot be read."""
 
     code = "calibration_error"
+
+
+class TrainingPausedError(TrainingError):
+    """Somebody asked the training to pause: what was learned is kept, and goes on when asked."""
+
+    code = "training_paused"
+    status = 409
+
+
+class TrainingCancelledError(TrainingError):
+    """Somebody asked the training to end for good: nothing of it is kept."""
+
+    code = "training_cancelled"
+    status = 409

@@ -1,4 +1,4 @@
-"""Home's ASGI application: five routes, and who may use them.
+"""Home's ASGI application: its routes, and who may use them.
 
 ``POST /v1/chat/completions`` is OpenAI's, streamed or whole; the rest is ours, under ``/home/v1``.
 What a device sees of home is its load and its model, nothing of other devices.
@@ -6,10 +6,9 @@ What a device sees of home is its load and its model, nothing of other devices.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from anyio.to_thread import current_default_thread_limiter
@@ -20,8 +19,8 @@ from pydantic import Field
 from starlette.exceptions import HTTPException
 
 from ondol import __version__
-from ondol.errors import OndolError, UsageError
-from ondol.home import schemas
+from ondol.engine import schemas
+from ondol.errors import OndolError
 from ondol.home.admission import (
     BODY_BYTES,
     DEVICE,
@@ -29,8 +28,10 @@ from ondol.home.admission import (
     AdmissionMiddleware,
     Gate,
     dialect_of,
+    field_bytes,
     request_of,
 )
+from ondol.home.federation_routes import routes as federation_routes
 from ondol.home.registry import Device
 from ondol.home.service import Served, Service
 from ondol.homes.client import INVITE_FIELD, KEY_FIELD
@@ -40,15 +41,32 @@ from ondol.i18n import t
 from ondol.identity import PUBLIC_KEY_BYTES
 from ondol.server import errors
 from ondol.server.body import JsonRoute, Lenient, json_response
-from ondol.server.openai import chat_options, messages_of
-from ondol.server.openai_reply import ChatReply, error_event
-from ondol.server.openai_requests import ChatCompletionRequest
+from ondol.server.generation import cannot
+from ondol.server.openai.messages import messages_of
+from ondol.server.openai.options import chat_options
+from ondol.server.openai.reply import ChatReply, error_event
+from ondol.server.openai.requests import ChatCompletionRequest
+from ondol.server.openai.tools import Offer
+from ondol.server.relay import places
 from ondol.server.streaming import SSE, Source, in_thread, stream
-from ondol.signatures import Request as Signed
 from ondol.types import Token
 
-SPARE_THREADS = 32
+SHORT_THREADS = 64
+SPARE_PLACES = 32
 JSON = "application/json"
+# Stricter than the engine: behind a home may be a server that counts no ways.
+LONGEST_SCHEMA_BYTES = 16 * 1024
+REFUSED_IN_SCHEMAS = ("pattern", "patternProperties", "$ref", "$dynamicRef")
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """All that any model here is asked for: neither tools nor pictures travel."""
+
+    capabilities: tuple[str, ...] = ()
+
+
+WORDS = Words()
 
 
 class EnrolRequest(Lenient):
@@ -59,16 +77,19 @@ def create_app(
     service: Service,
     gate: Gate,
     name: str,
-    num_threads: int,
+    num_answers: int,
     note: Callable[[str, Device], None] = lambda kind, device: None,
 ) -> FastAPI:
-    """The app of the home called ``name``; ``num_threads`` requests may be at work or waiting.
-    ``note`` is told of devices that come ("enrolment") and go ("left")."""
+    """The app of the home called ``name``; ``num_answers`` requests may be at work or waiting.
+    ``note`` is told of devices that come ("enrolment"), leave a federation ("federation"), and go
+    ("left")."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        current_default_thread_limiter().total_tokens = num_threads + SPARE_THREADS
+        current_default_thread_limiter().total_tokens = SHORT_THREADS
+        places().open(num_answers + SPARE_PLACES)
         yield
+        service.close()
 
     app = FastAPI(
         title="Ondol home",
@@ -80,6 +101,7 @@ def create_app(
         lifespan=lifespan,
     )
     app.include_router(_router(service, gate, name, note))
+    app.include_router(federation_routes(gate, name, note))
     for kind in (OndolError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _handle)
     app.add_middleware(AdmissionMiddleware, gate=gate)
@@ -105,8 +127,8 @@ def _router(
         """Take in a device that has an invite."""
         raw = await request.body()
         signed = request_of(request.scope, request.headers)
-        public_key = _bytes(signed, KEY_FIELD, PUBLIC_KEY_BYTES)
-        invite = Invite("", gate.fingerprint, _bytes(signed, INVITE_FIELD, SECRET_BYTES))
+        public_key = field_bytes(signed, KEY_FIELD, PUBLIC_KEY_BYTES)
+        invite = Invite("", gate.fingerprint, field_bytes(signed, INVITE_FIELD, SECRET_BYTES))
 
         def take_in() -> Device:
             gate.check_newcomer(signed, raw, public_key)
@@ -136,8 +158,12 @@ def _router(
         """Answer a conversation."""
         device: Device = request.scope[DEVICE]
         model, _ = await in_thread(service.backend.describe)
-        messages, options = messages_of(body), chat_options(body)
-        schemas.check(options.json_schema)
+        if body.tools or body.functions:
+            raise cannot(model, t("server.deed_tools"), "tools")
+        messages, options = messages_of(body, WORDS), chat_options(body, WORDS, Offer())
+        schemas.check(
+            options.json_schema, longest_bytes=LONGEST_SCHEMA_BYTES, refused=REFUSED_IN_SCHEMAS
+        )
         reply = ChatReply(
             model,
             has_logprobs=body.logprobs,
@@ -146,9 +172,12 @@ def _router(
         )
 
         def whole(tokens: Iterator[Token]) -> Iterator[bytes]:
-            yield bytes(reply.whole(tokens).body)
+            yield bytes(reply.whole((0, token) for token in tokens).body)
 
-        write = reply.events if body.stream else whole
+        def events(tokens: Iterator[Token]) -> Iterator[bytes]:
+            return reply.events((0, token) for token in tokens)
+
+        write = events if body.stream else whole
         served = Served(request.scope[REQUEST_ID], device, model, request.scope[BODY_BYTES])
         answering = service.answer(device, messages, options, write, served)
         source = Source(lambda: answering)
@@ -172,13 +201,3 @@ def _state(service: Service, device: Device) -> dict[str, Any]:
         "joules_per_token": service.joules_per_token,
         "ledger": device.ledger,
     }
-
-
-def _bytes(request: Signed, field: str, size: int) -> bytes:
-    try:
-        found = base64.b64decode(request.fields.get(field, ""), validate=True)
-    except (ValueError, binascii.Error):
-        found = b""
-    if len(found) != size:
-        raise UsageError(t("server.bad_field", field=field, reason="base64"), param=field)
-    return found

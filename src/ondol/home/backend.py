@@ -20,6 +20,7 @@ from ondol.engine.generation import Cancellation, Generation
 from ondol.engine.remote import PURPOSE, RemoteEngine
 from ondol.errors import ContextLengthError, EgressError, EngineError, OndolError
 from ondol.i18n import t
+from ondol.models import scales
 from ondol.types import GenerateOptions, Message, Sensitivity, Token
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class OwnEngine:
         self.is_well = True
 
     def describe(self) -> tuple[str, int | None]:
-        model, _ = self._parts.adapters.resolve(self._name)
+        model, _ = scales.of(self._parts.adapters, self._name)
         most = int(self._parts.config["engine.num_ctx"])
         return self._name, min(most, model.context_length or most)
 

@@ -7,14 +7,13 @@ it with what their invite said. Raises ``StorageError``.
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ondol import paths
+from ondol import paths, whole_file
+from ondol.server.door.authority import pem
 
 FILE_NAME = "home.pem"
 NAME = "Ondol home"
@@ -33,7 +32,7 @@ def ensure(directory: Path) -> Certificate:
     """The certificate in ``directory``, made now if there is none."""
     file = paths.ensure(directory) / FILE_NAME
     if not file.exists():
-        _write(file, _make())
+        whole_file.write(file, _make(), keeps_first=True)
     try:
         text = file.read_text(encoding="ascii")
     except OSError as error:
@@ -44,7 +43,7 @@ def ensure(directory: Path) -> Certificate:
 
 def _make() -> bytes:
     from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec
 
     key = ec.generate_private_key(ec.SECP256R1())
@@ -61,27 +60,4 @@ def _make() -> bytes:
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
-    pem = serialization.Encoding.PEM
-    private = serialization.PrivateFormat.PKCS8
-    return key.private_bytes(pem, private, serialization.NoEncryption()) + certificate.public_bytes(
-        pem
-    )
-
-
-def _write(file: Path, content: bytes) -> None:
-    """Whole or not at all; where another process was first, its certificate stays."""
-    temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.link(temporary, file)
-        except FileExistsError:
-            pass
-        finally:
-            temporary.unlink()
-    except OSError as error:
-        raise paths.storage_error(error, file) from error
+    return pem(key, certificate)

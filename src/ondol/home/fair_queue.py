@@ -1,8 +1,6 @@
 """A queue that is fair between devices, however many requests each has.
 
-Devices take turns: whoever has waited longest of the device whose turn it is goes next (round
-robin, as in Nagle's fair queueing, RFC 970). So a device with one question waits for one answer of
-each other device, not for all of them. Raises ``HomeBusyError`` when it is full.
+Devices take turns, as ``fairness`` says. Raises ``HomeBusyError`` when it is full.
 """
 
 from __future__ import annotations
@@ -10,12 +8,12 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import deque
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
 from ondol.errors import HomeBusyError
+from ondol.fairness import RoundRobin
 from ondol.i18n import t
 
 # How much of a new measurement the running mean takes over, and what it begins with.
@@ -74,9 +72,7 @@ class FairQueue:
         self._slots = slots
         self._max_waiting = max_waiting
         self._max_of_one = max(1, math.ceil(max_waiting / 2))
-        self._waiting: dict[str, deque[Ticket]] = {}
-        # The devices that wait, the next one first.
-        self._turns: deque[str] = deque()
+        self._waiting: RoundRobin[Ticket] = RoundRobin()
         self._active = 0
         self._mean_seconds: float | None = None
         self._lock = threading.Lock()
@@ -85,19 +81,16 @@ class FairQueue:
         """A place for a request of ``device``, called in at once where there is room."""
         with self._lock:
             ticket = Ticket(self, device)
-            if self._active < self._slots and not self._turns:
+            if self._active < self._slots and not self._waiting:
                 self._call_in(ticket)
                 return ticket
-            mine = len(self._waiting.get(device, ()))
-            if self._num_waiting() >= self._max_waiting or mine >= self._max_of_one:
+            mine = self._waiting.count_of(device)
+            if len(self._waiting) >= self._max_waiting or mine >= self._max_of_one:
                 seconds = math.ceil(self._wait_seconds(device))
                 raise HomeBusyError(
                     t("home.full"), t("home.full_hint"), retry_after_seconds=max(1, seconds)
                 )
-            if device not in self._waiting:
-                self._waiting[device] = deque()
-                self._turns.append(device)
-            self._waiting[device].append(ticket)
+            self._waiting.add(device, ticket)
             return ticket
 
     def load(self, device: str) -> Load:
@@ -106,21 +99,15 @@ class FairQueue:
             return Load(
                 self._slots,
                 self._active,
-                self._num_waiting(),
+                len(self._waiting),
                 self._wait_seconds(device),
                 self._mean_seconds,
             )
 
-    def _num_waiting(self) -> int:
-        return sum(map(len, self._waiting.values()))
-
     def _wait_seconds(self, device: str) -> float:
-        if self._active < self._slots and not self._turns:
+        if self._active < self._slots and not self._waiting:
             return 0.0
-        mine = len(self._waiting.get(device, ()))
-        # Of each other device no more than come before ours when turns are taken.
-        others = (len(q) for name, q in self._waiting.items() if name != device)
-        ahead = mine + sum(min(count, mine + 1) for count in others)
+        ahead = self._waiting.ahead_of(device)
         mean = _FIRST_GUESS_SECONDS if self._mean_seconds is None else self._mean_seconds
         return mean * (ahead + 1) / self._slots
 
@@ -130,23 +117,15 @@ class FairQueue:
         ticket.changed.set()
 
     def _call_next(self) -> None:
-        while self._active < self._slots and self._turns:
-            device = self._turns.popleft()
-            self._call_in(self._waiting[device].popleft())
-            if self._waiting[device]:
-                self._turns.append(device)
-            else:
-                del self._waiting[device]
+        while self._active < self._slots and self._waiting:
+            self._call_in(self._waiting.take())
 
     def _cancel(self, ticket: Ticket) -> None:
         with self._lock:
             if ticket.began or ticket.is_cancelled:
                 return
             ticket.is_cancelled = True
-            self._waiting[ticket.device].remove(ticket)
-            if not self._waiting[ticket.device]:
-                del self._waiting[ticket.device]
-                self._turns.remove(ticket.device)
+            self._waiting.remove(ticket.device, ticket)
             ticket.changed.set()
 
     def _leave(self, ticket: Ticket) -> None:

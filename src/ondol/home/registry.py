@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from ondol import database
 from ondol.database import Connection
 from ondol.errors import DeviceRefusedError, InviteError, UsageError
+from ondol.home import federations
 from ondol.homes.enrolled import free_name
 from ondol.homes.invite import SECRET_BYTES, Invite
 from ondol.i18n import t
@@ -61,25 +62,48 @@ class Registry:
         self._now = now
         self._lock = threading.RLock()
 
-    def invite(self, url: str, fingerprint: bytes, name: str = "") -> Invite:
+    @property
+    def federations(self) -> federations.Coordinated:
+        """Those that this home coordinates."""
+        return federations.Coordinated(self._connection, self._lock, self._moment)
+
+    def invite(
+        self, url: str, fingerprint: bytes, name: str = "", federation: str | None = None
+    ) -> Invite:
         """A new invite, good once and for a quarter of an hour; the device will be called ``name``,
-        or as it says itself."""
-        made = Invite(url, fingerprint, secrets.token_bytes(SECRET_BYTES))
+        or as it says itself, and becomes a member of ``federation`` (an id) where one is given."""
+        secret = secrets.token_bytes(SECRET_BYTES)
+        made = Invite(url, fingerprint, secret, federation is not None)
         with self._lock, database.transaction(self._connection) as connection:
             connection.execute("DELETE FROM home_invites WHERE expires_at <= ?", (self._now(),))
             connection.execute(
-                "INSERT INTO home_invites (secret_hash, name, expires_at) VALUES (?, ?, ?)",
-                (made.secret_hash, name, self._now() + INVITE_SECONDS),
+                "INSERT INTO home_invites (secret_hash, name, expires_at, federation)"
+                " VALUES (?, ?, ?, ?)",
+                (made.secret_hash, name, self._now() + INVITE_SECONDS, federation),
             )
         return made
 
+    def invited_to(self, invite: Invite) -> str:
+        """The id of the federation that ``invite`` is to; it is not used up by asking. Raises
+        ``InviteError`` for one that is no more, or is to none."""
+        with self._lock:
+            row = self._connection.execute(
+                "SELECT federation FROM home_invites WHERE secret_hash = ? AND expires_at > ?",
+                (invite.secret_hash, self._now()),
+            ).fetchone()
+        if row is None or row[0] is None:
+            raise InviteError(t("home.invite_refused"), t("home.invite_refused_hint"))
+        return str(row[0])
+
     def enrol(self, invite: Invite, public_key: bytes, name: str) -> Device:
-        """Take a device in. The invite is used up by that; the same key enrolled again is the same
-        device. Raises ``InviteError``."""
+        """Take a device in, and into the federation that it was invited to. The invite is used up
+        by that; the same key enrolled again is the same device. Raises ``InviteError``, and
+        ``UsageError`` where the federation takes nobody in any more."""
         device_id = thumbprint(public_key)
         with self._lock, database.transaction(self._connection) as connection:
             row = connection.execute(
-                "DELETE FROM home_invites WHERE secret_hash = ? AND expires_at > ? RETURNING name",
+                """DELETE FROM home_invites WHERE secret_hash = ? AND expires_at > ?
+                   RETURNING name, federation""",
                 (invite.secret_hash, self._now()),
             ).fetchone()
             if row is None:
@@ -92,6 +116,8 @@ class Registry:
                    enrolled_at = excluded.enrolled_at""",
                 (device_id, free_name(row[0] or name, taken), public_key, self._moment()),
             )
+            if row[1] is not None:
+                federations.take_in(connection, row[1], device_id, public_key, self._moment())
         found = self.find(device_id)
         assert found is not None
         return found

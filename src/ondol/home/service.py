@@ -18,6 +18,7 @@ from ondol.engine.generation import Cancellation
 from ondol.errors import OndolError, QuotaError
 from ondol.home.backend import Backend
 from ondol.home.fair_queue import FairQueue, Load
+from ondol.home.refused import Refused
 from ondol.home.registry import Device, Registry
 from ondol.i18n import t
 from ondol.types import GenerateOptions, Message, Token
@@ -36,7 +37,7 @@ _log = logging.getLogger("ondol.home")
 @dataclass(slots=True)
 class Served:
     """What an answer took, counted as the device counts it: ``bytes_in`` and ``bytes_out`` are the
-    bodies of the request and of the answer."""
+    bodies of the request and of the answer. ``count`` requests that were refused may be one."""
 
     request_id: str
     device: Device
@@ -49,6 +50,7 @@ class Served:
     seconds: float = 0.0
     energy: Energy | None = None
     reason: str = ""
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +87,9 @@ class Answering(Iterator[bytes]):
 
 
 class Service:
-    """``record`` is told what each answer took, however it ended; ``meter`` measures what it takes
-    of this machine (``None`` where other machines think)."""
+    """``record`` is told what each answer took, however it ended, and ``begun`` before the model is
+    asked for it; ``meter`` measures what it takes of this machine (``None`` where other machines
+    think). ``close`` it in the end."""
 
     def __init__(
         self,
@@ -96,17 +99,25 @@ class Service:
         limits: Limits,
         record: Callable[[Served], None],
         meter: EnergyMeter | None = None,
+        *,
+        begun: Callable[[Served], None] = lambda served: None,
     ) -> None:
         self.backend = backend
         self.registry = registry
         self._queue = queue
         self._limits = limits
         self._record = record
+        self._begun = begun
+        self._refused = Refused(record)
         self._meter = meter
         self.joules_per_token: float | None = None
         # Requests of each device that are waiting or at work.
         self._active: Counter[str] = Counter()
         self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Write down what still waits to be."""
+        self._refused.settle(all=True)
 
     def load(self, device: Device) -> Load:
         """How busy home is, for this device."""
@@ -154,6 +165,7 @@ class Service:
                 self.registry.admit(device.id)
                 served.queue_seconds = time.monotonic() - started
                 requests = 1
+                self._note(self._begun, served)
                 with self._measured(served):
                     generation = self.backend.generate(messages, options)
                     with cancellation.calling(generation.close), generation:
@@ -221,15 +233,21 @@ class Service:
 
     def _write_down(self, device: Device, served: Served, requests: int) -> None:
         # After the answer: two waits for the disk that nobody else waits for.
+        # Who hangs up before the end is never told how long the prompt was.
+        prompt_tokens = served.prompt_tokens or requests * served.bytes_in // BYTES_OF_A_TOKEN
+        tokens = prompt_tokens + served.completion_tokens
+        if requests or tokens:
+            self._note(
+                lambda _: self.registry.count(device, requests=requests, tokens=tokens), served
+            )
+        self._note(self._record if requests else self._refused.note, served)
+        self._note(lambda _: self._refused.settle(), served)
+
+    def _note(self, write: Callable[[Served], None], served: Served) -> None:
         try:
-            # Who hangs up before the end is never told how long the prompt was.
-            prompt_tokens = served.prompt_tokens or requests * served.bytes_in // BYTES_OF_A_TOKEN
-            tokens = prompt_tokens + served.completion_tokens
-            if requests or tokens:
-                self.registry.count(device, requests=requests, tokens=tokens)
-            self._record(served)
+            write(served)
         except Exception as error:
-            # The answer is out already. What cannot be written down is said without a word of it.
+            # What cannot be written down is said without a word of it; nobody waits for it.
             _log.error("An answer could not be written down: %s", type(error).__name__)
 
 

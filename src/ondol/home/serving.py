@@ -17,9 +17,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ondol import database, paths
+from ondol import database, paths, whole_file
 from ondol.errors import AddressInUseError
 from ondol.home import certificate
+from ondol.home.hub import serving_hub
 from ondol.home.registry import Registry
 from ondol.i18n import t
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from ondol.home.certificate import Certificate
+    from ondol.home.journal import Journal
     from ondol.home.registry import Device
     from ondol.home.service import Served
     from ondol.ledger.ledger import Ledger
@@ -36,17 +38,16 @@ LOCK_NAME = "home.lock"
 ADDRESS_NAME = "home.json"
 LONGEST_NAME = 64
 _ANYWHERE = ("", "0.0.0.0", "::")
-# Networks of containers and virtual machines on this machine: no device is in them.
-_VIRTUAL = ("br-", "cni", "docker", "podman", "vbox", "veth", "virbr", "vmnet")
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a home listens, and which process it is."""
+    """Where a home listens, and which process it is; ``hub`` is the address of its hub."""
 
     host: str
     port: int
     pid: int
+    hub: str = ""
 
 
 def serve(
@@ -58,6 +59,7 @@ def serve(
 ) -> None:
     """Be home until told to stop. ``parts``, and with it the engines, is closed when this returns.
     Call from the main thread."""
+    from ondol.server.door import tls
     from ondol.server.listening import listen, run
 
     host = parts.config["home.host"] if host is None else host
@@ -69,14 +71,15 @@ def serve(
         connection = stack.enter_context(closing(database.connect(paths.database_file())))
         app = assemble(parts, Registry(connection), mine, parts.ledger)
         listener = stack.enter_context(listen(host, port))
-        address = Address(host, listener.getsockname()[1], os.getpid())
+        hub = stack.enter_context(serving_hub(parts, host))
+        address = Address(host, listener.getsockname()[1], os.getpid(), hub)
 
         def on_started() -> None:
-            _write(address)
+            whole_file.write(_address_file(), json.dumps(asdict(address)))
             if on_ready is not None:
                 on_ready(address)
 
-        run(app, [listener], on_started, certificate=mine.file)
+        run(app, [listener], on_started, certificate=tls.Certificate(mine.file, mine.file))
 
 
 def assemble(parts: Parts, registry: Registry, mine: Certificate, ledger: Ledger) -> FastAPI:
@@ -85,6 +88,7 @@ def assemble(parts: Parts, registry: Registry, mine: Certificate, ledger: Ledger
     from ondol.home.app import create_app
     from ondol.home.backend import OwnEngine, choose
     from ondol.home.fair_queue import FairQueue
+    from ondol.home.journal import FOLDER, Journal
     from ondol.home.service import Limits, Service
     from ondol.ledger.energy import EnergyMeter
 
@@ -93,23 +97,26 @@ def assemble(parts: Parts, registry: Registry, mine: Certificate, ledger: Ledger
     queue = FairQueue(backend.slots, config["home.max_queue"])
     limits = Limits(config["home.requests_per_day"], config["home.tokens_per_day"])
     is_here = isinstance(backend, OwnEngine)
+    journal = Journal(paths.state_dir() / FOLDER, lambda served: code_of(served.device))
+    recover(ledger, journal)
     service = Service(
         backend,
         queue,
         registry,
         limits,
-        lambda served: _record(ledger, served),
+        lambda served: _record(ledger, journal, served),
         EnergyMeter.of_this_machine(config["ledger.watts_per_core"]) if is_here else None,
+        begun=journal.begin,
     )
     gate = Gate(
         registry, mine.fingerprint, SeenNonces(), config["server.max_body_mb"] << 20, time.time()
     )
-    num_threads = backend.slots + config["home.max_queue"]
+    num_answers = backend.slots + config["home.max_queue"]
     return create_app(
         service,
         gate,
         name_of_this_machine(),
-        num_threads,
+        num_answers,
         note=lambda kind, device: note(ledger, kind, device),
     )
 
@@ -142,28 +149,10 @@ def running() -> Address | None:
 def reachable_url(host: str, port: int) -> str:
     """How devices in the same network reach a home that listens on ``host``: where it listens
     everywhere, by the first address of this machine that others can reach."""
-    name = _first_address() if host in _ANYWHERE else host.strip("[]")
+    from ondol.server.door.network import addresses
+
+    name = next(iter(addresses()), "127.0.0.1") if host in _ANYWHERE else host.strip("[]")
     return f"https://[{name}]:{port}" if ":" in name else f"https://{name}:{port}"
-
-
-def _first_address() -> str:
-    import ipaddress
-    import socket
-
-    import psutil
-
-    stats = psutil.net_if_stats()
-    found: list[tuple[bool, bool, str, str]] = []
-    for name, addresses in psutil.net_if_addrs().items():
-        if not (name in stats and stats[name].isup):
-            continue
-        for address in addresses:
-            if address.family == socket.AF_INET:
-                known = ipaddress.ip_address(address.address)
-                if not (known.is_loopback or known.is_link_local):
-                    is_virtual = name.startswith(_VIRTUAL)
-                    found.append((is_virtual, not known.is_private, name, address.address))
-    return min(found)[-1] if found else "127.0.0.1"
 
 
 @contextmanager
@@ -212,7 +201,16 @@ def code_of(device: Device) -> str:
     return f"key:{device.id}"
 
 
-def _record(ledger: Ledger, served: Served) -> None:
+def recover(ledger: Ledger, journal: Journal) -> None:
+    """Write down the answers that a home which died was giving."""
+    for file, entry in journal.left():
+        # Home may have died just after it was written down.
+        if not any(one.request == entry.request for one in ledger.entries(kind="served", limit=64)):
+            ledger.append(entry)
+        file.unlink(missing_ok=True)
+
+
+def _record(ledger: Ledger, journal: Journal, served: Served) -> None:
     from ondol.ledger.entries import Entry
 
     energy = served.energy
@@ -231,24 +229,14 @@ def _record(ledger: Ledger, served: Served) -> None:
             energy_joules=energy.joules if energy else None,
             energy_source=energy.source if energy else "",
             energy_meter=energy.meter if energy else "",
+            count=served.count if served.count > 1 else None,
         )
     )
+    journal.end(served)
 
 
 def _address_file() -> Path:
     return paths.state_dir() / ADDRESS_NAME
-
-
-def _write(address: Address) -> None:
-    file = _address_file()
-    temporary = file.with_suffix(f".{address.pid}.tmp")
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            json.dump(asdict(address), stream)
-        temporary.replace(file)
-    except OSError as error:
-        raise paths.storage_error(error, file) from error
 
 
 def _read() -> Address | None:

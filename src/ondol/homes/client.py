@@ -45,6 +45,8 @@ LEDGER_FIELD = "ondol-ledger"
 KEY_FIELD = "ondol-key"
 INVITE_FIELD = "ondol-invite"
 CONNECT_SECONDS = 5.0
+# The keys of all members of a federation are in one.
+LONGEST_ANSWER_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -131,7 +133,7 @@ class HomeClient:
         request_id = secrets.token_hex(16)
         with self._exchange(method, path, body, request_id, timeout_seconds, label) as response:
             try:
-                said = json.loads(head_of(response))
+                said = json.loads(head_of(response, LONGEST_ANSWER_BYTES))
             except ValueError:
                 said = None
         if not isinstance(said, dict):

@@ -9,7 +9,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ondol.types import Alternative, FinishReason, GenerateOptions, Message, Token, Usage
+from ondol.chat_dialect import finish_reason, lines, messages_body, options_body, steps
+from ondol.types import FinishReason, GenerateOptions, Message, Token, Usage
 
 LONGEST_LINE_BYTES = 4 * 1024 * 1024
 _OPTIONS = (
@@ -39,18 +40,7 @@ class ReportedError(Exception):
 
 def body_of(messages: Sequence[Message], options: GenerateOptions) -> bytes:
     """The body of ``/v1/chat/completions``. Adapters and token biases are the device's own."""
-    body: dict[str, Any] = {
-        "messages": [{"role": m.role, "content": _sendable(m.content)} for m in messages],
-        "stream": True,
-        "stream_options": {"include_usage": True},
-    }
-    given = {name: getattr(options, name) for name in _OPTIONS}
-    body |= {name: value for name, value in given.items() if value is not None}
-    if options.stop:
-        body["stop"] = [_sendable(stop) for stop in options.stop]
-    if options.json_schema is not None:
-        schema = {"name": "answer", "schema": dict(options.json_schema)}
-        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    body = options_body(options, _OPTIONS) | {"messages": messages_body(messages)}
     if options.logprobs is not None:
         body |= {"logprobs": True, "top_logprobs": options.logprobs}
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
@@ -71,8 +61,7 @@ def tokens_of(pieces: Iterable[bytes]) -> Iterator[Token]:
                 usage = Usage(int(counted["prompt_tokens"]), int(counted["completion_tokens"]))
             for choice in event.get("choices") or ():
                 yield from _tokens(choice)
-                if choice.get("finish_reason"):
-                    reason = "length" if choice["finish_reason"] == "length" else "stop"
+                reason = finish_reason(choice) or reason
     except (AttributeError, KeyError, IndexError, TypeError, ValueError, RecursionError):
         raise GarbledError from None
     if reason is None:
@@ -82,7 +71,7 @@ def tokens_of(pieces: Iterable[bytes]) -> Iterator[Token]:
 
 def _events(pieces: Iterable[bytes]) -> Iterator[dict[str, Any]]:
     is_whole = False
-    for line in _lines(pieces):
+    for line in lines(pieces, LONGEST_LINE_BYTES):
         field, _, value = line.partition(b":")
         if field != b"data":
             continue
@@ -97,29 +86,13 @@ def _events(pieces: Iterable[bytes]) -> Iterator[dict[str, Any]]:
         raise GarbledError
 
 
-def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    rest = b""
-    for piece in pieces:
-        *lines, rest = (rest + piece).split(b"\n")
-        if len(rest) > LONGEST_LINE_BYTES:
-            raise GarbledError
-        yield from (line.removesuffix(b"\r") for line in lines)
-
-
 def _tokens(choice: Mapping[str, Any]) -> Iterator[Token]:
     delta = choice.get("delta") or {}
     if delta.get("reasoning"):
         yield Token(str(delta["reasoning"]), reasoning=True)
     text = str(delta.get("content") or "")
-    entries = (choice.get("logprobs") or {}).get("content") or ()
-    if text and not entries:
+    found = steps(choice.get("logprobs") or {})
+    if text and not found:
         yield Token(text)
-        return
-    for entry in entries:
-        top = tuple(Alternative(a["token"], a["logprob"]) for a in entry["top_logprobs"])
-        yield Token(str(entry["token"]), float(entry["logprob"]), top)
-
-
-def _sendable(text: str) -> str:
-    """Without lone surrogates, which have no UTF-8."""
-    return text.encode(errors="replace").decode()
+    for piece, logprob, top in found:
+        yield Token(piece, logprob, top)

@@ -59,7 +59,8 @@ class _Known:
 
 class Homes:
     """Safe to use from several threads. ``record`` is told each exchange, however it ended;
-    ``head`` gives the newest head of the device's ledger, as "size:hash"."""
+    ``head`` gives the newest head of the device's ledger, as "size:hash"; ``witness`` is told a
+    home's address and the farthest head that it has seen, whenever it was asked."""
 
     def __init__(
         self,
@@ -70,11 +71,13 @@ class Homes:
         timeout_seconds: float,
         record: Callable[[Exchange], None] = lambda exchange: None,
         head: Callable[[], str] = lambda: "",
+        witness: Callable[[str, str], None] = lambda url, seen: None,
     ) -> None:
         self.enrolments = enrolments
         self.identity = identity
         self.record = record
         self.head = head
+        self.witness = witness
         self.egress = egress
         self._timeout_seconds = timeout_seconds
         self._known: dict[bytes, _Known] = {}
@@ -147,7 +150,7 @@ class Homes:
         from ondol.homes.dialect import GarbledError, ReportedError, tokens_of
         from ondol.homes.refusals import error_of
 
-        client = self._client(home)
+        client = self.client(home)
         started = time.monotonic()
         try:
             with client.stream(
@@ -215,7 +218,7 @@ class Homes:
 
     def _check(self, home: Enrolment) -> None:
         try:
-            said = self._client(home).get(STATE, timeout_seconds=STATE_TIMEOUT_SECONDS)
+            said = self.client(home).get(STATE, timeout_seconds=STATE_TIMEOUT_SECONDS)
             state, ledger = _state_of(home.name, said), str(said.get("ledger") or "")
         except (HomeError, EgressError) as error:
             self._note_failure(home, error)
@@ -226,6 +229,7 @@ class Homes:
             with self._lock:
                 known = _Known(state, time.monotonic() + FRESH_SECONDS, 0, ledger)
                 self._known[home.fingerprint] = known
+            self.witness(home.url, ledger)
 
     def _note_failure(self, home: Enrolment, error: HomeError | EgressError) -> None:
         """Leave a home alone that failed: for as long as it says, or longer each time."""
@@ -243,7 +247,8 @@ class Homes:
                 before.ledger if before else "",
             )
 
-    def _client(self, home: Enrolment) -> HomeClient:
+    def client(self, home: Enrolment) -> HomeClient:
+        """For what is asked of this very home, signed, over its pinned certificate."""
         from ondol.homes.client import HomeClient
 
         return HomeClient(

@@ -71,13 +71,13 @@ def error_in(response: httpx2.Response) -> Mapping[str, Any]:
     return error if isinstance(error, dict) else {}
 
 
-def head_of(response: httpx2.Response) -> bytes:
+def head_of(response: httpx2.Response, longest_bytes: int = LONGEST_ERROR_BYTES) -> bytes:
     """The body of a response that must be short."""
     if response.is_stream_consumed:
-        return response.content[:LONGEST_ERROR_BYTES]
-    head = b""
+        return response.content[:longest_bytes]
+    head = bytearray()
     for piece in response.iter_bytes():
         head += piece
-        if len(head) >= LONGEST_ERROR_BYTES:
+        if len(head) >= longest_bytes:
             break
-    return head[:LONGEST_ERROR_BYTES]
+    return bytes(head[:longest_bytes])

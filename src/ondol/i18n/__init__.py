@@ -15,6 +15,8 @@ from contextvars import ContextVar
 from functools import cache
 from importlib.resources import files
 
+from ondol.i18n import particles
+
 LANGUAGES = ("en", "ko")
 
 _request_language: ContextVar[str | None] = ContextVar("ondol_language", default=None)
@@ -26,7 +28,9 @@ def t(key: str, **values: object) -> str:
     catalogue, _, name = key.partition(".")
     sentences = _catalogue(language(), catalogue)
     text = sentences.get(name) or _catalogue("en", catalogue)[name]
-    return text.format(**values) if values else text
+    if not values:
+        return text
+    return (particles.fit(text, values) if language() == "ko" else text).format(**values)
 
 
 def language() -> str:

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from ondol.identity import Identity
 
 
+MOST_UNSIGNED = 1 << 32
+"""A row so far behind what was signed is none of ours, and there is no going on from it: its number
+may be the last there is. ``verify`` finds it."""
+
+
 class End(NamedTuple):
     """The number of the last entry, or the last that ever was, and the hash to go on from."""
 
@@ -50,9 +55,10 @@ def find_end(
 ) -> tuple[End, Entry | None]:
     """Where to go on, and what is wrong with what is there: an entry "break", or ``None``.
     ``beside`` is the head in the file, where there is such a file at all."""
-    end, kept = _last(connection), _ours(checkpoints.newest(connection), identity)
+    kept = _ours(checkpoints.newest(connection), identity)
     # The same signature is not checked twice: an entry waits for this.
     beside = kept if beside == kept else _ours(beside, identity)
+    end = _last(connection, max(head.count if head else 0 for head in (kept, beside)))
     if kept is None and beside is None and not end.number:
         return end, None
     reason = _broken(connection, end, kept, beside, has_file)
@@ -71,7 +77,7 @@ def why_broken(reasons: object) -> str:
     return str(reasons[0]) if known else "unsigned"  # type: ignore[index]
 
 
-_WHYS = ("head_missing", "cut_off", "rewritten", "unsigned")
+_WHYS = ("head_missing", "cut_off", "rewritten", "unsigned", "home_ahead", "home_other")
 
 
 def _broken(
@@ -114,9 +120,10 @@ def _last_that_stays(connection: Connection, identity: Identity) -> Head | None:
     return next((head for head in heads if head), None)
 
 
-def _last(connection: Connection) -> End:
+def _last(connection: Connection, signed: int) -> End:
     row = connection.execute(
-        "SELECT number, hash FROM ledger ORDER BY number DESC LIMIT 1"
+        "SELECT number, hash FROM ledger WHERE number <= ? ORDER BY number DESC LIMIT 1",
+        (signed + MOST_UNSIGNED,),
     ).fetchone()
     return End(row[0], bytes(row[1])) if row else End(0, NO_HASH)
 

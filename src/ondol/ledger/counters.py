@@ -6,6 +6,8 @@ A counter sees the whole machine; who takes part in it is ``ledger.energy``'s bu
 
 from __future__ import annotations
 
+import ctypes
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,6 +18,9 @@ from ondol.types import EnergySource
 
 WATTS_PER_CORE = 8.0
 """A busy core, where nothing is measured: a 65-watt processor that keeps eight cores busy."""
+
+FAMILY_SECONDS = 2.0
+"""How long it is taken for granted which processes are below this one."""
 
 UNREADABLE = (OSError, ValueError)
 """What a counter raises that is not there, not ours to read, or nonsense. No answer fails by it."""
@@ -130,7 +135,7 @@ class Estimate:
         self, watts_per_core: float = WATTS_PER_CORE, cpu_seconds: Callable[[], float] | None = None
     ) -> None:
         self._watts = watts_per_core
-        self._cpu_seconds = cpu_seconds or _cpu_seconds
+        self._cpu_seconds = cpu_seconds or _family.cpu_seconds
         self._last, self._joules = self._cpu_seconds(), 0.0
 
     def read(self) -> float:
@@ -182,15 +187,53 @@ def _watts(battery: Path) -> float:
     return _number(battery / "current_now") * _number(battery / "voltage_now") / 1e12
 
 
-def _cpu_seconds() -> float:
-    import psutil
+class _Family:
+    """This process and all below it. Who they are is looked up now and then, for that means reading
+    what all processes of the machine say; what they used is read each time."""
 
-    processes = [psutil.Process()]
-    with suppress(psutil.Error):
-        processes += processes[0].children(recursive=True)
-    total = 0.0
-    for process in processes:
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._known: list[_Used] = []
+        self._looked_at = -math.inf
+
+    def cpu_seconds(self) -> float:
+        """What they have used since they began."""
+        import psutil
+
+        if self._now() >= self._looked_at + FAMILY_SECONDS:
+            self._looked_at, own = self._now(), psutil.Process()
+            known = [own]
+            with suppress(psutil.Error):
+                known += own.children(recursive=True)
+            self._known = [_Used(process) for process in known]
+        return sum(used.seconds() for used in self._known)
+
+
+class _Used:
+    """What one process has used: by its clock where POSIX gives it (clock_getcpuclockid, which
+    macOS lacks), a hundred times faster than by what the system writes about it."""
+
+    def __init__(self, process: Any) -> None:
+        self._process, self.pid = process, int(process.pid)
+        self._clock: int | None = None
+        found = ctypes.c_int()
+        with suppress(OSError, AttributeError):
+            ask = ctypes.CDLL(None).clock_getcpuclockid
+            if ask(self.pid, ctypes.byref(found)) == 0:
+                self._clock = found.value
+
+    def seconds(self) -> float:
+        """Of all its threads; nothing of one that is gone."""
+        import psutil
+
+        if self._clock is not None:
+            with suppress(OSError):
+                return time.clock_gettime(self._clock)
+            return 0.0
         with suppress(psutil.Error):
-            times = process.cpu_times()
-            total += times.user + times.system
-    return total
+            times = self._process.cpu_times()
+            return float(times.user + times.system)
+        return 0.0
+
+
+_family = _Family()

@@ -6,6 +6,7 @@ share what the counters show.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,9 @@ from weakref import WeakSet
 
 from ondol.ledger.counters import UNREADABLE, WATTS_PER_CORE, Counter, counters, fallback
 from ondol.types import EnergySource
+
+CHOICE_SECONDS = 10.0
+"""How long it is taken for granted that the machine is on its battery, or is not."""
 
 SAMPLE_SECONDS = 0.5
 """How often a battery is read, which knows watts and no joules."""
@@ -54,8 +58,16 @@ class EnergyMeter:
     def of_this_machine(cls, watts_per_core: float = WATTS_PER_CORE) -> EnergyMeter:
         """The best there is here."""
         # Asking a driver takes a while; whether the battery is in use may change any time.
-        found = cache(counters)
-        return cls(lambda: found() or fallback(watts_per_core))
+        found, left, since = cache(counters), list[Counter](), [-math.inf]
+
+        def choose() -> Sequence[Counter]:
+            if found():
+                return found()
+            if time.monotonic() - since[0] > CHOICE_SECONDS:
+                left[:], since[0] = fallback(watts_per_core), time.monotonic()
+            return left
+
+        return cls(choose)
 
     def start(self) -> Span:
         """Something begins."""

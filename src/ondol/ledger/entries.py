@@ -24,7 +24,7 @@ NO_HASH = bytes(HASH_BYTES)
 MOST_CODES = 32
 # The first letter is none that a spreadsheet takes for a formula's.
 _CODE = re.compile(r"[\w:][\w.:@+-]{0,99}", re.ASCII)
-_MODEL = re.compile(r"\w[\w.:@+-]*(/\w[\w.:@+-]*){0,4}", re.ASCII)
+_MODEL = re.compile(r"\w[\w.:,@+-]*(/\w[\w.:,@+-]*){0,4}", re.ASCII)
 _HOST = re.compile(r"[\w.:\[\]-]{1,253}", re.ASCII)
 _OTHER = "other"
 
@@ -32,13 +32,14 @@ _OTHER = "other"
 @dataclass(frozen=True, slots=True)
 class Entry:
     """What happened. ``kind`` is a code: "answer", "egress" and "refused" (bytes that leave, or are
-    kept from leaving), "received", "feedback", "calibration", "enrolment", "restored", "break" …
+    kept from leaving), "received", "given" and "tool" (programs that speak MCP), "feedback",
+    "calibration", "enrolment", "restored", "break" …
 
     ``seconds`` are wall clock, tokens and bytes whole numbers, energy is joules; ``cost_krw`` is
     what it cost here, ``cloud_usd`` what the same tokens cost at ``cloud_model`` by the prices of
-    the day ``prices``. ``about`` is the id of another entry, ``count`` a number of entries,
-    ``request`` what two ledgers call the same request by. ``happened`` is when it did, where it
-    could not be written down at once."""
+    the day ``prices``. ``about`` is the id of another entry, ``count`` a number of entries (or of
+    passages that a program was given), ``request`` what two ledgers call the same request by.
+    ``happened`` is when it did, where it could not be written down at once."""
 
     kind: str
     number: int = 0

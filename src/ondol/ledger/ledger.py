@@ -7,8 +7,7 @@ and ``LedgerEntryNotFoundError`` for an id that is none.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,8 @@ from ondol.identity import Identity
 from ondol.ledger import chain, checkpoints, entries, events, pending
 from ondol.ledger.checkpoints import Head
 from ondol.ledger.entries import Entry
-from ondol.types import Answer, Decision, Label
+from ondol.place import Place
+from ondol.types import Along, Answer, Decision, Label
 
 if TYPE_CHECKING:
     from ondol.ledger.cost import Price
@@ -35,6 +35,15 @@ SHORTEST_PREFIX = 4
 BATCH = 256
 
 
+class _Signed(Place):
+    """A place, with the keys that are in it."""
+
+    identity: Identity
+
+    def prepare(self, connection: Connection) -> None:
+        self.identity = Identity.open(connection)
+
+
 class Ledger:
     """One device's ledger. Safe to use from several threads; ``close`` it in the end."""
 
@@ -45,8 +54,7 @@ class Ledger:
         one nothing is found that only it could tell, without the other nothing waits."""
         self.head_file = head_file
         self._file, self._pending = file, pending_file
-        self._lock = threading.RLock()
-        self._opened: tuple[Connection, Identity] | None = None
+        self._place = _Signed.in_file(file)
 
     @classmethod
     def open(cls, file: Path | None = None) -> Self:
@@ -67,14 +75,12 @@ class Ledger:
 
     def close(self) -> None:
         """Let go of the database; the next use opens it again."""
-        with self._lock:
-            if self._opened is not None:
-                self._opened[0].close()
-                self._opened = None
+        self._place.close()
 
-    def append(self, entry: Entry) -> str:
-        """Write ``entry`` down; its id. Number and time are given here."""
-        return self._append(entry.cleaned(), "break")
+    def append(self, entry: Entry, along: Along | None = None) -> str:
+        """Write ``entry`` down; its id. Number and time are given here. What ``along`` does, with
+        the connection and the id, happens in the same transaction."""
+        return self._append(entry.cleaned(), "break", along)
 
     def acknowledge(self, kind: str) -> str:
         """Note that the owner put another state of the library in place ("restored", "rebuilt"):
@@ -90,9 +96,16 @@ class Ledger:
         task: str = "",
         energy: Energy | None = None,
         price: Price | None = None,
+        along: Sequence[Along] = (),
     ) -> str:
         """Write an answer down, without a word of it; its id."""
-        return self.append(events.of_answer(answer, decision, label, task, energy, price))
+
+        def write_all(connection: Connection, id: str) -> None:
+            for write in along:
+                write(connection, id)
+
+        entry = events.of_answer(answer, decision, label, task, energy, price)
+        return self.append(entry, write_all)
 
     def record(self, passage: events.Passage) -> str:
         """Write down what leaves, is kept from leaving, or came back; its id. Never asks for a
@@ -115,8 +128,8 @@ class Ledger:
 
     def public_key(self) -> bytes:
         """The key that this ledger is signed with."""
-        with self._lock:
-            return self._open()[1].public_key
+        with self._place.reading():
+            return self._place.identity.public_key
 
     def get(self, id: str) -> Entry:
         """The entry whose id begins with ``id``, or the "last" answer."""
@@ -167,33 +180,22 @@ class Ledger:
         """The connection, for this thread alone."""
         from sqlcipher3 import dbapi2 as sqlite
 
-        with self._lock:
-            connection = self._open()[0]
+        with self._place.reading() as connection:
             try:
                 yield connection
             except sqlite.DatabaseError as error:
                 raise database.damage(error) or error from error
 
-    def _open(self) -> tuple[Connection, Identity]:
-        if self._opened is None:
-            connection = database.connect(self._file)
-            try:
-                self._opened = connection, Identity.open(connection)
-            except BaseException:
-                connection.close()
-                raise
-        return self._opened
-
     def _can_open(self) -> bool:
         """Whether nobody has to be asked for a passphrase."""
-        if self._opened is not None:
+        if self._place.is_open:
             return True
         salt = cipher.salt_of(self._file) if self._file.exists() else None
         return salt is None or bool(keys.known(salt) or keys.given() or keychain.read())
 
-    def _append(self, entry: Entry | None, on_break: str) -> str:
-        with self._lock:
-            connection, identity = self._open()
+    def _append(self, entry: Entry | None, on_break: str, along: Along | None = None) -> str:
+        with self._place.reading() as connection:
+            identity = self._place.identity
             # What waits goes only when it is written down. Its file is locked last, for ``record``
             # adds to it while its thread has the database to itself.
             with ExitStack() as when_written, database.transaction(connection):
@@ -205,6 +207,8 @@ class Ledger:
                 if broken is not None or entry is None:
                     new = [replace(broken or Entry(on_break), kind=on_break), *new]
                 hashes, head = chain.add(connection, identity, end, new)
+                if along is not None:
+                    along(connection, hashes[-1].hex())
             checkpoints.write_file(self.head_file, head, force=broken is not None)
         return hashes[-1 if entry else 0].hex()
 

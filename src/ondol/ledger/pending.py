@@ -15,27 +15,37 @@ from dataclasses import replace
 from pathlib import Path
 
 from ondol import paths
+from ondol.errors import StorageError
+from ondol.i18n import t
 from ondol.ledger import entries
 from ondol.ledger.entries import Entry
 
 KINDS = ("egress", "refused", "received")
 """What can have to wait: anything else in the file was put there by somebody else."""
 
+MOST_BYTES = 1 << 26
+"""More may not wait: all of it is read at once when it is written down."""
+
 
 def keep(file: Path, entry: Entry) -> None:
-    """Add ``entry`` to those that wait. Raises ``StorageError``."""
+    """Add ``entry`` to those that wait. Raises ``StorageError``, also where too much waits."""
     line = entries.canonical(replace(entry, happened=entries.now()).json()) + "\n"
     try:
         paths.ensure(file.parent)
         with _locked(file) as descriptor:
             _append(descriptor, line.encode())
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            told = t("ledger.pending_full", file=file, megabytes=MOST_BYTES >> 20)
+            raise StorageError(told, t("ledger.pending_full_hint")) from error
         raise paths.storage_error(error, file) from error
 
 
 def _append(descriptor: int, line: bytes) -> None:
     """All of it or nothing; after a line that a power cut has cut off, on a new one."""
     end = os.lseek(descriptor, 0, os.SEEK_END)
+    if end + len(line) > MOST_BYTES:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     if end and os.pread(descriptor, 1, end - 1) != b"\n":
         line = b"\n" + line
     try:
@@ -57,13 +67,22 @@ def taken(file: Path | None) -> Iterator[list[Entry]]:
         return
     with _locked(file) as descriptor:
         try:
-            lines = os.pread(descriptor, 1 << 26, 0).splitlines()
+            lines = _all_of(descriptor).splitlines()
         except OSError as error:
             raise paths.storage_error(error, file) from error
         found = [_read(line) for line in lines]
         yield [entry for entry in found if entry is not None]
         os.ftruncate(descriptor, 0)
         file.unlink(missing_ok=True)
+
+
+def _all_of(descriptor: int) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    while piece := os.pread(descriptor, 1 << 24, size):
+        pieces.append(piece)
+        size += len(piece)
+    return b"".join(pieces)
 
 
 def _read(line: bytes) -> Entry | None:

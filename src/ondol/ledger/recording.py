@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ondol.ledger.cost import Pricing
 from ondol.ledger.energy import EnergyMeter
 from ondol.ledger.ledger import Ledger
-from ondol.types import Answer, Cost, Decision, Label, Task
+from ondol.types import Along, Answer, Cost, Decision, Label, Task
 
 if TYPE_CHECKING:
     from ondol.config import Config
@@ -38,7 +39,9 @@ class AnswerRecording:
         self._recorder, self._task = recorder, task
         self._span = recorder.meter.start()
 
-    def finish(self, answer: Answer, decision: Decision, label: Label) -> Answer:
+    def finish(
+        self, answer: Answer, decision: Decision, label: Label, along: Sequence[Along] = ()
+    ) -> Answer:
         """``answer`` with its ``ledger_id`` and its cost."""
         recorder, pricing = self._recorder, self._recorder.pricing
         energy = recorder.meter.finish(self._span)
@@ -52,6 +55,6 @@ class AnswerRecording:
         )
         answer = replace(answer, cost=cost)
         id = recorder.ledger.append_answer(
-            answer, decision, label, task=self._task, energy=energy, price=price
+            answer, decision, label, task=self._task, energy=energy, price=price, along=along
         )
         return replace(answer, ledger_id=id)

@@ -5,7 +5,7 @@ Reads headers only. Raises ``InvalidModelError`` with one sentence.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -20,6 +20,7 @@ _MODULES = {
     "attn_q": "q_proj",
     "attn_k": "k_proj",
     "attn_v": "v_proj",
+    "attn_qkv": "qkv_proj",
     "attn_output": "o_proj",
     "ffn_gate": "gate_proj",
     "ffn_up": "up_proj",
@@ -27,6 +28,8 @@ _MODULES = {
     "token_embd": "embed_tokens",
     "output": "lm_head",
 }
+# Phi-3 has gate and up in one matrix, under the name of the second.
+_FUSED = {"phi3": {"ffn_up": "gate_up_proj"}}
 _MANY = 2**20
 # What llama.cpp can multiply with: its quantised types and floats, and no whole numbers.
 _UNABLE = ("F64", "I8", "I16", "I32", "I64")
@@ -43,8 +46,12 @@ class Shape:
 
 def check_fit(adapter: Path, bases: Iterable[Path], name: str, model: str) -> Shape:
     """``bases`` are the files of the weights of ``model``; errors call the adapter ``name``."""
-    header = read_header(adapter, name)
     headers = [read_header(base, model) for base in bases]
+    return fit_of(read_header(adapter, name), headers, name, model)
+
+
+def fit_of(header: GgufHeader, headers: Sequence[GgufHeader], name: str, model: str) -> Shape:
+    """``check_fit`` of headers that were read: the adapter's, and those of the base's files."""
     alpha = header.metadata.get("adapter.lora.alpha", 0.0)
     is_lora = header.kind == "adapter" and header.text("adapter.type") == "lora"
     # An activated one ("alora") is to be switched on in the middle of a prompt, which we cannot.
@@ -64,11 +71,12 @@ def check_fit(adapter: Path, bases: Iterable[Path], name: str, model: str) -> Sh
         _rank(tensor, a, b, name, model) for tensor, a, b in _pairs(header, matrices, name, model)
     ]
     modules = {tensor.removesuffix(".weight").rpartition(".")[2] for tensor in _targets(header)}
+    known = _MODULES | _FUSED.get(header.architecture, {})
     return Shape(
         r=max(ranks),
         # Without an alpha the product of the factors is added as it is.
         lora_alpha=float(alpha or max(ranks)),
-        target_modules=tuple(sorted(_MODULES.get(module, module) for module in modules)),
+        target_modules=tuple(sorted(known.get(module, module) for module in modules)),
     )
 
 

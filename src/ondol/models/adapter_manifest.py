@@ -5,16 +5,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from ondol.models.manifest import DIGEST
+from ondol.models.manifest import DIGEST, Model
+from ondol.models.reading import Reading
+
+_log = logging.getLogger(__name__)
 
 VERSION = 1
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
@@ -23,6 +28,15 @@ CANDIDATE = "-candidate"
 
 FORGOTTEN_AT = "forgotten_at"
 """In ``trained_on``: when documents that it learned from were forgotten."""
+
+CANARY = "canary"
+"""In ``evaluation``: what ``training.exposure.by_heart`` counted, of what an owner taught."""
+
+STYLE = "style"
+"""The ``task`` in ``trained_on`` of an adapter that learned from its owner: it is personal data."""
+
+MERGED_FROM = "merged_from"
+"""In ``trained_on``: the adapters that it is the average of, each with its "digest"."""
 
 # Known from where an adapter lies and from the model that is here, so neither is written down.
 _NOT_STORED = ("shipped", "stale")
@@ -38,7 +52,8 @@ class Adapter:
     answer. ``trained_on`` and ``evaluation`` hold whatever its maker recorded, as JSON. A ``stale``
     adapter was made for other weights than are installed now, or learned from documents that were
     forgotten since, and is never served; a ``shipped``
-    one came with Ondol and cannot be removed.
+    one came with Ondol and cannot be removed. Of a ``private`` one, which learned from its owner,
+    the file is in the owner's database.
     """
 
     name: str
@@ -56,6 +71,7 @@ class Adapter:
     languages: tuple[str, ...] = ()
     description: str = ""
     abstention_bias: float = 0.0
+    private: bool = False
     shipped: bool = False
     stale: bool = False
 
@@ -68,6 +84,12 @@ class Adapter:
     def is_outdated(self) -> bool:
         """Whether it learned from documents that were forgotten since."""
         return FORGOTTEN_AT in self.trained_on
+
+    def holds(self, digest: str) -> bool:
+        """Whether it is the adapter in the file ``digest``, or was merged from it."""
+        merged = self.trained_on.get(MERGED_FROM) or ()
+        parts = [one.get("digest") for one in merged if isinstance(one, Mapping)]
+        return digest in (self.digest, *parts)
 
     @property
     def is_candidate(self) -> bool:
@@ -87,6 +109,23 @@ def to_json(adapter: Adapter) -> bytes:
     }
     text = json.dumps(stored, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False)
     return text.encode()
+
+
+def read(path: Path) -> Adapter:
+    """What the file ``path`` holds, read once for as long as it stays as it is. ValueError as of
+    ``from_json``, and OSError."""
+    return _files.of(path)
+
+
+def read_or_none(path: Path) -> Adapter | None:
+    """The same; None for what is not there or damaged, which is logged."""
+    try:
+        return read(path)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        _log.warning("adapter manifest %s skipped: %s", path.name, error)
+        return None
 
 
 def from_json(raw: bytes) -> Adapter:
@@ -111,6 +150,20 @@ def from_json(raw: bytes) -> Adapter:
     return adapter
 
 
+def as_model(model: Model, adapter: Adapter | None) -> Model:
+    """``model`` with ``adapter``, in the form of a model: named after both, as large as both."""
+    if adapter is None:
+        return model
+    digest = hashlib.sha256(f"{model.digest} {adapter.digest}".encode()).hexdigest()
+    return replace(
+        model,
+        name=adapter.full_name,
+        digest=f"sha256:{digest}",
+        size_bytes=model.size_bytes + adapter.size_bytes,
+        modified_at=adapter.created_at,
+    )
+
+
 def digests_in(manifest: Path) -> set[str]:
     """The blobs that a manifest protects: its adapter's, not the base's it merely names. A damaged
     one protects all that it mentions."""
@@ -127,7 +180,8 @@ def _check(adapter: Adapter) -> None:
         raise ValueError("text")
     if not all(DIGEST.fullmatch(digest) for digest in (adapter.digest, adapter.base_digest)):
         raise ValueError("digest")
-    if not all(isinstance(number, int) for number in (adapter.size_bytes, adapter.r)):
+    numbers = (adapter.size_bytes, adapter.r)
+    if not all(isinstance(number, int) for number in numbers) or adapter.private not in (0, 1):
         raise ValueError("number")
     if not all(isfinite(n) for n in (adapter.lora_alpha, adapter.abstention_bias)):
         raise ValueError("number")
@@ -150,3 +204,6 @@ def _finite(facts: Any) -> Any:
     if isinstance(facts, list | tuple):
         return [_finite(value) for value in facts]
     return None if isinstance(facts, float) and not isfinite(facts) else facts
+
+
+_files = Reading(lambda path: from_json(path.read_bytes()))

@@ -8,13 +8,12 @@ for. Raises ``AdapterNotFoundError``, ``InvalidModelError``, ``StorageError``, `
 from __future__ import annotations
 
 import difflib
-import hashlib
-import logging
-from collections.abc import Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ondol.errors import (
     AdapterNotFoundError,
@@ -24,27 +23,34 @@ from ondol.errors import (
     UsageError,
 )
 from ondol.i18n import t
-from ondol.models import adapter_manifest, blobs
+from ondol.models import adapter_manifest, reading
+from ondol.models.adapter_files import AdapterFiles
 from ondol.models.adapter_fit import check_fit
-from ondol.models.adapter_manifest import NAME, Adapter
+from ondol.models.adapter_manifest import NAME, STYLE, Adapter, as_model, read_or_none
 from ondol.models.store import Model, ModelStore
+
+if TYPE_CHECKING:
+    from ondol.models.private_adapters import PrivateAdapters
 
 __all__ = ["SHIPPED", "Adapter", "AdapterStore", "as_model"]
 
 SHIPPED = Path(__file__).with_name("shipped")
 
-_log = logging.getLogger(__name__)
-
 Adapters = list[Adapter]
 
 
 class AdapterStore:
-    """The adapters of the models in ``store``; ``shipped`` is a folder of ``NAME.gguf`` files, each
-    with its manifest ``NAME.json`` beside it."""
+    """The adapters of the models in ``store``, those in the folder ``shipped`` among them; the
+    files of those that learned from their owner go to ``private``, where that is given."""
 
-    def __init__(self, store: ModelStore, shipped: Path | None = SHIPPED) -> None:
+    def __init__(
+        self,
+        store: ModelStore,
+        shipped: Path | None = SHIPPED,
+        private: Callable[[], PrivateAdapters] | None = None,
+    ) -> None:
         self._store = store
-        self._shipped = shipped
+        self._files = AdapterFiles(store, shipped, private)
 
     def list(self, model: str | None = None) -> Adapters:
         """The adapters of ``model``, or of every model, by name; stale ones too."""
@@ -55,6 +61,11 @@ class AdapterStore:
     def usable(self, model: Model) -> Sequence[Adapter]:
         """Those of ``model`` that can be served."""
         return [adapter for adapter in self._of(model) if not adapter.stale]
+
+    def served(self, model: Model) -> Sequence[tuple[Adapter, Path]]:
+        """Those with their files. One whose file is gone is left out: it is nobody else's loss."""
+        found = ((one, self._files.path(one)) for one in self.usable(model))
+        return [(one, path) for one, path in found if path is not None]
 
     def get(self, model: str, name: str) -> Adapter:
         """An adapter, perhaps a stale one; AdapterNotFoundError names the nearest ones."""
@@ -112,13 +123,12 @@ class AdapterStore:
             )
 
     def path(self, adapter: Adapter) -> Path:
-        """The adapter's file."""
-        if not adapter.shipped:
-            return self._store.blobs.path(adapter.digest)
-        for file, known in self._shipped_ones():
-            if known.digest == adapter.digest:
-                return file
-        raise _not_found(adapter.model, adapter.name, ())
+        """The adapter's file; that of a private one is in memory, for as long as the house is
+        open."""
+        found = self._files.path(adapter)
+        if found is None:
+            raise _not_found(adapter.model, adapter.name, ())
+        return found
 
     def add(
         self,
@@ -150,50 +160,51 @@ class AdapterStore:
                 t("adapters.stale_hint", model=base.name),
             )
         parts = [self._store.blobs.path(f.digest) for f in base.files if f.role == "weights"]
-        # Before it is copied, so that what does not fit costs nothing; the copy is what counts.
-        check_fit(file, parts, file.name, base.name)
-        staged = self._store.stage(file, "adapter", file.name)
-        try:
-            shape = check_fit(staged.path, parts, file.name, base.name)
-        except InvalidModelError:
-            blobs.discard(staged.path)
-            raise
+        about = trained_on or {}
+        taken = self._files.take(
+            file,
+            lambda path: check_fit(path, parts, file.name, base.name),
+            private=about.get("task") == STYLE,
+        )
         adapter = Adapter(
             name=name,
             model=base.name,
             base_digest=weights,
-            digest=staged.file.digest,
-            size_bytes=staged.file.size_bytes,
+            digest=taken.digest,
+            size_bytes=taken.size_bytes,
             template=template,
-            r=shape.r,
-            lora_alpha=shape.lora_alpha,
-            target_modules=shape.target_modules,
+            r=taken.shape.r,
+            lora_alpha=taken.shape.lora_alpha,
+            target_modules=taken.shape.target_modules,
             created_at=datetime.now(UTC),
-            trained_on=trained_on or {},
+            trained_on=about,
             evaluation=evaluation or {},
             languages=tuple(languages),
             description=description,
             abstention_bias=abstention_bias,
+            private=taken.is_private,
         )
         with self._store.lock():
             try:
                 self._store.get(base.name)
             except ModelError:
-                blobs.discard(staged.path)
+                taken.discard()
                 raise
-            self._store.blobs.place(staged.path, adapter.digest)
+            taken.place()
             path = self._store.adapters_directory(base.name) / f"{name}.json"
+            replaced = read_or_none(path)
             self._store.write(path, adapter_manifest.to_json(adapter))
             self._store.sweep()
+        self._forget([replaced] if replaced else [])
         return adapter
 
     def outdate(self, digest: str) -> Sequence[str]:
-        """Say of every adapter in the file ``digest`` that what it learned from was forgotten;
-        returns their full names."""
+        """Say of every adapter in the file ``digest``, or merged from it, that what it learned from
+        was forgotten; returns their full names."""
         found = []
         for model in self._store.list():
             for adapter in list(self._own(model.name)):
-                if adapter.digest != digest:
+                if not adapter.holds(digest):
                     continue
                 at = datetime.now(UTC).isoformat(timespec="seconds")
                 trained_on = {**adapter.trained_on, adapter_manifest.FORGOTTEN_AT: at}
@@ -214,12 +225,28 @@ class AdapterStore:
             )
         path = self._store.adapters_directory(adapter.model) / f"{name}.json"
         with self._store.writing(path), self._store.lock():
+            gone = read_or_none(path)
             path.unlink(missing_ok=True)
-            return self._store.sweep()
+            shutil.rmtree(self._store.releases_directory(adapter.model, name), ignore_errors=True)
+            freed_bytes = self._store.sweep()
+        return freed_bytes + self._forget([gone] if gone else [])
+
+    def forget_private(self, model: str) -> None:
+        """Erase the files of those of ``model``, which is about to be removed, that learned from
+        their owner: they lie in the owner's database."""
+        self._files.forget(self._own(self._store.get(model).name))
+
+    def _forget(self, gone: Sequence[Adapter]) -> int:
+        """Erase the private files of ``gone`` that no other adapter has; the bytes freed."""
+        if not any(one.private for one in gone):
+            return 0
+        own = [one for model in self._store.list() for one in self._own(model.name)]
+        here = {one.digest for one in own if one.private}
+        return self._files.forget(one for one in gone if one.digest not in here)
 
     def ships(self, name: str) -> bool:
         """Whether an adapter of that name came with Ondol, for whatever model."""
-        return any(adapter.name == name for _, adapter in self._shipped_ones())
+        return any(adapter.name == name for _, adapter in self._files.shipped())
 
     def models(self) -> Sequence[Model]:
         """Every adapter that can be served, as the model that it makes of its base."""
@@ -245,36 +272,16 @@ class AdapterStore:
         taken = {adapter.name for adapter in own if not adapter.stale}
         shipped = [
             replace(adapter, model=model.name, shipped=True)
-            for _, adapter in self._shipped_ones()
+            for _, adapter in self._files.shipped()
             if adapter.base_digest == weights and adapter.name not in taken
         ]
         return sorted([*own, *shipped], key=lambda one: (one.name, one.stale))
 
     def _own(self, model: str) -> Iterator[Adapter]:
-        for path in self._store.adapters_directory(model).glob("*.json"):
-            adapter = _read(path)
-            if adapter and self._store.blobs.has(adapter.digest, adapter.size_bytes):
+        for path in reading.files_in(self._store.adapters_directory(model)):
+            adapter = read_or_none(path)
+            if adapter and self._files.has(adapter):
                 yield replace(adapter, name=path.stem)
-
-    def _shipped_ones(self) -> Iterator[tuple[Path, Adapter]]:
-        for path in sorted(self._shipped.glob("*.json")) if self._shipped else ():
-            adapter, file = _read(path), path.with_suffix(".gguf")
-            if adapter and file.is_file() and file.stat().st_size == adapter.size_bytes:
-                yield file, adapter
-
-
-def as_model(model: Model, adapter: Adapter | None) -> Model:
-    """``model`` with ``adapter``, in the form of a model: named after both, as large as both."""
-    if adapter is None:
-        return model
-    digest = hashlib.sha256(f"{model.digest} {adapter.digest}".encode()).hexdigest()
-    return replace(
-        model,
-        name=adapter.full_name,
-        digest=f"sha256:{digest}",
-        size_bytes=model.size_bytes + adapter.size_bytes,
-        modified_at=adapter.created_at,
-    )
 
 
 def _weights_digest(model: Model) -> str:
@@ -288,13 +295,3 @@ def _not_found(model: str, name: str, here: Sequence[str]) -> AdapterNotFoundErr
     if near:
         message += " " + t("models.near", names=", ".join(near))
     return AdapterNotFoundError(message, t("adapters.not_here_hint", model=model))
-
-
-def _read(path: Path) -> Adapter | None:
-    try:
-        return adapter_manifest.from_json(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        _log.warning("adapter manifest %s skipped: %s", path.name, error)
-        return None

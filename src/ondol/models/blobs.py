@@ -23,22 +23,28 @@ MARGIN_BYTES = 32 << 20
 BLOCK_BYTES = 1 << 20
 
 
+def is_of_size(file: Path | str, size_bytes: int | None) -> bool:
+    """Whether ``file`` is there, and as large as that where it is said."""
+    try:
+        size = os.stat(file).st_size
+    except OSError:
+        return False
+    return size_bytes is None or size == size_bytes
+
+
 class Blobs:
     """One folder of blobs."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self._name = str(directory)
 
     def path(self, digest: str) -> Path:
         """Where the content ``sha256:…`` is, or would be."""
         return self.directory / digest.replace(":", "-")
 
     def has(self, digest: str, size_bytes: int | None = None) -> bool:
-        try:
-            size = self.path(digest).stat().st_size
-        except OSError:
-            return False
-        return size_bytes is None or size == size_bytes
+        return is_of_size(f"{self._name}/{digest.replace(':', '-')}", size_bytes)
 
     def partial(self, key: str = "") -> Path:
         """Where content that is known by ``key`` gathers until it is complete."""
@@ -168,3 +174,23 @@ def readable_size(size_bytes: int) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
+
+
+def link(blob: Path, destination: Path) -> None:
+    """Make a hard link, or a symbolic one where the file system has no hard links."""
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        destination.hardlink_to(blob)
+    except FileExistsError:
+        return
+    except OSError:
+        destination.symlink_to(blob.absolute())
+
+
+def sync(directory: Path) -> None:
+    """Make the folder's entries survive a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -14,7 +14,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from ondol.errors import UsageError
+from ondol.errors import ModelNotFoundError, UsageError
+from ondol.i18n import t
 from ondol.models import names
 from ondol.models.manifest import Kind
 from ondol.models.sources import WantedFile
@@ -67,6 +68,18 @@ class Catalog:
             return self._by_name.get(names.normalize(name))
         except UsageError:
             return None
+
+    def entry(self, name: str) -> Entry | None:
+        """The entry that ``name`` means; None where it is a reference. Raises ``UsageError`` and
+        ``ModelNotFoundError`` for what cannot be pulled."""
+        wanted = names.normalize(name)
+        found = self.find(wanted)
+        if found is None and not names.is_reference(wanted):
+            message = t("models.unknown", name=wanted)
+            if near := self.nearest(wanted):
+                message += " " + t("models.near", names=", ".join(near))
+            raise ModelNotFoundError(message, t("models.unknown_hint"))
+        return found
 
     def nearest(self, name: str, limit: int = 3) -> list[str]:
         """Names somebody who typed ``name`` may have meant, the likeliest first."""

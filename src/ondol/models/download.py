@@ -26,6 +26,8 @@ from ondol.models.resume import Version, load, save, shown, size_of, version_of
 if TYPE_CHECKING:
     import httpx2
 
+    from ondol.egress.connections import Pace
+
 PURPOSE = "download"
 UNANNOUNCED_BYTES = 64 << 20
 
@@ -34,7 +36,9 @@ UNANNOUNCED_BYTES = 64 << 20
 class Wanted:
     """What to fetch. With a ``sha256`` a part may always be continued: the digest tells in the end.
 
-    ``magic`` is what the content must begin with, so that a login page is noticed at once.
+    ``magic`` is what the content must begin with, so that a login page is noticed at once. With
+    ``is_verbatim`` nothing is taken that the server says it compressed: a little of that may be
+    very much. ``pace`` is how slow it may be (``TooSlowError``).
     """
 
     url: str
@@ -42,6 +46,9 @@ class Wanted:
     size_bytes: int | None = None
     sha256: str = ""
     magic: bytes = b""
+    purpose: str = PURPOSE
+    is_verbatim: bool = False
+    pace: Pace | None = None
 
 
 def download(
@@ -90,9 +97,10 @@ class _Download:
             as_sentences(shown(wanted.url)),
             self._egress.client(
                 wanted.url,
-                PURPOSE,
+                wanted.purpose,
                 headers=headers,
                 timeout_seconds=self._patience.read_timeout_seconds,
+                pace=wanted.pace,
             ) as client,
             client.stream("GET", wanted.url) as response,
         ):
@@ -119,6 +127,8 @@ class _Download:
         if total is not None:
             blobs.check_space(max(total - start, 0))
         encoded = response.headers.get("Content-Encoding", "identity") != "identity"
+        if encoded and self._wanted.is_verbatim:
+            raise failed(shown(self._wanted.url), t("models.compressed"))
         try:
             # Unbuffered, so that whatever has arrived survives kill -9.
             with self._partial.open("r+b" if start else "wb", buffering=0) as file:

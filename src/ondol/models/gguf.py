@@ -54,6 +54,9 @@ class GgufHeader:
     tensors: tuple[TensorInfo, ...]
     data_offset: int
     file_size_bytes: int
+    fim_words: frozenset[str] = frozenset()
+    """Which of the tokens for filling in ("fim_pre", "fim_suf", "fim_mid") a long vocabulary has,
+    by their texts."""
 
     def number(self, name: str) -> int | None:
         """The integer at ``<architecture>.<name>``."""
@@ -188,12 +191,18 @@ def read_header(path: Path, name: str = "") -> GgufHeader:
     call the file, where that is not its own name.
     """
     with open_reader(path, name) as reader:
-        version, num_tensors, num_metadata = _preamble(reader)
-        metadata = _metadata(reader, num_metadata)
-        if not num_tensors and _whole_number(metadata, "split.count") < 2:
-            raise reader.invalid("bad_tensor_count", count=0, most=MAX_TENSORS)
-        tensors, data_offset = reader.tensors(num_tensors, _alignment(reader, metadata))
-        return GgufHeader(version, metadata, tensors, data_offset, reader.size_bytes)
+        return header_of(reader)
+
+
+def header_of(reader: Reader) -> GgufHeader:
+    """The checked header of the file that ``reader`` is at the front of; see ``read_header``."""
+    version, num_tensors, num_metadata = _preamble(reader)
+    metadata = _metadata(reader, num_metadata)
+    if not num_tensors and _whole_number(metadata, "split.count") < 2:
+        raise reader.invalid("bad_tensor_count", count=0, most=MAX_TENSORS)
+    tensors, data_offset = reader.tensors(num_tensors, _alignment(reader, metadata))
+    words = frozenset(reader.fim_words)
+    return GgufHeader(version, metadata, tensors, data_offset, reader.size_bytes, words)
 
 
 def _preamble(reader: Reader) -> tuple[int, int, int]:

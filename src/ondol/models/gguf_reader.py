@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 from ondol.errors import InvalidModelError
 from ondol.i18n import t
+from ondol.models.fim import LENGTHS, WORDS
 
 MAX_HEADER_BYTES = 128 * 2**20
 MAX_NAME_BYTES = 512
@@ -88,6 +89,7 @@ class Reader:
         self._file, self._name = file, name
         self._window, self._start, self._at = b"", 0, 0
         self._kept_bytes = 0
+        self.fim_words: set[str] = set()
 
     def tensors(self, count: int, alignment: int) -> tuple[tuple[TensorInfo, ...], int]:
         """``count`` tensors that lie one after another inside the file, and where the first is."""
@@ -171,6 +173,8 @@ class Reader:
             (length,) = _SCALARS[_U64].unpack_from(self._window, self._at)
             after = self._at + 8 + length
             if after <= len(self._window):
+                if length in LENGTHS:
+                    self.fim_words.add(WORDS.get(self._window[self._at + 8 : after], ""))
                 self._at = after
             else:
                 self.skip(self.length(where), where)

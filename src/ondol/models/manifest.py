@@ -10,8 +10,11 @@ import json
 import re
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
+
+from ondol.models.made import Made, from_fields
+from ondol.models.reading import Reading
 
 Kind = Literal["chat", "embedding", "reranker"]
 Format = Literal["gguf", "onnx"]
@@ -42,7 +45,8 @@ class ModelFile:
 class Model:
     """A model in the store. ``digest`` names its content, in the form of a file's digest.
 
-    Numbers are None and texts empty where nobody knows. ``source`` is the reference it came from.
+    Numbers are None and texts empty where nobody knows. ``source`` is the reference it came from,
+    ``made`` what was laid over the weights by who made a model of one's own.
     """
 
     name: str
@@ -60,6 +64,7 @@ class Model:
     licence: str = ""
     source: str = ""
     capabilities: tuple[str, ...] = ()
+    made: Made | None = None
 
     def file(self, role: str) -> ModelFile | None:
         """The first file of ``role``."""
@@ -68,7 +73,11 @@ class Model:
 
 def sealed(model: Model) -> Model:
     """``model`` with the digest of its content."""
-    content = {k: v for k, v in asdict(model).items() if k not in _NOT_CONTENT}
+    # Without what it was not made with, so that models have the digests that they always had.
+    absent = () if model.made else ("made",)
+    content = {k: v for k, v in asdict(model).items() if k not in (*_NOT_CONTENT, *absent)}
+    # What it can do follows from its files, and more of that is known than once was.
+    content["capabilities"] = (CAPABILITIES[model.kind],)
     text = json.dumps(content, sort_keys=True, ensure_ascii=False)
     return replace(model, digest=f"sha256:{hashlib.sha256(text.encode()).hexdigest()}")
 
@@ -76,6 +85,12 @@ def sealed(model: Model) -> Model:
 def to_json(model: Model) -> bytes:
     fields = {"version": VERSION, **asdict(model), "modified_at": model.modified_at.isoformat()}
     return json.dumps(fields, ensure_ascii=False, indent=1).encode()
+
+
+def read(path: Path) -> Model:
+    """What the file ``path`` holds, read once for as long as it stays as it is. ValueError as of
+    ``from_json``, and OSError."""
+    return _files.of(path)
 
 
 def from_json(raw: bytes) -> Model:
@@ -90,6 +105,7 @@ def from_json(raw: bytes) -> Model:
         fields["files"] = tuple(_file(f) for f in fields["files"])
         fields["modified_at"] = _moment(fields["modified_at"])
         fields["capabilities"] = tuple(str(c) for c in fields["capabilities"])
+        fields["made"] = from_fields(fields.get("made"))
         model = Model(**fields)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(str(error)) from error
@@ -124,3 +140,6 @@ def _check(model: Model) -> None:
         raise ValueError("text")
     if not all(n is None or isinstance(n, int) for n in (*numbers, model.size_bytes)):
         raise ValueError("number")
+
+
+_files = Reading(lambda path: from_json(path.read_bytes()))

@@ -60,6 +60,12 @@ def is_reference(name: str) -> bool:
     return name.startswith(_REFERENCE_STARTS) or name.lower().endswith(".gguf")
 
 
+def is_file(name: str) -> bool:
+    """Whether ``name`` says that the weights are in a file of this machine."""
+    elsewhere = ("hf:", "pypi:", "http://", "https://")
+    return is_reference(name.strip()) and not normalize(name).startswith(elsewhere)
+
+
 def installed_name(name: str) -> str:
     """The name that ``name`` has in the store: a URL or file is called after its file name."""
     canonical = normalize(name)

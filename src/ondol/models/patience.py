@@ -72,10 +72,11 @@ def persist(
             failures = error.weight if size > best else failures + error.weight
             best = max(best, size)
             if failures >= patience.attempts:
-                raise failed(where, str(error), kept=size) from error
+                raise _passing(failed(where, str(error), kept=size)) from error
             seconds = _pause(error, failures, patience)
             if seconds > patience.longest_wait_seconds:
-                raise failed(where, t("models.busy", seconds=round(seconds)), kept=size) from error
+                busy = t("models.busy", seconds=round(seconds))
+                raise _passing(failed(where, busy, kept=size)) from error
         watch.cancel.wait(seconds)
 
 
@@ -84,6 +85,11 @@ def _pause(error: TryAgainError, failures: int, patience: Patience) -> float:
         return error.after_seconds
     pause: float = patience.backoff_seconds * 2 ** (failures - 1)
     return min(pause, patience.longest_wait_seconds)
+
+
+def _passing(error: DownloadError) -> DownloadError:
+    error.is_passing = True
+    return error
 
 
 def failed(where: str, reason: str, *, kept: int = 0) -> DownloadError:

@@ -17,13 +17,13 @@ from time import monotonic
 
 from ondol import paths
 from ondol.egress import Egress
-from ondol.errors import DownloadError, InvalidModelError, ModelNotFoundError
+from ondol.errors import DownloadError, InvalidModelError
 from ondol.i18n import t
 from ondol.models import catalog as catalogue
 from ondol.models import names
 from ondol.models.blobs import discard, git_digest_of, mismatch
 from ondol.models.catalog import Catalog, Entry
-from ondol.models.inspection import About, StagedFile
+from ondol.models.inspection import PROJECTOR, About, StagedFile
 from ondol.models.locks import hold_all
 from ondol.models.manifest import Model, ModelFile
 from ondol.models.patience import Patience, Watch
@@ -37,12 +37,14 @@ CONVERTED = "model.onnx"
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One step of a pull, in Ollama's words. Bytes are None where they make no sense."""
+    """One step of a pull, in Ollama's words. Bytes are None where they make no sense; ``key`` names
+    the partial file that they gather in."""
 
     status: str
     digest: str = ""
     completed_bytes: int | None = None
     total_bytes: int | None = None
+    key: str = ""
 
 
 def pull(
@@ -53,19 +55,19 @@ def pull(
     on_progress: Callable[[Progress], None] | None = None,
     cancel: Event | None = None,
     save_as: str | None = None,
+    projector: Path | None = None,
     catalog: Catalog | None = None,
     patience: Patience | None = None,
 ) -> Model:
     """Bring the model called ``name`` (or at that reference) here and list it.
 
-    ``save_as`` lists it under another name. A cancelled pull raises DownloadError within one read.
+    ``save_as`` lists it under another name; ``projector`` is a file through which it sees. A
+    cancelled pull raises DownloadError within one read.
     """
     catalog = catalogue.load() if catalog is None else catalog
     wanted = names.normalize(name)
-    entry = catalog.find(wanted)
+    entry = catalog.entry(wanted)
     references = entry.sources if entry else (wanted,)
-    if not entry and not names.is_reference(wanted):
-        raise _unknown(wanted, catalog)
     target = names.installed_name(save_as or wanted)
     errors: list[DownloadError | InvalidModelError] = []
     for reference in references:
@@ -78,6 +80,7 @@ def pull(
             _Reporter(on_progress or (lambda progress: None)),
             cancel or Event(),
             patience or Patience(),
+            projector,
         )
         try:
             return job.run()
@@ -85,7 +88,8 @@ def pull(
             if job.cancel.is_set():
                 raise
             errors.append(error)
-    raise errors[0]
+    # A source that may deliver in a minute matters more than one that never will.
+    raise next((error for error in errors if getattr(error, "is_passing", False)), errors[0])
 
 
 @dataclass(slots=True)
@@ -98,11 +102,13 @@ class _Reporter:
     def say(self, status: str) -> None:
         self.tell(Progress(status))
 
-    def bytes(self, status: str, digest: str, completed: int, total: int | None) -> None:
+    def bytes(
+        self, status: str, digest: str, completed: int, total: int | None, key: str = ""
+    ) -> None:
         now = monotonic()
         if completed == total or now - self.last >= REPORT_EVERY_SECONDS:
             self.last = now
-            self.tell(Progress(status, digest, completed, total))
+            self.tell(Progress(status, digest, completed, total, key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +123,7 @@ class _Pull:
     report: _Reporter
     cancel: Event
     patience: Patience
+    projector: Path | None = None
 
     def run(self) -> Model:
         self.report.say("pulling manifest")
@@ -160,7 +167,7 @@ class _Pull:
     def _already(self, offer: Offer) -> Model | None:
         """The model, when exactly this content is listed under this name."""
         model = next((m for m in self.store.list() if m.name == self.target), None)
-        if model is None or not all(file.digest for file in offer.files):
+        if model is None or self.projector or not all(file.digest for file in offer.files):
             return None
         listed = {file.digest for file in model.files}
         return model if listed >= {file.digest for file in offer.files} else None
@@ -171,7 +178,7 @@ class _Pull:
         fetched = {file.name: self._fetch(source, file) for file in largest_first}
         staged = [fetched[file.name] for file in offer.files]
         try:
-            staged += self._convert(staged)
+            staged += [*self._convert(staged), *self._see()]
             self.report.say("writing manifest")
             return self.store.add(self.target, staged, self._about(offer))
         except BlobVanishedError:
@@ -229,11 +236,19 @@ class _Pull:
 
     def _on_bytes(self, file: RemoteFile, completed: int, total: int | None) -> None:
         label = file.digest.partition(":")[2][:12] or file.name
-        self.report.bytes(f"pulling {label}", file.digest, completed, total)
+        self.report.bytes(f"pulling {label}", file.digest, completed, total, file.key)
 
     def _verified(self, file: RemoteFile, partial: Path, done: int) -> None:
         self._wait()
         self.report.bytes("verifying sha256 digest", file.digest, done, size_of(partial))
+
+    def _see(self) -> list[StagedFile]:
+        """The projector that its owner adds to the model."""
+        if self.projector is None:
+            return []
+        if not self.projector.is_file():
+            raise DownloadError(t("models.no_such_path", path=self.projector))
+        return [self.store.stage(self.projector, PROJECTOR, self.projector.name)]
 
     def _convert(self, staged: Sequence[StagedFile]) -> list[StagedFile]:
         """The ONNX graph of an embedding model that comes as safetensors."""
@@ -282,11 +297,3 @@ def _remove_if_empty(folder: Path) -> None:
         folder.rmdir()
     except OSError:
         return
-
-
-def _unknown(name: str, catalog: Catalog) -> ModelNotFoundError:
-    near = catalog.nearest(name)
-    message = t("models.unknown", name=name)
-    if near:
-        message += " " + t("models.near", names=", ".join(near))
-    return ModelNotFoundError(message, t("models.unknown_hint"))

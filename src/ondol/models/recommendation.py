@@ -1,6 +1,6 @@
 """Which models suit a machine, best first, and one sentence each that says why.
 
-Judges by memory and size alone; runs nothing. A model that does not fit is listed only when asked
+Judges by memory, size and cores; runs nothing. A model that does not fit is listed only when asked
 for, last, and as such. Sizes are shown in GB of 2**30 bytes, as memory is sold.
 """
 
@@ -26,6 +26,11 @@ NUM_CTX = 4096
 
 # A CPU reads every weight once per token at some 40 GB/s, and people read 5 tokens a second.
 UNHURRIED_BYTES = 8 * 10**9
+# A page is read before it is answered from, at two operations a weight and token. A core does some
+# 40 billion a second (benchmarks/speed: 300 tokens a second with 135M weights on two cores).
+PAGE_TOKENS = 500
+CORE_OPERATIONS = 40 * 10**9
+UNHURRIED_PAGE_SECONDS = 30
 
 _UNITS = {"": 3, "k": 1, "m": 2, "g": 3, "t": 4}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
@@ -47,11 +52,18 @@ class Recommendation:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Bytes a model may take, what the system needs for itself left out."""
+    """Bytes a model may take, what the system needs for itself left out; ``cores`` where known."""
 
     ram_bytes: int
     gpu_bytes: int = 0
     gpu: str = ""
+    cores: int | None = None
+
+    def page_seconds(self, parameters: int) -> float:
+        """About how long the CPU reads a page with so many weights; 0 where nobody knows."""
+        if not self.cores:
+            return 0.0
+        return PAGE_TOKENS * 2 * parameters / (CORE_OPERATIONS * self.cores)
 
 
 def recommend(
@@ -72,7 +84,7 @@ def recommend(
     place = room(machine)
     wanted = (e for e in catalog if e.kind == kind and _suits(e, good_for))
     judged = [judge(entry, place, num_ctx) for entry in wanted]
-    fitting = sorted((r for r in judged if r.fits != "no"), key=_rank)
+    fitting = sorted((r for r in judged if r.fits != "no"), key=lambda r: _rank(r, place, good_for))
     unfit = sorted((r for r in judged if r.fits == "no"), key=lambda r: r.need_bytes)
     return fitting[:limit] + (unfit if include_unfit else [])
 
@@ -96,8 +108,12 @@ def judge(entry: Entry, place: Room, num_ctx: int = NUM_CTX) -> Recommendation:
         spare=show_size(max(0, usable - need)),
         gpu=place.gpu,
     )
-    if fits == "ram" and _is_slow(entry):
-        sentence += t("hardware.but_slow", size=show_size(entry.size_bytes))
+    if fits == "ram" and entry.kind == "chat":
+        seconds = place.page_seconds(entry.parameters)
+        if seconds > UNHURRIED_PAGE_SECONDS:
+            sentence += t("hardware.but_few_cores", cores=place.cores, seconds=round(seconds))
+        elif entry.size_bytes > UNHURRIED_BYTES:
+            sentence += t("hardware.but_slow", size=show_size(entry.size_bytes))
     topics = [_topic(name) for name in entry.good_for]
     if topics:
         sentence += t("hardware.good_for", topics=", ".join(topics))
@@ -109,11 +125,13 @@ def room(machine: Machine | int) -> Room:
     ram_bytes = machine if isinstance(machine, int) else machine.ram_bytes
     # A desktop takes a gigabyte or two whatever the machine; a tiny one at most half.
     ram = ram_bytes - min(max(3 * GIB // 2, ram_bytes // 7), ram_bytes // 2)
-    if isinstance(machine, int) or not machine.gpus:
+    if isinstance(machine, int):
         return Room(ram)
+    if not machine.gpus:
+        return Room(ram, cores=machine.physical_cores)
     total = sum(gpu.memory_bytes for gpu in machine.gpus)
     names = ", ".join(dict.fromkeys(gpu.name for gpu in machine.gpus))
-    return Room(ram, total - max(GIB // 2, total // 12), names)
+    return Room(ram, total - max(GIB // 2, total // 12), names, machine.physical_cores)
 
 
 def max_room(place: Room) -> int:
@@ -145,14 +163,21 @@ def _suits(entry: Entry, good_for: str | None) -> bool:
     return wanted in entry.good_for or wanted in entry.languages
 
 
-def _is_slow(entry: Entry) -> bool:
-    return entry.kind == "chat" and entry.size_bytes > UNHURRIED_BYTES
+def _is_slow(entry: Entry, place: Room) -> bool:
+    is_heavy = entry.size_bytes > UNHURRIED_BYTES
+    return entry.kind == "chat" and (
+        is_heavy or place.page_seconds(entry.parameters) > UNHURRIED_PAGE_SECONDS
+    )
 
 
-def _rank(found: Recommendation) -> tuple[int, int, str]:
-    """On a GPU the largest is best; in RAM the largest that still answers at reading speed."""
-    slow = found.fits == "ram" and _is_slow(found.entry)
-    size = found.entry.parameters
+def _rank(found: Recommendation, place: Room, good_for: str | None) -> tuple[int, float, str]:
+    """On a GPU the largest is best; in RAM the largest that still reads a page and answers at an
+    unhurried reader's speed. Where no topic is asked for, a model made for something else than
+    conversation counts as half its size."""
+    slow = found.fits == "ram" and _is_slow(found.entry, place)
+    size: float = found.entry.parameters
+    if good_for is None and found.entry.good_for and "chat" not in found.entry.good_for:
+        size *= 2.0 if slow else 0.5
     order = 0 if found.fits == "gpu" else 2 if slow else 1
     return order, size if slow else -size, found.entry.name
 

@@ -49,7 +49,7 @@ def version_of(url: str, headers: Mapping[str, str]) -> Version:
         shown(url),
         headers.get("etag", ""),
         headers.get("last-modified", ""),
-        int(total) if total.isdecimal() else None,
+        int(total) if total.isdecimal() and len(total) < 20 else None,
     )
 
 

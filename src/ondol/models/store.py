@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -23,8 +25,9 @@ from ondol import paths
 from ondol.errors import InvalidModelError, ModelNotFoundError, UsageError
 from ondol.i18n import t
 from ondol.models import blobs, manifest, names
+from ondol.models.abilities import able
 from ondol.models.adapter_manifest import digests_in
-from ondol.models.inspection import About, StagedFile, inspect
+from ondol.models.inspection import About, StagedFile, described
 from ondol.models.locks import hold
 from ondol.models.manifest import Model, ModelFile
 
@@ -50,7 +53,8 @@ class ModelStore:
 
     def list(self) -> Models:
         """Every complete model, newest first. Damaged ones are left out; see ``damaged``."""
-        models = [model for _, model in self._manifests() if model and self._is_complete(model)]
+        found = [model for _, model in self._manifests() if model and self._is_complete(model)]
+        models = [self._able(model) for model in found]
         return sorted(models, key=lambda m: (m.modified_at, m.name), reverse=True)
 
     def damaged(self) -> Sequence[Path]:
@@ -67,7 +71,7 @@ class ModelStore:
         path = self._manifest_path(wanted)
         model = _read(path)
         if model is not None and self._is_complete(model):
-            return model
+            return self._able(model)
         if path.exists():
             raise InvalidModelError(
                 t("models.damaged", name=wanted), t("models.damaged_hint", name=wanted)
@@ -93,7 +97,7 @@ class ModelStore:
                 raise self._not_found(model.name)
             staging = folder.with_name(f"making-{uuid4().hex}")
             for file in model.files:
-                _link(self.blobs.path(file.digest), staging / file.name)
+                blobs.link(self.blobs.path(file.digest), staging / file.name)
             if not folder.is_dir():
                 staging.rename(folder)
         return folder
@@ -126,45 +130,25 @@ class ModelStore:
 
     def add(self, name: str, staged: Sequence[StagedFile], about: About | None = None) -> Model:
         """List verified files as the model ``name``, replacing what had that name."""
-        facts = inspect(staged, about or About())
-        assert facts.kind is not None
-        model = Model(
-            name=names.installed_name(name),
-            kind=facts.kind,
-            format=facts.format,
-            files=tuple(s.file for s in staged),
-            modified_at=datetime.now(UTC),
-            size_bytes=sum({s.file.digest: s.file.size_bytes for s in staged}.values()),
-            family=facts.family,
-            parameters=facts.parameters,
-            quantization=facts.quantization,
-            context_length=facts.context_length,
-            embedding_length=facts.embedding_length,
-            licence=facts.licence,
-            source=facts.source,
-            capabilities=(manifest.CAPABILITIES[facts.kind],),
-        )
-        model = manifest.sealed(model)
+        model = described(names.installed_name(name), staged, about or About())
         with self.lock():
-            for part in staged:
-                if not part.path.exists() and not self.blobs.has(part.file.digest):
-                    raise BlobVanishedError(t("models.vanished", name=model.name))
-                self.blobs.place(part.path, part.file.digest)
-            self._write(model)
+            self.place(staged, model.name)
+            self.put(model)
             self.sweep()
         if len(model.files) > 1:
             # Now rather than on first use, so that a store may be mounted read-only later.
             self.directory_of(model)
         return model
 
-    def copy(self, source: str, destination: str) -> Model:
-        """Give a model a second name. Takes no space."""
+    def copy(self, source: str, destination: str, **changes: Any) -> Model:
+        """Give a model a second name, with ``changes`` of its fields. Takes no space."""
         target = names.normalize(destination)
         if names.is_reference(target):
             raise UsageError(t("models.bad_name", name=destination), t("models.bad_name_hint"))
         with self.lock():
-            model = replace(self.get(source), name=target, modified_at=datetime.now(UTC))
-            self._write(model)
+            model = replace(self.get(source), name=target, modified_at=datetime.now(UTC), **changes)
+            model = manifest.sealed(model) if changes else model
+            self.put(model)
             self.sweep()
         return model
 
@@ -180,8 +164,9 @@ class ModelStore:
                 path.unlink()
             except FileNotFoundError:
                 raise self._not_found(wanted) from None
-            _sync(path.parent)
-            shutil.rmtree(self.adapters_directory(wanted), ignore_errors=True)
+            blobs.sync(path.parent)
+            for folder in (self.adapters_directory(wanted), self.releases_directory(wanted)):
+                shutil.rmtree(folder, ignore_errors=True)
             return self.sweep()
 
     def forget_stale_partials(self) -> int:
@@ -208,18 +193,38 @@ class ModelStore:
         model, tag = (quote(part, safe="") for part in names.split(name))
         return self.directory / "adapters" / model / tag
 
-    def _manifest_path(self, name: str) -> Path:
+    def releases_directory(self, name: str, adapter: str = "") -> Path:
+        """Where the manifests of the releases are that are kept of that model and its adapters, or
+        of one ``adapter``."""
         model, tag = (quote(part, safe="") for part in names.split(name))
-        return self.directory / "manifests" / model / f"{tag}.json"
+        folder = self.directory / "releases" / model / tag
+        return folder / "adapters" / adapter if adapter else folder
+
+    def _manifest_path(self, name: str) -> Path:
+        return _manifest_in(self.directory, name)
 
     def _manifests(self) -> Iterator[tuple[Path, Model | None]]:
         for path in sorted((self.directory / "manifests").glob("*/*.json")):
             yield path, _read(path)
 
+    def _able(self, model: Model) -> Model:
+        """``model`` with what it can do, also where it was installed by an older version."""
+        weights = model.file("weights")
+        return able(model, self.blobs.path(weights.digest)) if weights else model
+
     def _is_complete(self, model: Model) -> bool:
         return all(self.blobs.has(f.digest, f.size_bytes) for f in model.files)
 
-    def _write(self, model: Model) -> None:
+    def place(self, staged: Sequence[StagedFile], name: str) -> None:
+        """Give verified files of ``name`` their final places. Call with the lock held."""
+        for part in staged:
+            if not part.path.exists() and not self.blobs.has(part.file.digest):
+                raise BlobVanishedError(t("models.vanished", name=name))
+            self.blobs.place(part.path, part.file.digest)
+
+    def put(self, model: Model) -> None:
+        """List ``model``, whose blobs are here, in place of what has its name: one rename. Call
+        with the lock held."""
         path = self._manifest_path(model.name)
         if not path.exists():
             # What a removal that was killed may have left is not the new model's.
@@ -231,13 +236,13 @@ class ModelStore:
         temporary = path.with_suffix(".tmp")
         with self.writing(path):
             paths.ensure(path.parent)
-            _sync(self.blobs.directory)
+            blobs.sync(self.blobs.directory)
             with temporary.open("wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
-            _sync(path.parent)
+            blobs.sync(path.parent)
 
     def sweep(self) -> int:
         """Delete what no manifest refers to. Call with the lock held.
@@ -246,11 +251,13 @@ class ModelStore:
         """
         in_use: set[str] = set()
         try:
-            for path in (self.directory / "manifests").glob("*/*.json"):
-                text = path.read_text(encoding="utf-8", errors="replace")
-                in_use.update(manifest.DIGEST.findall(text))
-            for path in (self.directory / "adapters").glob("*/*/*.json"):
-                in_use.update(digests_in(path))
+            for pattern in ("manifests/*/*.json", "releases/*/*/versions/*.json"):
+                for path in self.directory.glob(pattern):
+                    text = path.read_text(encoding="utf-8", errors="replace")
+                    in_use.update(manifest.DIGEST.findall(text))
+            for pattern in ("adapters/*/*/*.json", "releases/*/*/adapters/*/*.json"):
+                for path in self.directory.glob(pattern):
+                    in_use.update(digests_in(path))
         except OSError:
             return 0
         for folder in (self.directory / "links").glob("*"):
@@ -268,31 +275,18 @@ class ModelStore:
         return ModelNotFoundError(message, t("models.not_here_hint", name=name))
 
 
+@lru_cache(maxsize=1024)
+def _manifest_in(directory: Path, name: str) -> Path:
+    # A request finds its model several times, and paths are put together slowly.
+    model, tag = (quote(part, safe="") for part in names.split(name))
+    return directory / "manifests" / model / f"{tag}.json"
+
+
 def _read(path: Path) -> Model | None:
     try:
-        return manifest.from_json(path.read_bytes())
+        return manifest.read(path)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
         _log.warning("manifest %s skipped: %s", path.name, error)
         return None
-
-
-def _link(blob: Path, destination: Path) -> None:
-    """A hard link, or a symbolic one where the file system has no hard links."""
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        destination.hardlink_to(blob)
-    except FileExistsError:
-        return
-    except OSError:
-        destination.symlink_to(blob.absolute())
-
-
-def _sync(directory: Path) -> None:
-    """Make the folder's entries survive a power cut."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -50,7 +50,8 @@ def chunk(document: Document) -> list[Passage]:
     return [
         _passage(document, heading, group)
         for heading, section in sections
-        for group in _pack(document.text, section)
+        for run in _by_page(document.pages, section)
+        for group in _pack(document.text, run)
     ]
 
 
@@ -141,6 +142,12 @@ def _is_full(text: str, group: list[Span], span: Span) -> bool:
     length = group[-1][1] - group[0][0]
     new_paragraph = text.count("\n", group[-1][1], span[0]) >= 2
     return new_paragraph and length > SOFT_SHARE * TARGET_CHARACTERS
+
+
+def _by_page(pages: tuple[Page, ...], section: list[Span]) -> Iterator[list[Span]]:
+    """A passage has one page, so that the page that a quote from it names is the quote's own."""
+    for _, run in groupby(section, key=lambda span: _page(pages, span[0])):
+        yield list(run)
 
 
 def _page(pages: tuple[Page, ...], start: int) -> int | None:

@@ -15,13 +15,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ondol import database
+from ondol import callers, database
 from ondol.database import Connection
 from ondol.errors import CollectionNotFoundError, DocumentNotFoundError, UsageError
 from ondol.i18n import t
 from ondol.retrieval import files
 from ondol.retrieval.loaders.loader import source_of
 from ondol.retrieval.rows import bump, now
+from ondol.retrieval.sight import is_out_of_sight
 from ondol.types import Sensitivity
 
 DEFAULT = "default"
@@ -65,7 +66,7 @@ class Collections:
         self._lock = lock
 
     def all(self) -> list[Collection]:
-        """Every collection, by name."""
+        """Every collection that the caller may read, by name."""
         with self._lock:
             rows = self._connection.execute(
                 """SELECT l.name, l.sensitivity, count(d.id), coalesce(sum(d.num_chunks), 0),
@@ -76,7 +77,9 @@ class Collections:
                    FROM collections l LEFT JOIN documents d ON d.collection = l.name
                    GROUP BY l.name ORDER BY l.name"""
             ).fetchall()
-        return [Collection(row[0], Sensitivity(row[1]), *row[2:]) for row in rows]
+        may_read = callers.current().may_read
+        seen = (row for row in rows if may_read(row[0]) and not is_out_of_sight(row[0]))
+        return [Collection(row[0], Sensitivity(row[1]), *row[2:]) for row in seen]
 
     def get(self, name: str) -> Collection:
         """The collection of that name; ``CollectionNotFoundError`` when there is none."""
@@ -87,9 +90,9 @@ class Collections:
 
     def check(self, names: Iterable[str]) -> None:
         """Raises ``CollectionNotFoundError`` for the first of ``names``, those of a filter, that is
-        no collection."""
+        none, or none that the caller may read: that is the same to who asks."""
         for name in names:
-            self._refuse_unknown(name, t("filters.no_collection_hint"))
+            self._refuse_unknown(name, t("filters.no_collection_hint"), is_filter=True)
 
     def create(self, name: str, sensitivity: Sensitivity = Sensitivity.PRIVATE) -> Collection:
         """Make an empty collection. ``UsageError`` when there is one of that name."""
@@ -206,12 +209,12 @@ class Collections:
             tightened=sum(after[document] < label for document, label in before.items()),
         )
 
-    def _refuse_unknown(self, name: str, hint: str = "") -> None:
+    def _refuse_unknown(self, name: str, hint: str = "", *, is_filter: bool = False) -> None:
+        known = "SELECT 1 FROM collections WHERE name = ?"
         with self._lock:
-            found = self._connection.execute(
-                "SELECT 1 FROM collections WHERE name = ?", (_normal(name),)
-            ).fetchone()
-        if not found:
+            found = self._connection.execute(known, (_normal(name),)).fetchone()
+        is_seen = is_filter or not is_out_of_sight(_normal(name))
+        if not (found and is_seen and callers.current().may_read(_normal(name))):
             raise CollectionNotFoundError(
                 t("filters.no_collection", name=name), hint or t("filters.collections_hint")
             )
@@ -252,7 +255,7 @@ def valid_name(name: str) -> str:
     """The one spelling of a collection's name; ``UsageError`` when it cannot be one."""
     plain = _normal(name)
     is_plain = plain.isprintable() and not set(plain) & set('"“”\\')
-    if not plain or len(plain) > MAX_NAME_LETTERS or not is_plain:
+    if not plain or len(plain) > MAX_NAME_LETTERS or not is_plain or is_out_of_sight(plain):
         shown = plain[:MAX_NAME_LETTERS]
         raise UsageError(
             t("filters.bad_name", name=shown),

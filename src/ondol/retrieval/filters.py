@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 from ondol import database
 from ondol.database import Connection
-from ondol.retrieval import kinds
+from ondol.retrieval import kinds, sight
 from ondol.retrieval.language_codes import language_code
-from ondol.types import Hit
+from ondol.types import Hit, Sensitivity
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +37,10 @@ class Filter:
     may stand anywhere (``notes/2025``, ``*.md``); ``*`` is any letters and ``?`` is one.
     ``types`` are words that ``kinds`` knows. ``after`` is the first day on which a file may have
     been changed last, ``before`` the first day that is too late. ``languages`` are ISO 639 codes.
-    ``excluded`` are what a document must not be, ``also`` further filters it must pass.
+    ``excluded`` are what a document must not be, ``also`` further filters it must pass. What is in
+    the collections ``beside`` passes whatever else is asked; ``hides`` keeps out of sight what only
+    those who name it may see (see ``sight``), ``seals`` even from them. With ``least`` its label
+    must be that or freer.
     """
 
     collections: tuple[str, ...] = ()
@@ -48,10 +51,14 @@ class Filter:
     languages: tuple[str, ...] = ()
     excluded: Filter | None = None
     also: tuple[Filter, ...] = ()
+    beside: tuple[str, ...] = ()
+    hides: bool = False
+    seals: bool = False
+    least: Sensitivity | None = None
 
     def __bool__(self) -> bool:
         """Whether it asks for anything."""
-        return bool(self._conditions())
+        return bool(self._conditions() or self.beside or self.hides or self.seals)
 
     def __and__(self, other: Filter | None) -> Filter:
         """What passes both: a request can narrow what it is given, and never widen it."""
@@ -59,15 +66,27 @@ class Filter:
             return self
         return replace(self, also=(*self.also, other)) if self else other
 
+    @property
+    def only_hides(self) -> bool:
+        """Whether everything in sight passes."""
+        return replace(self, hides=True, seals=False) == Filter(hides=True)
+
     def where(self) -> Condition:
         """The condition, with its parameters, over the table ``documents`` called ``d``."""
         conditions = self._conditions() or [("1", [])]
         sql = " AND ".join(f"({text})" for text, _ in conditions)
-        return sql, [value for _, values in conditions for value in values]
+        values = [value for _, values in conditions for value in values]
+        if self.beside:
+            sql = f"({sql}) OR d.collection IN ({', '.join('?' * len(self.beside))})"
+            values += self.beside
+        if self.hides or self.seals:
+            seen, named = sight.condition(() if self.seals else self.asked_for)
+            sql, values = f"({sql}) AND ({seen})", [*values, *named]
+        return sql, values
 
     def _conditions(self) -> list[Condition]:
         found = [
-            *_any_of([("d.collection = ?", [name]) for name in self.collections]),
+            *_is_one_of("d.collection", self.collections),
             *_any_of([_path_condition(path) for path in self.paths]),
             *_any_of([kinds.condition(kind) for kind in self.types]),
             *_any_of([("d.language = ?", [code]) for code in self.languages]),
@@ -76,6 +95,9 @@ class Filter:
             found.append(("d.modified_ns >= ?", [midnight_ns(self.after)]))
         if self.before:
             found.append(("d.modified_ns < ?", [midnight_ns(self.before)]))
+        if self.least:
+            label = "SELECT l.sensitivity FROM labels l WHERE l.document_id = d.id"
+            found.append((f"({label}) >= ?", [int(self.least)]))
         if self.excluded:
             # Each of them is out, not only what is all of them.
             for text, values in self.excluded._conditions():
@@ -86,7 +108,17 @@ class Filter:
     def named_collections(self) -> tuple[str, ...]:
         """Every collection that is named anywhere in it."""
         inner = (*self.also, *([self.excluded] if self.excluded else []))
-        return self.collections + tuple(name for one in inner for name in one.named_collections)
+        return (
+            self.collections
+            + self.beside
+            + tuple(name for one in inner for name in one.named_collections)
+        )
+
+    @property
+    def asked_for(self) -> tuple[str, ...]:
+        """Every collection that it names to be looked into; what it leaves out does not count."""
+        own = self.collections + self.beside
+        return own + tuple(name for one in self.also for name in one.asked_for)
 
     @property
     def asks_for_language(self) -> bool:
@@ -98,6 +130,8 @@ class Filter:
 def is_within(where: Filter, chunk_id: str) -> Condition:
     """The condition that ``where`` lets through the chunk whose id ``chunk_id`` names in a query:
     one look at a row for each chunk that is asked about, and none at the others."""
+    if where.only_hides:
+        return f"{chunk_id} NOT IN ({sight.CHUNKS})", []
     text, values = where.where()
     return (
         f"(SELECT document_id FROM chunks WHERE id = {chunk_id}) IN "
@@ -178,6 +212,11 @@ def _any_of(conditions: Sequence[Condition]) -> list[Condition]:
         return []
     text = " OR ".join(f"({text})" for text, _ in conditions)
     return [(text, [value for _, values in conditions for value in values])]
+
+
+def _is_one_of(column: str, names: Sequence[str]) -> list[Condition]:
+    """One condition however many names: SQLite takes no chain of a thousand of them."""
+    return [(f"{column} IN ({', '.join('?' * len(names))})", list(names))] if names else []
 
 
 def _path_condition(path: str) -> Condition:

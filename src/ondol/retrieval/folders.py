@@ -184,6 +184,21 @@ def let_go(connection: Connection, path: str) -> None:
         rows.delete_failures(connection, path)
 
 
+def leave(connection: Connection, path: str) -> None:
+    """Remember the folder ``path`` no longer, but keep what came of it: the limit that it set stays
+    on the place, and what failed in it is tried again only by who adds it again."""
+    row = connection.execute("SELECT sensitivity FROM folders WHERE path = ?", (path,)).fetchone()
+    connection.execute("DELETE FROM folders WHERE path = ?", (path,))
+    if row is not None and row[0] < Sensitivity.PUBLIC:
+        connection.execute(
+            "INSERT INTO limits VALUES (?, ?) ON CONFLICT (path) DO UPDATE SET sensitivity = "
+            "min(sensitivity, excluded.sensitivity)",
+            (path, row[0]),
+        )
+    if Labels(all_folders(connection)).of(path) is None:
+        rows.delete_failures(connection, path)
+
+
 def welcome(connection: Connection, paths: Iterable[str]) -> None:
     """``paths`` have been added again: they, and what they lie in, are forgotten no longer."""
     if connection.execute("SELECT EXISTS (SELECT 1 FROM forgotten)").fetchone()[0]:

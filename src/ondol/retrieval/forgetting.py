@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ondol import database
+from ondol import database, erasing
 from ondol.database import Connection
 from ondol.errors import DocumentNotFoundError
 from ondol.i18n import t
-from ondol.retrieval import erasing, files, folders, matching, rows
+from ondol.retrieval import files, folders, matching, rows
 from ondol.retrieval.collections import DEFAULT, forget_aliases, forget_limits
 from ondol.retrieval.filters import Filter
 from ondol.retrieval.packed import unpack_spans
@@ -78,8 +78,9 @@ def choose(connection: Connection, paths: Sequence[Path], where: Filter, words: 
         found = {i: source for i, source in found.items() if _lies_in(source, absolute)}
     if words:
         found = matching.holding(connection, found, words)
-    has_conditions = bool(words or where)
-    only_collections = not (words or paths) and where == Filter(collections=where.collections)
+    asked = replace(where, hides=False)
+    has_conditions = bool(words or asked)
+    only_collections = not (words or paths) and asked == Filter(collections=asked.collections)
     members = _select(
         connection, "id, source FROM documents WHERE container IN", list(found.values())
     )

@@ -6,22 +6,24 @@ process writes. Raises ``DocumentError`` families; never touches the source file
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from ondol import database
+from ondol import database, erasing
 from ondol.errors import OndolError
-from ondol.retrieval import erasing, files, folders, forgetting, ingest, private_text
+from ondol.retrieval import attaching, files, folders, forgetting, ingest, private_text
 from ondol.retrieval.collections import Collections, valid_name
 from ondol.retrieval.embedders import Embedders
 from ondol.retrieval.embedding import PassageVectors
 from ondol.retrieval.filters import Filter
 from ondol.retrieval.folders import FailedFile, Folder
 from ondol.retrieval.forgetting import Chosen, Receipt
+from ondol.retrieval.inventory import Inventory, LibraryDocument
 from ondol.retrieval.loaders.isolation import Reader
 from ondol.retrieval.reembedding import Reembedding, ReembedReport
 from ondol.retrieval.reindexing import Reindexed, Reindexing
@@ -31,6 +33,7 @@ from ondol.retrieval.sync import Sync
 from ondol.retrieval.vectors.current import CurrentVectors
 from ondol.retrieval.vectors.kept import Verified
 from ondol.retrieval.vectors.opening import Opener
+from ondol.retrieval.viewing import Viewer
 from ondol.types import Document, Embedder, Evidence, Hit, Message, Reranker, Sensitivity
 
 
@@ -42,25 +45,6 @@ class PassageEmbedder(Embedder, Protocol):
     ) -> list[PassageVectors]: ...
 
     def can_read(self, text: str) -> bool: ...
-
-
-@dataclass(frozen=True, slots=True)
-class LibraryDocument:
-    """A document as the library lists it. ``limit`` is its own, ``sensitivity`` how far it may
-    really travel (see ``collections``)."""
-
-    source: str
-    title: str
-    media_type: str
-    size_bytes: int
-    num_chunks: int
-    collection: str
-    added_at: str
-    language: str
-    limit: Sensitivity
-    sensitivity: Sensitivity
-    duplicate_of: str | None = None
-    container: str | None = None
 
 
 class Library:
@@ -88,6 +72,7 @@ class Library:
         self._lock = threading.RLock()
         self.collections = Collections(self._connection, self._lock)
         self.find_private = private_text.PrivateText(self._connection, self._lock).find
+        self.viewer = Viewer(self._connection, self._lock, make_reader, max_bytes=max_file_bytes)
         self._searcher = Searcher(
             self._connection,
             self._lock,
@@ -96,6 +81,7 @@ class Library:
             evidence_tokens=evidence_tokens,
             open_reranker=open_reranker,
         )
+        self.inventory = Inventory(self._connection, self._lock, self._searcher.check)
 
     def close(self) -> None:
         with self._lock:
@@ -120,14 +106,11 @@ class Library:
         """
         collection = None if collection is None else valid_name(collection)
         wanted = [files.absolute(path) for path in paths]
+        names = [str(path) for path in wanted]
 
         def remember(connection: database.Connection) -> None:
             folders.remember(
-                connection,
-                [str(path) for path in wanted],
-                collection=collection,
-                sensitivity=sensitivity,
-                watch=watch,
+                connection, names, collection=collection, sensitivity=sensitivity, watch=watch
             )
 
         with self._adding(on_progress) as adding:
@@ -170,6 +153,12 @@ class Library:
         """Add a text that is not a file, under the name ``source``."""
         with self._adding() as adding:
             adding.add_text(Document(source=source, text=text, media_type=media_type))
+
+    def attach(self, file: Path, conversation: str) -> str:
+        """Add ``file`` for one conversation alone (see ``sight``); why it could not be read, or
+        ""."""
+        with self._adding() as adding:
+            return attaching.attach(self._connection, self._lock, adding, file, conversation)
 
     def reembed(
         self,
@@ -258,18 +247,16 @@ class Library:
 
     def documents(self, *, where: Filter | None = None) -> list[LibraryDocument]:
         """Everything in the library, or what ``where`` lets through, by source."""
+        return self.inventory.documents(where)
+
+    def holds(self, sources: Collection[str]) -> set[str]:
+        """Those of ``sources`` that are in the library, whoever may see them."""
         with self._lock:
-            text, values = self._searcher.check(where or Filter()).where()
-            rows = self._connection.execute(
-                "SELECT d.source, d.title, d.media_type, d.size_bytes, d.num_chunks, d.collection, "
-                "d.added_at, d.language, h.source, d.container, d.sensitivity, l.sensitivity "
-                "FROM documents d LEFT JOIN documents h ON h.id = d.duplicate_of "
-                f"JOIN labels l ON l.document_id = d.id WHERE {text} ORDER BY d.source",
-                values,
+            found = self._connection.execute(
+                "SELECT d.source FROM json_each(?) JOIN documents d ON d.source = value",
+                (json.dumps(sorted(sources)),),
             ).fetchall()
-        return [
-            LibraryDocument(*row[:-4], *map(Sensitivity, row[-2:]), *row[-4:-2]) for row in rows
-        ]
+        return {source for (source,) in found}
 
     def search(self, query: str, *, limit: int = 10, where: Filter | None = None) -> list[Hit]:
         """The ``limit`` best passages for ``query``, which may hold filters of its own (``in:notes

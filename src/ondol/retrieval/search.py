@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ondol.database import Connection
+from ondol.retrieval import sight
 from ondol.retrieval.filters import Filter, chunk_ids, is_within
 from ondol.retrieval.mentions import Place, in_place, nearness, read_places, term_weights
 from ondol.retrieval.packed import cosines
@@ -101,9 +102,7 @@ def rank(
     lexical = _lexical(connection, telling, query.carried, where, max(limit, LEXICAL_CANDIDATES))
     dense: dict[int, float] = {}
     if query.vector is not None:
-        among = chunk_ids(connection, where) if where else None
-        nearest = index.search(query.vector, max(limit, DENSE_CANDIDATES), among=among)
-        dense = dict(nearest)
+        dense = _nearest(connection, index, query.vector, max(limit, DENSE_CANDIDATES), where)
     found = list(dict.fromkeys([*dense, *lexical]))
     full = sum(weights.values()) / BM25_WEIGHT
     if query.vector is None or not dense:
@@ -120,6 +119,18 @@ def rank(
         if i in passage
     }
     return _read(connection, weights, fuse(ids, lexical, dense, weight, full=full), weight)
+
+
+def _nearest(
+    connection: Connection, index: VectorIndex, vector: Matrix, limit: int, where: Filter | None
+) -> dict[int, float]:
+    if where and where.only_hides:
+        # A few that are left out cost less than naming all the others.
+        hidden = sight.chunks(connection)
+        found = index.search(vector, limit + len(hidden))
+        return dict([one for one in found if one[0] not in hidden][:limit])
+    among = chunk_ids(connection, where) if where else None
+    return dict(index.search(vector, limit, among=among))
 
 
 def query_weights(connection: Connection, query: Query) -> dict[str, float]:

@@ -11,8 +11,9 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from ondol import callers
 from ondol.database import Connection
-from ondol.retrieval import asked, listing
+from ondol.retrieval import asked, listing, sight
 from ondol.retrieval import evidence as evidences
 from ondol.retrieval import query as syntax
 from ondol.retrieval.analysers import answers_with_morphemes
@@ -27,6 +28,8 @@ from ondol.retrieval.vectors.index import VectorIndex
 from ondol.types import Evidence, Hit, Message, Reranker
 
 EVIDENCE_HITS = 6
+# No collection is called so.
+NOWHERE = ""
 # What is carried over finds the document; which of its sentences answers, the new words say.
 CARRIED_IN_A_SENTENCE = 0.4
 
@@ -114,8 +117,16 @@ class Searcher:
             return listing.items(self._connection, query, hits, wanted)
 
     def check(self, where: Filter) -> Filter:
-        """``where``, if it names no unknown collection; it can be used as a condition then."""
+        """``where``, if it names no unknown collection; it can be used as a condition then. What it
+        does not name of what is out of sight stays there, and so does what the caller may not read:
+        every question to the library passes here."""
         self._collections.check(where.named_collections)
+        with self._lock:
+            where = replace(where, hides=where.hides or sight.has_any(self._connection))
+        readable = callers.current().collections
+        if readable is not None:
+            # Around it: what passes beside a filter must pass this, too.
+            where = Filter(collections=tuple(sorted(readable)) or (NOWHERE,), also=(where,))
         if where.asks_for_language:
             fill_languages(self._connection)
         return where

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from ondol import database
 from ondol.database import Connection
-from ondol.retrieval import files, folders, holders, programs, rows
+from ondol.retrieval import files, folders, holders, programs, rows, sight
 from ondol.retrieval.files import Found, Stamp
 from ondol.retrieval.folders import Folder, Labels
 from ondol.retrieval.ingest import Ingest
@@ -55,6 +55,7 @@ class Sync:
         self._failing: set[str] = set()
         self._unopened: list[str] = []
         self._over: list[str] = []
+        self._hidden: set[str] = set()
         self._settle_ns = 0
 
     def add(self, paths: Sequence[Path], remember: Callable[[Connection], None]) -> AddReport:
@@ -110,7 +111,8 @@ class Sync:
             skipped.append((str(path), reason))
 
         skipped: list[tuple[str, str]] = []
-        found = list(files.scan(paths, on_skip=on_skip, known=known))
+        every = files.scan(paths, on_skip=on_skip, known=known)
+        found = [one for one in every if one.path not in self._hidden]
         self._tally.total = len(found) + len(skipped)
         for path, reason in skipped:
             self._tally.done(printable(path), "failed", reason)
@@ -134,6 +136,9 @@ class Sync:
                     bounds,
                 ):
                     self._failures[source] = (size, modified), reason
+            # The files of a conversation are read for that one alone, wherever they are met.
+            self._hidden = sight.sources(self._connection)
+        self._known = {path: one for path, one in self._known.items() if path not in self._hidden}
         for source in self._failures:
             self._failing.update(folders.steps(source))
 

@@ -14,6 +14,7 @@ from functools import cache
 
 from ondol.folding import Folded, fold
 from ondol.routing import (
+    personal_data_broken,
     personal_data_numbers,
     personal_data_places,
     personal_data_secrets,
@@ -62,7 +63,7 @@ class Finding:
 def find(text: str) -> list[Finding]:
     """Everything personal in ``text``, in order; no two overlap."""
     folded = fold(text)
-    found = [*_search(folded, _ALL)]
+    found = [*_search(folded, _ALL), *_broken(folded)]
     if _is_pulled_apart(folded.text):
         found += _search(_put_together(folded), personal_data_numbers.RECOGNISERS)
     return _apart(found)
@@ -74,6 +75,8 @@ def holds(text: str, *, among: Sequence[str] = KINDS) -> bool:
     folded = fold(text)
     wanted = _of_kinds(tuple(among))
     if next(_search(folded, wanted), None) is not None:
+        return True
+    if any(finding.kind in among for finding in _broken(folded)):
         return True
     if not _is_pulled_apart(folded.text):
         return False
@@ -99,6 +102,11 @@ def _search(folded: Folded, recognisers: Sequence[Recogniser]) -> Iterator[Findi
     for recogniser in recognisers:
         for span in recogniser.find(text, places[recogniser.anchor]):
             yield Finding(recogniser.kind, *folded.span(*span))
+
+
+def _broken(folded: Folded) -> Iterator[Finding]:
+    for kind, span in personal_data_broken.spans(folded.text):
+        yield Finding(kind, *folded.span(*span))
 
 
 def _apart(found: list[Finding]) -> list[Finding]:

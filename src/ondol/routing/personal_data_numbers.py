@@ -48,7 +48,9 @@ def _foreigner(match: re.Match[str]) -> Span | None:
 def _iban(match: re.Match[str]) -> Span | None:
     text = match.group()
     found = checks.iban("".join(c for c in text if c.isalnum()).upper())
-    if found is None:
+    if found is None or (
+        not text[:4].isalnum() and sum(c.isdigit() for c in found) < _LEAST_DIGITS
+    ):
         return None
     seen = 0
     for place, character in enumerate(text):
@@ -58,6 +60,10 @@ def _iban(match: re.Match[str]) -> Span | None:
     return None
 
 
+# Written wide, it is in capitals: "no 15" and "at 20" are words.
+_IN_IBAN = r"[ .\t\r\n/_|*~-]{0,4}"
+_IBAN_BEGINS = rf"(?:[A-Za-z]{{2}}\d{{2}}|[A-Z]{_IN_IBAN}[A-Z]{_IN_IBAN}\d{_IN_IBAN}\d)"
+_LEAST_DIGITS = 10
 _DAY = r"\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
 _REGISTRATION = re.compile(
     rf"{_START}{_DAY}(?:\s?[-~./]\s?|\s{{0,2}})(?P<kind>\d)(?:\s?-\s?)?\d{{6}}{_END}"
@@ -94,10 +100,10 @@ RECOGNISERS: tuple[Recogniser, ...] = (
     ),
     Recogniser(
         "iban",
-        re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]){11,30}"),
+        re.compile(rf"(?<![A-Za-z0-9]){_IBAN_BEGINS}(?:{_IN_IBAN}[A-Za-z0-9]){{11,30}}"),
         _iban,
-        anchor=re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d\d(?=[ -]?[A-Za-z0-9]{3})"),
-        reach=48,
+        anchor=re.compile(rf"(?<![A-Za-z0-9]){_IBAN_BEGINS}(?=(?:{_IN_IBAN}[A-Za-z0-9]){{3}})"),
+        reach=80,
     ),
     Recogniser(
         "kr_business",

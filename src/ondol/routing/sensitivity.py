@@ -15,7 +15,7 @@ from ondol.i18n import LANGUAGES, t, use_language
 from ondol.routing import personal_data
 from ondol.routing.redaction import redact
 from ondol.routing.taint import Spoken
-from ondol.types import Evidence, Label, Message, Sensitivity
+from ondol.types import Evidence, Heard, Label, Message, Sensitivity
 
 
 class Labelled(Protocol):
@@ -56,7 +56,7 @@ class PromptLabeller:
         self._label_now = label_now
         self._spoken = spoken
         self._find_private = find_private
-        self._question_sensitivity = question_sensitivity
+        self.question_sensitivity = question_sensitivity
 
     def label(
         self,
@@ -76,7 +76,7 @@ class PromptLabeller:
         ``redacting`` personal data that ``redaction`` takes out does not count; nothing else is
         freed by it.
         """
-        own = Label(self._question_sensitivity, ("setting",))
+        own = Label(self.question_sensitivity, ("setting",))
         if declared is not None and declared < own.sensitivity:
             own = Label(declared, ("declared",))
         documents: list[Labelled] = [*evidence.quotes, *(hit.chunk for hit in evidence.hits)]
@@ -110,6 +110,15 @@ class PromptLabeller:
         """An answer, a draft or a rewritten question that was given: it keeps its label."""
         if text.strip() and text.strip() not in _own_words():
             self._spoken.remember(text, sensitivity)
+
+    def hear(self, text: str, sensitivity: Sensitivity) -> Heard | None:
+        """The same, known to this process at once and written down with the answer."""
+        is_own = not text.strip() or text.strip() in _own_words()
+        return None if is_own else self._spoken.hear(text, sensitivity)
+
+    def stamp(self) -> object:
+        """As long as it stays what it is, so does every label."""
+        return self._spoken.stamp(), self.question_sensitivity
 
     def forget(self) -> None:
         """Forget everything that was said: from here on it is unknown, and so PRIVATE."""
@@ -166,7 +175,7 @@ class RedactingLabeller:
 
     def __init__(self, labeller: PromptLabeller) -> None:
         self._labeller = labeller
-        self.remember = labeller.remember
+        self.remember, self.hear, self.stamp = labeller.remember, labeller.hear, labeller.stamp
 
     def label(self, question: str, evidence: Evidence, history: Sequence[Message] = ()) -> Label:
         """The strictest of everything that goes in, once it is redacted."""

@@ -12,7 +12,7 @@ import hmac
 import json
 import secrets
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from ondol import database
@@ -25,6 +25,43 @@ LEAST_LETTERS = 24
 SURE_LETTERS = 32
 # What is in memory of evidence that was read: some 30,000 sentences.
 MOST_NOTICED = 1_000_000
+# Answers that could not be written down.
+MOST_HEARD = 1000
+
+
+class Heard:
+    """What was said and is not written down yet; ``drop`` is called once it is."""
+
+    def __init__(
+        self,
+        hash: bytes,
+        sensitivity: Sensitivity,
+        marks: Iterable[int],
+        drop: Callable[[Heard], None],
+    ) -> None:
+        self.hash, self.sensitivity, self.marks = hash, sensitivity, frozenset(marks)
+        self._drop = drop
+
+    def write(self, connection: Connection, id: str = "") -> None:
+        """Write it down, in a transaction that is open."""
+        connection.execute(
+            "INSERT INTO spoken VALUES (?, ?) ON CONFLICT DO UPDATE "
+            "SET sensitivity = min(sensitivity, excluded.sensitivity)",
+            (self.hash, int(self.sensitivity)),
+        )
+        connection.executemany(
+            "INSERT OR IGNORE INTO spoken_passages VALUES (?)", [(mark,) for mark in self.marks]
+        )
+
+    def done(self) -> None:
+        """It is written down: whoever asks finds it there."""
+        self._drop(self)
+
+    def fail(self) -> None:
+        """It cannot be: what is private stays known while the process lives, the rest is unknown,
+        and so private."""
+        if self.sensitivity is not Sensitivity.PRIVATE:
+            self._drop(self)
 
 
 class Spoken:
@@ -36,31 +73,51 @@ class Spoken:
         self._lock = lock or threading.RLock()
         self._noticed: set[int] = set()
         self._free: set[int] = set()
+        self._heard: dict[Heard, None] = {}
+        self._count = 0
         with self._lock:
             self._key = _key(connection)
 
     def remember(self, text: str, sensitivity: Sensitivity) -> None:
         """``text`` was said with this label; of several labels the strictest stays."""
+        heard = self.hear(text, sensitivity)
+        try:
+            with self._lock, _transaction(self._connection) as connection:
+                heard.write(connection)
+        except BaseException:
+            heard.fail()
+            raise
+        heard.done()
+
+    def hear(self, text: str, sensitivity: Sensitivity) -> Heard:
+        """The same, known at once, and written down by whoever gets this."""
         marks: list[int] = []
         if sensitivity is Sensitivity.PRIVATE:
             marks = [mark for mark in self._fingerprints(text) if mark not in self._free]
-        with self._lock, _transaction(self._connection) as connection:
-            connection.execute(
-                "INSERT INTO spoken VALUES (?, ?) ON CONFLICT DO UPDATE "
-                "SET sensitivity = min(sensitivity, excluded.sensitivity)",
-                (self._hash(text), int(sensitivity)),
-            )
-            connection.executemany(
-                "INSERT OR IGNORE INTO spoken_passages VALUES (?)", [(mark,) for mark in marks]
-            )
+        heard = Heard(self._hash(text), sensitivity, marks, self._drop)
+        with self._lock:
+            while len(self._heard) >= MOST_HEARD:
+                self._heard.pop(next(iter(self._heard)))
+            self._heard[heard] = None
+            self._count += 1
+        return heard
+
+    def stamp(self) -> tuple[int, int]:
+        """Another one as soon as something was said, noticed or written to the database."""
+        with self._lock:
+            row = self._connection.execute("PRAGMA data_version").fetchone()
+        return int(row[0]), self._count
 
     def sensitivity(self, text: str) -> Sensitivity | None:
         """The label that ``text`` was said with; ``None`` for what was never said."""
+        hash = self._hash(text)
         with self._lock:
+            known = [heard.sensitivity for heard in self._heard if heard.hash == hash]
             row = self._connection.execute(
-                "SELECT sensitivity FROM spoken WHERE text_hash = ?", (self._hash(text),)
+                "SELECT sensitivity FROM spoken WHERE text_hash = ?", (hash,)
             ).fetchone()
-        return None if row is None else Sensitivity(row[0])
+        known += [] if row is None else [Sensitivity(row[0])]
+        return min(known, default=None)
 
     def notice(self, private: Iterable[str]) -> None:
         """Know these private texts again while the process lives, however they are written."""
@@ -68,6 +125,7 @@ class Spoken:
             if len(self._noticed) > MOST_NOTICED:
                 self._noticed.clear()
             marks = self._fingerprints(text)
+            self._count += 1
             self._noticed.update(marks)
             self._free.difference_update(marks)  # it may have been freer before
 
@@ -79,6 +137,7 @@ class Spoken:
             if len(self._free) > MOST_NOTICED:
                 self._free.clear()
             marks = self._fingerprints(text)
+            self._count += 1
             self._free.update(marks)
             self._noticed.difference_update(marks)
 
@@ -88,6 +147,8 @@ class Spoken:
         if not self._noticed.isdisjoint(marks):
             return True
         with self._lock:
+            if any(not heard.marks.isdisjoint(marks) for heard in self._heard):
+                return True
             row = self._connection.execute(
                 "SELECT 1 FROM json_each(?) JOIN spoken_passages ON passage_hash = value LIMIT 1",
                 (json.dumps(marks),),
@@ -99,8 +160,14 @@ class Spoken:
         with self._lock, _transaction(self._connection) as connection:
             connection.execute("DELETE FROM spoken")
             connection.execute("DELETE FROM spoken_passages")
+            self._heard.clear()
+            self._count += 1
         self._noticed.clear()
         self._free.clear()
+
+    def _drop(self, heard: Heard) -> None:
+        with self._lock:
+            self._heard.pop(heard, None)
 
     def _hash(self, text: str) -> bytes:
         # Signs alone ("👍", "?") are told apart as they are.

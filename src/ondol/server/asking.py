@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from ondol.ask import Event, Manner, ask
 from ondol.parts import Parts
 from ondol.server.streaming import Source
 from ondol.trust import Trust
-from ondol.types import Engine, GenerateOptions, Home, Label, Message, Retriever, Token
+from ondol.types import Engine, GenerateOptions, Home, HomeState, Label, Message, Retriever, Token
 
 
 class Asking:
-    """One run of ``ask`` that any thread may close, even while the engine reads the prompt."""
+    """One run of ``ask`` that any thread may close, even while the engine reads the prompt. Home is
+    there for it only while ``may_ask_home``; ``loading`` is how the model is loaded."""
 
     def __init__(
         self,
         parts: Parts,
         question: str,
         redact: bool | None = None,
+        may_ask_home: Callable[[], bool] = lambda: True,
+        loading: Mapping[str, Any] = MappingProxyType({}),
         **how: Any,
     ) -> None:
         self._parts = parts
+        self._may_ask_home = may_ask_home
+        self._loading = loading
         self._redact = bool(parts.config["routing.redact"] if redact is None else redact)
         self._tokens: Source[Token] | None = None
         self._closed = False
@@ -53,12 +59,14 @@ class Asking:
         return self._parts.manner(model)
 
     def engine(self, model: str | None = None) -> Engine:
-        return _Watched(self._parts.engine(model), self._watch)
+        return _Watched(self._parts.engine(model, **self._loading), self._watch)
 
     @property
     def trust(self) -> Trust:
         trust = self._parts.oversight.trust_for(redact=self._redact)
-        return replace(trust, home=_WatchedHome(trust.home, self._watch)) if trust.home else trust
+        if trust.home is None:
+            return trust
+        return replace(trust, home=_WatchedHome(trust.home, self._watch, self._may_ask_home))
 
     def _watch(self, start: Callable[[], Iterator[Token]]) -> Iterator[Token]:
         self._tokens = Source(start)
@@ -87,11 +95,17 @@ class _WatchedHome:
     """A home whose generation somebody else holds on to."""
 
     def __init__(
-        self, home: Home, watch: Callable[[Callable[[], Iterator[Token]]], Iterator[Token]]
+        self,
+        home: Home,
+        watch: Callable[[Callable[[], Iterator[Token]]], Iterator[Token]],
+        is_there: Callable[[], bool],
     ) -> None:
         self._home = home
         self._watch = watch
-        self.state = home.state
+        self._is_there = is_there
+
+    def state(self) -> HomeState | None:
+        return self._home.state() if self._is_there() else None
 
     def generate(
         self, messages: Sequence[Message], options: GenerateOptions, *, label: Label

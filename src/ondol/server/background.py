@@ -8,51 +8,37 @@ address file, decides who runs. Raises ``AddressInUseError`` and ``ConfigError``
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ondol import __version__, keys, paths
-from ondol.egress import guard
+from ondol.egress import is_loopback
 from ondol.errors import AddressInUseError, OndolError
 from ondol.i18n import t
+from ondol.server import address_file
+from ondol.server.address_file import ServerInfo, answers, state_file
 
 if TYPE_CHECKING:
     from ondol.parts import Parts
 
-HEALTH_TIMEOUT_SECONDS = 2.0
 POLL_SECONDS = 0.05
 LOCK_PATIENCE_SECONDS = 0.5
 LONGEST_LOG_BYTES = 1 << 20
 OLLAMA_PORT = 11434
 LOCK_NAME = "server.lock"
+# Threads in which answers are made, and how long the end of a server waits for them.
+ANSWERING = ("AnyIO worker thread", "ondol-run", "ondol-work")
+LAST_SECONDS = 5.0
 SERVE = (sys.executable, "-P", "-m", "ondol", "serve")  # -P: no module of the current folder
-
-
-@dataclass(frozen=True, slots=True)
-class ServerInfo:
-    """Who runs and where."""
-
-    pid: int
-    host: str
-    port: int
-    started_at: str
-    version: str
-
-    @property
-    def url(self) -> str:
-        """The address for clients on this machine."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
 
 class StartFailedError(OndolError):
@@ -65,11 +51,6 @@ class StartFailedError(OndolError):
         self.exit_code = exit_code
 
 
-def state_file() -> Path:
-    """The address of the running server, readable by its owner only."""
-    return paths.state_dir() / "server.json"
-
-
 def log_file() -> Path:
     """What a background server had to say."""
     return paths.state_dir() / "server.log"
@@ -77,8 +58,8 @@ def log_file() -> Path:
 
 def running() -> ServerInfo | None:
     """The server of this state directory, if it lives and answers."""
-    info = _read()
-    return info if info is not None and _is_locked() and _answers(info) else None
+    info = address_file.read()
+    return info if info is not None and _is_locked() and answers(info) else None
 
 
 def serve(
@@ -93,31 +74,52 @@ def serve(
     The address file appears when requests are answered; it is gone, and ``parts`` and with it the
     engines closed, when this returns. Call from the main thread.
     """
+    from ondol.server.door.access import check_bind
+    from ondol.server.door.tls import certificate
     from ondol.server.following import run
-    from ondol.server.listening import listen
-    from ondol.server.security import check_bind
+    from ondol.server.listening import NETWORK, listen
 
     host = parts.config["server.host"] if host is None else host
     port = parts.config["server.port"] if port is None else port
     check_bind(host, parts.config["server.api_key"])
+    secured = certificate(parts.config, host)
     with ExitStack() as stack:
         stack.enter_context(_only_one())
+        # What an answer that was cut writes down last opens the ledger once more.
         stack.callback(parts.close)
-        listener = stack.enter_context(listen(host, port))
+        stack.callback(_let_end)
+        stack.callback(parts.close)
+        crowd, speaks_tls = None if is_loopback(host) else NETWORK, secured is not None
+        listener = stack.enter_context(listen(host, port, crowd=crowd, speaks_tls=speaks_tls))
         sockets = [listener]
         if parts.config["server.ollama_port"]:
             # Ollama itself may be running: then it keeps its port, and we do without.
             with suppress(OndolError):
-                sockets.append(stack.enter_context(listen(host, OLLAMA_PORT)))
+                sockets.append(
+                    stack.enter_context(
+                        listen(host, OLLAMA_PORT, crowd=crowd, speaks_tls=speaks_tls)
+                    )
+                )
         started_at = datetime.now(UTC).isoformat(timespec="seconds")
-        info = ServerInfo(os.getpid(), host, listener.getsockname()[1], started_at, __version__)
+        port = listener.getsockname()[1]
+        shown = str(secured.chain) if secured else ""
+        info = ServerInfo(os.getpid(), host, port, started_at, __version__, shown)
 
         def on_started() -> None:
-            _write(info)
+            address_file.write(info)
             if on_ready is not None:
                 on_ready(info)
 
-        run(parts, sockets, on_started)
+        run(parts, sockets, on_started, secured)
+
+
+def _let_end() -> None:
+    """Wait a little for the threads of answers that were cut. Python ends such threads wherever
+    they are; inside SQLite that ends the process with a fault."""
+    deadline = time.monotonic() + LAST_SECONDS
+    for thread in threading.enumerate():
+        if thread.name in ANSWERING and thread is not threading.current_thread():
+            thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def start_in_background(
@@ -189,7 +191,7 @@ def _only_one() -> Iterator[None]:
 
 
 def _already_running() -> AddressInUseError:
-    info = _read()
+    info = address_file.read()
     hint = t("server.already_running_hint")
     if info is None:
         return AddressInUseError(t("server.already_starting"), hint)
@@ -226,38 +228,6 @@ def _is_locked() -> bool:
         return False
     finally:
         os.close(lock)
-
-
-def _write(info: ServerInfo) -> None:
-    temporary = state_file().with_suffix(f".{info.pid}.tmp")
-    try:
-        temporary.unlink(missing_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(asdict(info), file)
-        temporary.replace(state_file())
-    except OSError as error:
-        raise paths.storage_error(error, state_file()) from error
-
-
-def _read() -> ServerInfo | None:
-    try:
-        said = json.loads(state_file().read_text(encoding="utf-8"))
-        pid, host, port = int(said["pid"]), str(said["host"]), int(said["port"])
-        return ServerInfo(pid, host, port, str(said["started_at"]), str(said["version"]))
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
-
-
-def _answers(info: ServerInfo) -> bool:
-    import httpx2
-
-    try:
-        client = httpx2.Client(timeout=HEALTH_TIMEOUT_SECONDS, trust_env=False, verify=False)
-        with guard.own_server(info.url), client:
-            return bool(client.get(f"{info.url}/ondol/v1/health").json()["name"] == "ondol")
-    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, TypeError, KeyError):
-        return False
 
 
 def _spawn(command: Sequence[str]) -> tuple[subprocess.Popen[bytes], int]:

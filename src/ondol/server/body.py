@@ -65,7 +65,8 @@ class _JsonRequest(Request):
         try:
             value = json.loads(raw, parse_constant=_refuse)
             _check_depth(value, MAX_DEPTH)
-            if b"\\u" in raw:
+            # Half a character comes escaped, or as bytes that are not quite UTF-8.
+            if b"\\u" in raw or not raw.isascii():
                 to_text(value)
         except json.JSONDecodeError:
             raise

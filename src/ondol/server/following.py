@@ -19,17 +19,29 @@ if TYPE_CHECKING:
     from ondol.parts import Parts
     from ondol.retrieval.folders import Folder
     from ondol.retrieval.library import Library
+    from ondol.server.door.tls import Certificate
 
 logger = logging.getLogger(__name__)
 
 
-def run(parts: Parts, sockets: Sequence[socket], on_started: Callable[[], None]) -> None:
-    """Serve ``parts`` on ``sockets`` until told to stop, and follow the watched folders."""
+def run(
+    parts: Parts,
+    sockets: Sequence[socket],
+    on_started: Callable[[], None],
+    certificate: Certificate | None = None,
+) -> None:
+    """Serve ``parts`` on ``sockets`` until told to stop, to phones too where the settings say so,
+    and follow the watched folders."""
     from ondol.server.app import create_app
+    from ondol.server.door.phone import PhoneDoor
     from ondol.server.listening import run
 
+    door = None
+    if parts.config["server.phone"]:
+        door = PhoneDoor(parts.config)
+        door.bind()
     with follower(parts):
-        run(create_app(parts), sockets, on_started)
+        run(create_app(parts, door), sockets, on_started, certificate=certificate)
 
 
 def follower(parts: Parts) -> Follower:

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from ondol.errors import ContextLengthError, ModelNotFoundError, UsageError
+from ondol import callers
+from ondol.errors import ModelNotFoundError, UsageError
 from ondol.i18n import t
-from ondol.types import Alternative, Engine, GenerateOptions, Message, Role, Token
+from ondol.models.made import LONGEST_STOP, MOST_STOPS
+from ondol.types import Alternative, Role, Token
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,21 +45,41 @@ _ROLES: dict[str, Role] = {
 
 
 def find(parts: Parts, name: str) -> Model:
-    """The model a client names, with its adapter in ``model:adapter``; no tag means ``:latest``."""
-    from ondol.models.adapters import as_model
+    """The model a client names, with its adapters in ``model:adapter``; no tag means ``:latest``.
+    One that the caller's key is not for is not there."""
+    from ondol.models import scales
 
     if not name.strip():
         raise UsageError(t("server.model_required"), param="model")
     try:
-        return as_model(*parts.adapters.resolve(name))
+        found = scales.as_model(parts.adapters, name)
     except ModelNotFoundError:
+        found = None
+    if found is None or not callers.current().may_use(found.name) or not may_hear(parts, found):
         # Clients look for these very words.
-        raise ModelNotFoundError(t("server.model_not_found", model=name)) from None
+        raise ModelNotFoundError(t("server.model_not_found", model=name))
+    return found
+
+
+def may_hear(parts: Parts, model: Model) -> bool:
+    """Whether the caller may use an adapter of ``model`` that learned from all that its owner
+    wrote: who may not read all of that may only where its key names this very model."""
+    from ondol.models import scales
+
+    caller = callers.current()
+    if caller.collections is None or model.name in (caller.models or ()):
+        return True
+    if model.made is not None and model.made.adapter:
+        here = {one.name: one for one in parts.adapters.usable(model)}
+        own = here.get(model.made.adapter)
+        if own is not None and own.private:
+            return False
+    return not any(one.private for one, scale in scales.of(parts.adapters, model.name)[1])
 
 
 def installed(parts: Parts) -> list[tuple[Model, str]]:
-    """Every model, newest first, each followed by itself with one of its adapters; with the name of
-    the model that it was made from, if any.
+    """Every model that the caller may use, newest first, each followed by itself with one of its
+    adapters; with the name of the model that it was made from, if any.
 
     Many clients chat with the first of a list, so an adapter is never that, however new. Adapters
     on trial are only for who names them.
@@ -66,8 +88,11 @@ def installed(parts: Parts) -> list[tuple[Model, str]]:
 
     found = []
     for model in parts.store.list():
+        if not (callers.current().may_use(model.name) and may_hear(parts, model)):
+            continue
         usable = [one for one in parts.adapters.usable(model) if not one.is_candidate]
-        found += [(model, ""), *((as_model(model, one), model.name) for one in usable)]
+        named = [as_model(model, one) for one in usable]
+        found += [(model, ""), *((one, model.name) for one in named if may_hear(parts, one))]
     return found
 
 
@@ -93,7 +118,11 @@ def role_of(role: str, param: str = "messages") -> Role:
 
 def stops(stop: Stop) -> tuple[str, ...]:
     """A string or a list as the engine wants it; an empty stop would stop everything."""
-    return tuple(s for s in ([stop] if isinstance(stop, str) else stop or []) if s)
+    found = tuple(s for s in ([stop] if isinstance(stop, str) else stop or []) if s)
+    if len(found) > MOST_STOPS or any(len(one) > LONGEST_STOP for one in found):
+        told = t("making.too_many_stops", most=MOST_STOPS, letters=LONGEST_STOP)
+        raise UsageError(told, param="stop")
+    return found
 
 
 def limit_of(max_tokens: int | None) -> int | None:
@@ -131,55 +160,15 @@ def _entry(token: Alternative) -> dict[str, Any]:
     }
 
 
-class FittingChat:
-    """A chat that forgets its oldest turns until it fits, as Ollama's does by default."""
-
-    def __init__(
-        self, engine: Engine, messages: Sequence[Message], options: GenerateOptions
-    ) -> None:
-        self._engine = engine
-        self._messages = list(messages)
-        self._options = options
-        self._begun = False
-        self._tokens = engine.generate(self._messages, options)
-
-    def __iter__(self) -> Iterator[Token]:
-        return self
-
-    def __next__(self) -> Token:
-        while True:
-            try:
-                token = next(self._tokens)
-            except ContextLengthError:
-                if self._begun or not self._forget():
-                    raise
-            else:
-                self._begun = True
-                return token
-
-    def close(self) -> None:
-        """Stop the generation; any thread may."""
-        self._tokens.close()  # type: ignore[attr-defined]
-
-    def _forget(self) -> bool:
-        turns = [i for i, m in enumerate(self._messages[:-1]) if m.role != "system"]
-        if not turns:
-            return False
-        # The whole exchange: many templates refuse a conversation that begins with an answer.
-        is_user = [self._messages[i].role == "user" for i in turns]
-        length = next((n for n in range(1, len(turns)) if is_user[n]), len(turns))
-        for index in reversed(turns[:length]):
-            del self._messages[index]
-        self._tokens = self._engine.generate(self._messages, self._options)
-        return True
-
-
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """Unit vectors of some texts, shape (n, dimensions), and what they cost."""
+    """Unit vectors of some texts, shape (n, dimensions), and what they cost. ``cut`` are the places
+    of the texts that were too long, and lost ``lost_tokens`` together."""
 
     vectors: npt.NDArray[np.float32]
     tokens: int
+    cut: tuple[int, ...] = ()
+    lost_tokens: int = 0
 
 
 def embed(
@@ -198,12 +187,15 @@ def embed(
         batch = list(texts[start : start + EMBED_BATCH])
         counts = [embedder.count_tokens(text) for text in batch]
         limit = min(model.context_length or 2**31, parts.config["engine.num_ctx"])
-        if max(counts) > limit:
+        cut = tuple(start + place for place, count in enumerate(counts) if count > limit)
+        lost = sum(count - limit for count in counts if count > limit)
+        if cut:
             if not truncate:
                 raise UsageError(t("server.input_too_long", maximum=limit), param="input")
             batch = [_fitting(text, embedder, limit) for text in batch]
             counts = [min(count, limit) for count in counts]
-        yield Embedded(_shorten(embedder.embed(batch), dimensions, model), sum(counts))
+        vectors = _shorten(embedder.embed(batch), dimensions, model)
+        yield Embedded(vectors, sum(counts), cut, lost)
 
 
 def _embedder(parts: Parts, model: Model, keep_alive_seconds: float | None) -> Any:

@@ -14,27 +14,84 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from ondol.egress import guard
+from ondol.egress import guard, is_loopback
 from ondol.errors import AddressInUseError, ConfigError
 from ondol.i18n import t
+from ondol.server.door.connection import Connection
+from ondol.server.door.greeting import greeted
+from ondol.server.relay import places
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from starlette.types import ASGIApp
 
-GRACE_SECONDS = 5
+    from ondol.server.door.tls import Certificate
+
+# Less than the ten that a container is given to end in.
+GRACE_SECONDS = 7
+# And then so many for the last words of what was cut short.
+LAST_SECONDS = 1
 # Longer than any client keeps an idle connection, so that it is the client that closes first.
 KEEP_ALIVE_SECONDS = 75
 BACKLOG = 512
+# As much as one request's address and headers (see ``sizes``) while they are not complete yet.
+MOST_HEAD_BYTES = 96 * 1024
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening TCP socket; port 0 takes a free one."""
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """How many connections at a time, in all and of one address: anybody in the network may knock,
+    and need never say a word. With ``spares_this_machine`` its own always get through."""
+
+    most: int
+    most_of_one: int
+    spares_this_machine: bool = True
+
+
+PHONES = Crowd(256, 64, spares_this_machine=False)
+NETWORK = Crowd(1024, 256)
+
+
+class _Listener(socket.socket):
+    """Takes so many connections of a ``crowd`` at a time and no more: one that nobody closes costs
+    something, before its TLS handshake too. Where it ``speaks_tls`` it says so to who does not."""
+
+    def __init__(
+        self, family: int, kind: int, protocol: int, crowd: Crowd | None, *, speaks_tls: bool
+    ) -> None:
+        super().__init__(family, kind, protocol)
+        self._crowd = crowd
+        self._speaks_tls = speaks_tls
+        self._open: list[tuple[socket.socket, str]] = []
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """The next connection; ``ConnectionAbortedError`` where it is one too many."""
+        connection, address = super().accept()
+        connection = greeted(connection) if self._speaks_tls else connection
+        crowd = self._crowd
+        if crowd is None or (crowd.spares_this_machine and is_loopback(address[0])):
+            return connection, address
+        self._open = [one for one in self._open if one[0].fileno() >= 0]
+        of_this_address = sum(known == address[0] for _, known in self._open)
+        if len(self._open) >= crowd.most or of_this_address >= crowd.most_of_one:
+            connection.close()
+            raise ConnectionAbortedError
+        self._open.append((connection, address[0]))
+        return connection, address
+
+
+def listen(
+    host: str, port: int, *, crowd: Crowd | None = None, speaks_tls: bool = False
+) -> socket.socket:
+    """A listening TCP socket; port 0 takes a free one. One for a ``crowd`` takes so many
+    connections at a time; one that ``speaks_tls`` refuses plain HTTP with a sentence."""
     host = host.strip("[]")
     try:
         with guard.permit(host.lower(), (), port):
@@ -43,7 +100,7 @@ def listen(host: str, port: int) -> socket.socket:
             )[0]
     except (OSError, UnicodeError) as error:
         raise ConfigError(t("server.no_such_host", host=host), t("server.host_hint")) from error
-    listener = socket.socket(family, kind, protocol)
+    listener = _Listener(family, kind, protocol, crowd, speaks_tls=speaks_tls)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
@@ -60,18 +117,24 @@ def run(
     sockets: Sequence[socket.socket],
     on_started: Callable[[], None],
     *,
-    certificate: Path | None = None,
+    certificate: Certificate | None = None,
 ) -> None:
-    """Serve ``app`` until a signal; then let running responses finish for a few seconds."""
+    """Serve ``app`` until a signal; then let running responses finish for a few seconds. A second
+    signal ends it at once."""
     server = server_for(app, on_started, certificate=certificate)
     asyncio.run(server.serve(sockets=list(sockets)))
 
 
 def server_for(
-    app: ASGIApp, on_started: Callable[[], None], *, certificate: Path | None = None
+    app: ASGIApp,
+    on_started: Callable[[], None],
+    *,
+    certificate: Certificate | None = None,
+    is_second: bool = False,
 ) -> uvicorn.Server:
-    """uvicorn as Ondol runs it. In the main thread it ends at a signal. With a ``certificate`` (its
-    private key is in the same file) it speaks TLS 1.3 and nothing else."""
+    """uvicorn as Ondol runs it. In the main thread it ends at a signal. With a ``certificate`` it
+    speaks TLS 1.3 and nothing else. One that ``is_second``
+    serves an app that runs already: it leaves signals and the app's lifespan to the first."""
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -80,13 +143,19 @@ def server_for(
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        lifespan="on",
+        lifespan="off" if is_second else "on",
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-        ssl_certfile=certificate,
+        timeout_graceful_shutdown=GRACE_SECONDS + LAST_SECONDS,
+        http=Connection,
+        ws="none",
+        h11_max_incomplete_event_size=MOST_HEAD_BYTES,
+        # What one request set is not there for the next one of its connection.
+        reset_contextvars=True,
+        ssl_certfile=certificate.chain if certificate else None,
+        ssl_keyfile=certificate.key if certificate else None,
         ssl_context_factory=_modern if certificate else None,
     )
-    return _Server(config, on_started)
+    return _Server(config, on_started, is_first=not is_second)
 
 
 def _modern(config: uvicorn.Config, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
@@ -98,17 +167,45 @@ def _modern(config: uvicorn.Config, default: Callable[[], ssl.SSLContext]) -> ss
 class _Server(uvicorn.Server):
     """Says when it has started, and returns after a signal instead of dying of it."""
 
-    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, on_started: Callable[[], None], *, is_first: bool
+    ) -> None:
         super().__init__(config)
         self._on_started = on_started
+        self._is_first = is_first
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         self._on_started()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if not self._is_first:
+            await super().shutdown(sockets)
+            return
+        here = places()
+        here.close()
+        cut = self._loop.call_later(GRACE_SECONDS, here.cut)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            cut.cancel()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal asks to end, the next one says at once."""
+        if self.should_exit:
+            self.force_exit = True
+            self._loop.call_soon_threadsafe(self._hang_up)
+        self.should_exit = True
+
+    def _hang_up(self) -> None:
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        if threading.current_thread() is not threading.main_thread():
+        is_main = threading.current_thread() is threading.main_thread()
+        if not (is_main and self._is_first):
             yield
             return
         before = {sig: signal.signal(sig, self.handle_exit) for sig in SIGNALS}

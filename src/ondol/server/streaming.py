@@ -1,8 +1,8 @@
 """Synchronous iterators, served asynchronously.
 
-An iterator runs in a worker thread; its first chunk is awaited before the response begins, so that
-an early failure still has its own status. When the client hangs up, at any moment, the source is
-stopped. Knows nothing about models or dialects.
+An iterator runs in a thread of its own (``relay``); its first chunk is awaited before the response
+begins, so that an early failure still has its own status. When the client hangs up, at any moment,
+the source is stopped. Knows nothing about models or dialects.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from typing import Generic, TypeVar
@@ -18,10 +19,11 @@ from typing import Generic, TypeVar
 import anyio
 from anyio.to_thread import run_sync
 from fastapi import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ondol.server.errors import Failure, failure_of
+from ondol.server.relay import Relay, closing, places
 
 NDJSON = "application/x-ndjson"
 SSE = "text/event-stream"
@@ -36,13 +38,14 @@ class StoppedError(Exception):
 class Source(Generic[T]):
     """An iterator that any thread may stop, even while another thread waits in it.
 
-    ``start`` is called in the thread that takes the first item.
+    ``start`` is called in the thread that takes the first item; ``is_over`` once there are no more.
     """
 
     def __init__(self, start: Callable[[], Iterator[T]]) -> None:
         self._start = start
         self._iterator: Iterator[T] | None = None
         self._stopped = False
+        self.is_over = False
 
     def __iter__(self) -> Iterator[T]:
         return self
@@ -53,7 +56,12 @@ class Source(Generic[T]):
         try:
             if self._iterator is None:
                 self._iterator = self._start()
+            if self._stopped:
+                raise StoppedError
             return next(self._iterator)
+        except StopIteration:
+            self.is_over = True
+            raise
         finally:
             if self._stopped:
                 self._close()
@@ -81,9 +89,13 @@ async def in_thread(work: Callable[[], T]) -> T:
 async def whole(
     request: Request, source: Source[T], work: Callable[[Source[T]], Response]
 ) -> Response:
-    """A response made from all of ``source``; stops early when the client hangs up."""
+    """A response made from all of ``source``; stops early when the client hangs up. Raises what
+    ``Places.check`` raises."""
+    here = places()
+    here.check()
+    making = run_sync(partial(work, source), abandon_on_cancel=True, limiter=here.limiter)
     try:
-        return await _unless_gone(request, partial(work, source))
+        return await _unless_gone(request, making)
     except StoppedError:
         return Response(status_code=499)
     finally:
@@ -102,72 +114,108 @@ async def stream(
 
     A failure before the first chunk is raised; after it, ``on_error`` makes the last chunk.
     """
+    relay = Relay(chunks)
     try:
-        first = await _unless_gone(request, partial(next, chunks, b""))
+        relay.start()
+        first = await _unless_gone(request, relay.take())
     except StoppedError:
         await _stop(source)
         return Response(status_code=499)
     except BaseException:
         await _stop(source)
         raise
-    return _SourceResponse(source, _follow(first, chunks, on_error), media_type, headers)
+    return _SourceResponse(source, relay, first, on_error, media_type, headers)
 
 
-class _SourceResponse(StreamingResponse):
-    """Stops its source however it ends, even when it never began."""
+class _SourceResponse(Response):
+    """What a relay carries, after ``first``. Stops its source however it ends, even when it never
+    began."""
 
     def __init__(
         self,
         source: Source[T],
-        body: AsyncIterator[bytes],
+        relay: Relay,
+        first: tuple[bytes, bool],
+        on_error: Callable[[Failure], bytes],
         media_type: str,
         headers: Mapping[str, str] | None,
     ) -> None:
-        super().__init__(body, media_type=media_type, headers=headers)
+        self.status_code = 200
+        self.media_type = media_type
+        self.background = None
+        self.init_headers(headers)
         self._source = source
+        self._relay = relay
+        self._first = first
+        self._on_error = on_error
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        gone = asyncio.ensure_future(_disconnect(receive))
+        gone.add_done_callback(lambda _: self._relay.end(StoppedError()))
         try:
-            await super().__call__(scope, receive, send)
+            # Made now: whoever cuts speaks another language than the request.
+            ended = closing()
+            with places().cutting(lambda: self._relay.end(ended)):
+                await self._send(send)
         finally:
-            await _stop(self._source)
+            gone.cancel()
+            self._relay.end()
+            if not self._relay.is_said:
+                await _stop(self._source)
 
+    async def _send(self, send: Send) -> None:
+        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        await send(start)
+        chunk, is_last = self._first
+        while not is_last:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            chunk, is_last = await self._next()
+        await send({"type": "http.response.body", "body": chunk, "more_body": False})
 
-async def _follow(
-    first: bytes, chunks: Iterator[bytes], on_error: Callable[[Failure], bytes]
-) -> AsyncIterator[bytes]:
-    chunk = first
-    while chunk:
-        yield chunk
+    async def _next(self) -> tuple[bytes, bool]:
         try:
-            chunk = await run_sync(partial(next, chunks, b""), abandon_on_cancel=True)
+            return await self._relay.take()
         except StoppedError:
-            return
+            return b"", True
         except Exception as error:
-            yield on_error(failure_of(error))
-            return
+            return self._on_error(failure_of(error)), True
 
 
-async def _unless_gone(request: Request, work: Callable[[], T]) -> T:
-    """The result of ``work`` in a thread; StoppedError as soon as the client hangs up."""
-    running = asyncio.ensure_future(run_sync(work, abandon_on_cancel=True))
-    gone = asyncio.ensure_future(_disconnect(request))
+async def _unless_gone(request: Request, work: Awaitable[T]) -> T:
+    """The result of ``work``; StoppedError as soon as the client hangs up, ``ClosingError`` when
+    the server ends."""
+    running = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_disconnect(request.receive))
+    ended = asyncio.get_running_loop().create_future()
+
+    told = closing()
+
+    def cut() -> None:
+        if not ended.done():
+            ended.set_exception(told)
+
     try:
-        await asyncio.wait((running, gone), return_when=asyncio.FIRST_COMPLETED)
-        if not running.done():
-            raise StoppedError
-        return running.result()
+        with places().cutting(cut):
+            await asyncio.wait((running, gone, ended), return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            return running.result()
+        if ended.done():
+            ended.result()
+        raise StoppedError
     finally:
         running.cancel()
         gone.cancel()
+        ended.cancel()
 
 
-async def _disconnect(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
+async def _disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
         pass
 
 
 async def _stop(source: Source[T]) -> None:
+    if source.is_over:
+        return
     with anyio.CancelScope(shield=True):
         await run_sync(source.stop)
 
@@ -220,6 +268,9 @@ class Work(Generic[T]):
             pass  # A client that reads slowly misses some progress; the work does not wait for it.
 
     def _end(self, item: T | None, error: BaseException | None) -> None:
-        if self._items.full():
-            self._items.get()
-        self._items.put((item, error, True))
+        while True:
+            try:
+                return self._items.put_nowait((item, error, True))
+            except queue.Full:  # The end takes the place of the oldest report.
+                with suppress(queue.Empty):
+                    self._items.get_nowait()

@@ -1,4 +1,5 @@
-"""The base model as PyTorch sees it: loaded from the very GGUF file that serves.
+"""The base model as PyTorch sees it: loaded from the very GGUF file that serves, or from a folder
+of safetensors of the same model.
 
 Weights are dequantised, so what is learned fits what answers. Needs the ``train`` extra and opens
 no connection.
@@ -8,17 +9,28 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ondol.errors import TrainingError
 from ondol.i18n import t
-from ondol.training import extra
-from ondol.training.dataset import Example
+from ondol.training import as_served, extra, precision
+from ondol.training.precision import BaseDtype
+from ondol.types import Message
 
 if TYPE_CHECKING:
     import torch
+
+
+class Replied(Protocol):
+    """A conversation and a reply to it, as an example or a thumb has them."""
+
+    @property
+    def messages(self) -> tuple[Message, ...]: ...
+    @property
+    def reply(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +55,7 @@ class Base:
     def chat_template(self) -> str:
         return str(self.tokenizer.chat_template)
 
-    def encode(self, example: Example) -> Encoded:
+    def encode(self, example: Replied) -> Encoded:
         """``example`` as token ids, in the model's own chat template."""
         turns = [{"role": m.role, "content": m.content} for m in example.messages]
         prompt = self._text(turns, add_generation_prompt=True)
@@ -53,11 +65,23 @@ class Base:
         # What a template puts after the end of a turn is never generated: rstrip drops it.
         return Encoded(self._ids(prompt), self._ids(reply[len(prompt) :].rstrip()))
 
-    def check(self, example: Example, prompt: tuple[int, ...]) -> None:
+    def check(self, example: Replied, prompt: tuple[int, ...]) -> None:
         """Raise TrainingError unless ``prompt``, what the engine reads of ``example``, is what is
         learned from; one that begins with a token of its own would be learned without it."""
         if self.encode(example).prompt != prompt:
             raise TrainingError(t("training.template_tokens"), t("training.template_hint"))
+
+    def encode_text(self, text: str) -> tuple[int, ...]:
+        """``text`` as token ids, outside of any conversation."""
+        return self._ids(text)
+
+    def num_tokens(self, text: str) -> int:
+        return len(self._ids(text))
+
+    @property
+    def num_ctx(self) -> int:
+        """The most tokens that it can read at once, as far as it says so."""
+        return int(getattr(self.model.config, "max_position_embeddings", 0) or sys.maxsize)
 
     def _text(self, turns: list[dict[str, str]], *, add_generation_prompt: bool = False) -> str:
         from jinja2 import TemplateError
@@ -77,8 +101,10 @@ class Base:
         return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
-def load_base(gguf: Path, device: str = "cpu") -> Base:
-    """The model in ``gguf`` with frozen float32 weights. TrainingError when it cannot be read."""
+def load_base(file: Path, device: str = "cpu", dtype: BaseDtype = "float32") -> Base:
+    """The model in ``file``, a GGUF or a folder of safetensors with its tokenizer, with frozen
+    weights of ``dtype`` ("auto": what fits). TrainingError when it cannot be read, or has no room
+    on this machine."""
     extra.require()
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -87,10 +113,17 @@ def load_base(gguf: Path, device: str = "cpu") -> Base:
 
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    where = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
+    where: dict[str, Any] = {"pretrained_model_name_or_path": str(file)}
+    if not file.is_dir():
+        where = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
     try:
+        if dtype != "float32":
+            dtype = precision.chosen(dtype, file, device, has_bfloat16(device))
+        held = torch.float32 if dtype == "float32" else torch.bfloat16
         tokenizer = transformers.AutoTokenizer.from_pretrained(**where)
-        model = transformers.AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
+        model = transformers.AutoModelForCausalLM.from_pretrained(**where, dtype=held)
+        if not file.is_dir():
+            as_served.complete(model, file)
     except (
         OSError,
         ValueError,
@@ -101,11 +134,12 @@ def load_base(gguf: Path, device: str = "cpu") -> Base:
     ) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise TrainingError(
-            t("training.base", file=gguf.name, reason=reason), t("training.base_hint")
+            t("training.base", file=file.name, reason=reason), t("training.base_hint")
         ) from error
     model.config.use_cache = False
     model.requires_grad_(False)
-    return Base(model.to(device), tokenizer)
+    model = precision.to_nf4(model, device) if dtype == "nf4" else model.to(device)
+    return Base(model, tokenizer)
 
 
 def pick_device() -> str:

@@ -24,6 +24,8 @@ from ondol.types import Engine, GenerateOptions, Message
 
 # More cost seconds a word (the whole vocabulary: one), and hold under one percent more of it.
 ALTERNATIVES = 1000
+ENDED = -16.0
+"""The log-probability of any word where the model would rather end, and names no alternatives."""
 FEWEST_WORDS_BEFORE = 8
 WORDS_PER_TEXT = 16
 BRIEF_TEXT_WORDS = 32
@@ -209,7 +211,7 @@ def log_loss(engine: Engine, word: Word) -> float:
     options = GenerateOptions(max_tokens=1, temperature=0.0, logprobs=ALTERNATIVES)
     first, *_ = engine.complete(word.before, options)
     known = [other.logprob for other in first.top if other.text == word.text]
-    return -max(known or [min((other.logprob for other in first.top), default=-math.inf)])
+    return -max(known or [min((other.logprob for other in first.top), default=ENDED)])
 
 
 def chat(engine: Engine, prompt: str) -> str:

@@ -1,49 +1,39 @@
-"""A PEFT LoRA adapter to the GGUF adapter that llama.cpp applies to its base (llama only).
+"""A PEFT LoRA adapter to the GGUF adapter that llama.cpp applies to its base.
 
-llama.cpp adds ``alpha / r * B @ A`` to a weight, A being (r, in) and B (out, r), and has the rows
-of q and k in another order than PEFT. What it could not apply faithfully is refused with a
-``TrainingError``: an adapter that is silently a little wrong is worse than none.
+llama.cpp adds ``alpha / r * B @ A`` to a weight, A being (r, in) and B (out, r); how it calls the
+weights, and in which order it has their rows, is each architecture's (``architectures``). What it
+could not apply faithfully is refused with a ``TrainingError``: an adapter that is silently a little
+wrong is worse than none.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
 import re
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from ondol import paths
 from ondol.errors import TrainingError
 from ondol.i18n import t
-from ondol.training import extra
+from ondol.training import extra, lora_file
+from ondol.training.architectures import ARCHITECTURES, Architecture, architecture_of
+from ondol.training.gguf_facts import facts_of
+from ondol.training.lora_file import Dtype
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-Dtype = Literal["f32", "f16", "q8_0"]
+__all__ = ["ARCHITECTURES", "Dtype", "export_adapter", "export_peft", "permuted", "unpermuted"]
 
-ARCHITECTURES = ("llama",)
 MAX_F16 = 65504.0
-Q8_0_BLOCK = 32
 
-_WEIGHTS = {
-    "self_attn.q_proj": "attn_q",
-    "self_attn.k_proj": "attn_k",
-    "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output",
-    "mlp.gate_proj": "ffn_gate",
-    "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down",
-}
 _TENSOR = re.compile(
-    r"(?:base_model\.model\.)?model\.layers\.(?P<layer>\d+)\.(?P<module>[\w.]+)"
-    r"\.lora_(?P<side>[AB])\.weight"
+    r"(?:base_model\.model\.)?model\.(?:language_model\.)?layers\.(?P<layer>\d+)"
+    r"\.(?P<module>[\w.]+)\.lora_(?P<side>[AB])\.weight"
 )
 # PEFT's variations of LoRA that are more than B @ A of one rank and one alpha on linear layers.
 _VARIATIONS = (
@@ -57,9 +47,11 @@ _BEGINNINGS = (True, False, None, "gaussian", "orthogonal", "eva")
 
 @dataclass(frozen=True, slots=True)
 class _Base:
-    """What an adapter must fit: each weight's (out, in), and the heads that q and k consist of."""
+    """What an adapter must fit: each weight's (out, in), and the heads of those whose rows
+    llama.cpp has in its own order."""
 
     file: str
+    architecture: Architecture
     shapes: Mapping[str, tuple[int, ...]]
     heads: Mapping[str, int]
 
@@ -116,7 +108,7 @@ def export_adapter(
         place = _place(key, fits)
         matrices[place.name] = _matrix(key, tensor, place, rank, fits, dtype)
     _check_pairs(matrices)
-    _write(matrices, alpha, destination, dtype)
+    lora_file.write(matrices, alpha, fits.architecture.name, destination, dtype)
     return len(matrices)
 
 
@@ -125,6 +117,12 @@ def permuted(rows: npt.NDArray[np.float32], heads: int) -> npt.NDArray[np.float3
     that rotary embedding turns together, interleaved."""
     halves = rows.reshape(heads, 2, rows.shape[0] // heads // 2, *rows.shape[1:])
     return halves.swapaxes(1, 2).reshape(rows.shape)
+
+
+def unpermuted(rows: npt.NDArray[np.float32], heads: int) -> npt.NDArray[np.float32]:
+    """The inverse of ``permuted``."""
+    pairs = rows.reshape(heads, rows.shape[0] // heads // 2, 2, *rows.shape[1:])
+    return pairs.swapaxes(1, 2).reshape(rows.shape)
 
 
 def _refusal(why: str, hint: str = "plain", **values: object) -> TrainingError:
@@ -156,26 +154,18 @@ def _scaling(config: Mapping[str, Any]) -> tuple[float, int]:
 
 
 def _read_base(file: Path) -> _Base:
-    from gguf import GGUFReader
-
     try:
-        reader = GGUFReader(file)
-        architecture = reader.fields["general.architecture"].contents()
-        if architecture not in ARCHITECTURES:
-            supported = ", ".join(ARCHITECTURES)
-            raise _refusal(
-                "architecture",
-                "architecture",
-                file=file.name,
-                architecture=architecture,
-                supported=supported,
-            )
-        heads = reader.fields[f"{architecture}.attention.head_count"].contents()
-        kv_heads = reader.fields.get(f"{architecture}.attention.head_count_kv")
+        reader = facts_of(file)
+        name = str(reader.fields["general.architecture"].contents())
+        architecture = architecture_of(name, file.name)
+        heads = int(reader.fields[f"{name}.attention.head_count"].contents())
+        kv_heads = reader.fields.get(f"{name}.attention.head_count_kv")
+        counts = {"attn_q": heads, "attn_k": int(kv_heads.contents()) if kv_heads else heads}
         return _Base(
             file.name,
+            architecture,
             {x.name: tuple(int(n) for n in reversed(x.shape)) for x in reader.tensors},
-            {"attn_q": int(heads), "attn_k": int(kv_heads.contents() if kv_heads else heads)},
+            {kind: counts[kind] for kind in architecture.permuted},
         )
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise _refusal("base", "base", file=file, reason=error) from error
@@ -186,7 +176,7 @@ def _place(key: str, base: _Base) -> _Place:
     found = _TENSOR.fullmatch(key)
     if not found:
         raise _refusal("tensor", tensor=key)
-    kind = _WEIGHTS.get(found["module"], "")
+    kind = base.architecture.weights.get(found["module"], "")
     weight = f"blk.{found['layer']}.{kind}.weight"
     if weight not in base.shapes:
         module = f"layers.{found['layer']}.{found['module']}"
@@ -222,39 +212,3 @@ def _check_pairs(matrices: Mapping[str, object]) -> None:
         weight, _, side = name.rpartition("_")
         if f"{weight}_{'b' if side == 'a' else 'a'}" not in matrices:
             raise _refusal("half", module=weight.removesuffix(".weight.lora"))
-
-
-def _write(
-    matrices: Mapping[str, npt.NDArray[np.float32]], alpha: float, destination: Path, dtype: Dtype
-) -> None:
-    import gguf
-
-    kinds = gguf.GGMLQuantizationType
-    wanted = {"f32": kinds.F32, "f16": kinds.F16, "q8_0": kinds.Q8_0}[dtype]
-    file_type = {
-        "f32": gguf.LlamaFileType.ALL_F32,
-        "f16": gguf.LlamaFileType.MOSTLY_F16,
-        "q8_0": gguf.LlamaFileType.MOSTLY_Q8_0,
-    }[dtype]
-    paths.ensure(destination.parent)
-    partial = destination.with_name(f"{destination.name}.partial")
-    try:
-        with closing(gguf.GGUFWriter(partial, ARCHITECTURES[0])) as writer:
-            writer.add_type(gguf.GGUFType.ADAPTER)
-            writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
-            writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, alpha)
-            writer.add_file_type(file_type)
-            for name, matrix in sorted(matrices.items()):
-                whole = wanted != kinds.Q8_0 or matrix.shape[1] % Q8_0_BLOCK == 0
-                kind = wanted if whole else kinds.F16
-                writer.add_tensor(name, gguf.quants.quantize(matrix, kind), raw_dtype=kind)
-            writer.write_header_to_file()
-            writer.write_kv_data_to_file()
-            writer.write_tensors_to_file()
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(destination)
-    except OSError as error:
-        raise paths.storage_error(error, destination) from error
-    finally:
-        partial.unlink(missing_ok=True)

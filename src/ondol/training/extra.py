@@ -13,9 +13,10 @@ from ondol.i18n import t
 LIBRARIES = ("torch", "transformers", "peft", "gguf", "safetensors")
 
 
-def require() -> None:
-    """Raise TrainingError naming the libraries that are not installed, if any; takes no time."""
-    missing = [name for name in LIBRARIES if find_spec(name) is None]
+def require(*libraries: str) -> None:
+    """Raise TrainingError naming those of ``libraries``, by default all, that are not installed;
+    takes no time."""
+    missing = [name for name in libraries or LIBRARIES if find_spec(name) is None]
     if missing:
         raise TrainingError(
             t("training.extra_missing", names=", ".join(missing)), t("training.extra_missing_hint")

@@ -1,61 +1,85 @@
 """A training as a child process of low priority, in a folder of its own.
 
 The folder holds what is learned from (``job.json``, ``examples.jsonl``, ``held_out.jsonl``), the
-checkpoint, and at the end ``adapter.gguf`` and ``result.json``, written last. ``run`` on a folder
-that was interrupted goes on; on a finished one it returns at once. The child speaks JSON lines on
-stdout, and ends with its parent. One process at a time may use a folder: the caller sees to that.
-Raises ``TrainingError``, ``StorageError``.
+checkpoint, how far it is (``control``), and at the end ``adapter.gguf``, PEFT's own
+``adapter_model.safetensors``, and ``result.json``, written last. ``run`` on a folder that was
+interrupted goes on; on a finished one it returns at once. The child (``child``) speaks JSON lines
+on stdout, and ends with its parent. Raises ``TrainingError``, ``StorageError``.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-from ondol import errors, keys, paths
+from ondol import errors, keys, leftovers, paths
 from ondol.egress import guard
-from ondol.egress.native import deny_internet
 from ondol.errors import OndolError, TrainingError
 from ondol.i18n import t
-from ondol.training import extra
-from ondol.training.dataset import Example
-from ondol.training.export import Dtype, export_adapter
+from ondol.training import control, extra
+from ondol.training.export import Dtype
+from ondol.training.lines import Item, Task, to_lines
 from ondol.training.loop import Progress
 from ondol.training.lora import LoraConfig, Schedule
-from ondol.types import Message
+from ondol.training.precision import BaseDtype
+from ondol.training.preference import PreferenceConfig
 
-FORMAT = 2
+FORMAT = 3
 """Counts the changes to how one learns, encodes or exports; what was made before is made anew."""
 
-NICENESS = 10
+WEIGHTS = "adapter_model.safetensors"
+"""What PEFT calls the weights it saves."""
+
+WAIT, GO = b"w", b"g"
 LOG_LINES = 40
+BUSY_POLL_SECONDS = 0.2
+QUIET_SECONDS = 2.0
+"""Who has just had an answer will soon ask again: so long nobody may be busy before it goes on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """What to train: a GGUF file, a shape, a schedule; ``dtype`` is the written adapter's.
-    ``prompt`` is the first example's as the engine reads it, token by token; (): not compared."""
+    ``prompt`` is the first example's as the engine reads it, token by token; (): not compared.
+    ``start`` is the folder of a finished training whose adapter, of the same shape, this one goes
+    on from; a preference is then measured from that. ``base_dtype`` is what the frozen weights are
+    held in; with ``weights``, a folder of safetensors of the same model, they come from there.
+    ``anchor`` is the weight with which ordinary text is held where it is (``anchor``).
+    ``counts_by_heart``: tried in the end is whether numbers of the examples were learned by heart.
+    """
 
     base: Path
     lora: LoraConfig
     schedule: Schedule
     dtype: Dtype = "f16"
     prompt: tuple[int, ...] = ()
+    task: Task = "sft"
+    preference: PreferenceConfig = field(default_factory=PreferenceConfig)
+    start: Path | None = None
+    base_dtype: BaseDtype = "auto"
+    anchor: float = 0.0
+    weights: Path | None = None
+    counts_by_heart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of it. ``cpu_seconds`` and ``peak_bytes`` are the last child's own."""
+    """What came of it. ``cpu_seconds`` and ``peak_bytes`` are the last child's own; ``privacy`` is
+    what was spent (``private_sgd.Privacy``), None for a training without; ``by_heart`` what
+    ``exposure.by_heart`` counted, None where it was not asked for."""
 
     adapter: Path
     chat_template: str
@@ -68,39 +92,74 @@ class Result:
     seconds: float
     cpu_seconds: float
     peak_bytes: int
+    held_out_accuracy: float | None = None
+    cached_layers: int = 0
+    privacy: dict[str, float] | None = None
+    by_heart: dict[str, int] | None = None
 
 
-def prepare(
-    folder: Path, job: Job, examples: Sequence[Example], held_out: Sequence[Example]
-) -> None:
-    """Write the job down. A folder that already holds this very job keeps its checkpoint."""
+def prepare(folder: Path, job: Job, examples: Sequence[Item], held_out: Sequence[Item]) -> None:
+    """Write the job down, with examples, pairs or thumbs as its task has them. A folder that
+    already holds this very job keeps its checkpoint."""
     try:
         paths.ensure(folder)
-        about = {"base": str(job.base), "format": FORMAT}
+        about = {"base": str(job.base), "format": FORMAT, "start": None}
+        about["weights"] = str(job.weights) if job.weights else None
+        if job.start is not None:
+            about |= {"start": str(job.start), "start_digest": _digest(job.start / WEIGHTS)}
         new = {
             "job.json": json.dumps(asdict(job) | about),
-            "examples.jsonl": _lines(examples),
-            "held_out.jsonl": _lines(held_out),
+            "examples.jsonl": to_lines(examples),
+            "held_out.jsonl": to_lines(held_out),
         }
         if all(_read(folder / name) == text for name, text in new.items()):
             return
-        for name in ("result.json", "checkpoint.pt"):
-            (folder / name).unlink(missing_ok=True)
+        control.forget_learned(folder)
         for name, text in new.items():
-            _write(folder / name, text)
+            write(folder / name, text)
     except OSError as error:
         raise paths.storage_error(error, folder) from error
 
 
-def run(folder: Path, on_progress: Callable[[Progress], None] = lambda p: None) -> Result:
+def read(folder: Path) -> Job:
+    """The job that ``prepare`` wrote into ``folder``."""
+    fields = json.loads((folder / "job.json").read_text("utf-8"))
+    fields["lora"]["target_modules"] = tuple(fields["lora"]["target_modules"])
+    return Job(
+        base=Path(fields["base"]),
+        lora=LoraConfig(**fields["lora"]),
+        schedule=Schedule(**fields["schedule"]),
+        dtype=fields["dtype"],
+        prompt=tuple(fields["prompt"]),
+        task=fields["task"],
+        preference=PreferenceConfig(**fields["preference"]),
+        start=Path(fields["start"]) if fields["start"] else None,
+        base_dtype=fields["base_dtype"],
+        anchor=fields["anchor"],
+        weights=Path(fields["weights"]) if fields["weights"] else None,
+        counts_by_heart=fields["counts_by_heart"],
+    )
+
+
+def run(
+    folder: Path,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    *,
+    is_busy: Callable[[], bool] | None = None,
+) -> Result:
     """Train what ``prepare`` wrote, in a child process, and wait for it. The child's errors are
-    raised here, of the class they have there."""
+    raised here, of the class they have there.
+
+    While ``is_busy`` says so the child waits between two parts of a step. ``control`` pauses or
+    cancels it, from any process: ``TrainingPausedError``, ``TrainingCancelledError``.
+    """
     extra.require()
     if (done := _result(folder)) is not None:
         return done
+    control.clear(folder)
     with tempfile.TemporaryFile() as log:
         child = subprocess.Popen(
-            [sys.executable, "-P", "-m", "ondol.training.job", str(folder)],
+            [sys.executable, "-P", "-m", "ondol.training.child", str(folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -108,10 +167,15 @@ def run(folder: Path, on_progress: Callable[[Progress], None] = lambda p: None) 
             env=keys.public_environ() | {"OMP_WAIT_POLICY": "passive", "HF_HUB_OFFLINE": "1"},
             start_new_session=True,
         )
+        ended = threading.Event()
         try:
+            if is_busy is not None:
+                watch = partial(_tell_when_busy, child, is_busy, ended)
+                threading.Thread(target=watch, name="ondol-idle", daemon=True).start()
             error = _listen(child, on_progress)
             code = child.wait()
         finally:
+            ended.set()
             child.kill()
             child.wait()
             for pipe in (child.stdin, child.stdout):
@@ -122,8 +186,25 @@ def run(folder: Path, on_progress: Callable[[Progress], None] = lambda p: None) 
         if error is not None:
             raise error
         # Killed, it had no time for a reason: the last line is about something else.
-        reason = (_last_line(log).rstrip(".") if code > 0 else "") or t("training.ended", code=code)
+        reason = (last_line(log).rstrip(".") if code > 0 else "") or t("training.ended", code=code)
     raise TrainingError(t("training.failed", reason=reason), t("training.failed_hint"))
+
+
+def _tell_when_busy(
+    child: subprocess.Popen[bytes], is_busy: Callable[[], bool], ended: threading.Event
+) -> None:
+    """Let the child wait while somebody is busy, and for a while after that."""
+    assert child.stdin is not None
+    waits, until = False, 0.0
+    with contextlib.suppress(OSError, ValueError):  # the child has ended
+        while not ended.wait(BUSY_POLL_SECONDS):
+            is_wanted, now = is_busy(), time.monotonic()
+            if is_wanted:
+                until = now + QUIET_SECONDS
+            if waits != (is_wanted or now < until):
+                waits = not waits
+                child.stdin.write(WAIT if waits else GO)
+                child.stdin.flush()
 
 
 def _listen(
@@ -153,21 +234,8 @@ def _result(folder: Path) -> Result | None:
     except (TypeError, ValueError):  # of another version of Ondol, or damaged
         return None
     with contextlib.suppress(OSError):
-        (folder / "checkpoint.pt").unlink(missing_ok=True)
+        leftovers.erase(folder / "checkpoint.pt")
     return result
-
-
-def _lines(examples: Sequence[Example]) -> str:
-    return "".join(json.dumps(asdict(e), ensure_ascii=False) + "\n" for e in examples)
-
-
-def _examples(file: Path) -> list[Example]:
-    examples = []
-    for line in filter(None, file.read_text("utf-8").split("\n")):
-        fields = json.loads(line)
-        fields["messages"] = tuple(Message(**m) for m in fields["messages"])
-        examples.append(Example(**fields))
-    return examples
 
 
 def _read(file: Path) -> str | None:
@@ -177,7 +245,14 @@ def _read(file: Path) -> str | None:
         return None
 
 
-def _write(file: Path, text: str) -> None:
+def _digest(file: Path) -> str:
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except FileNotFoundError as error:
+        raise TrainingError(t("training.no_start"), t("training.no_start_hint")) from error
+
+
+def write(file: Path, text: str) -> None:
     """Whole or not at all."""
     temporary = file.with_suffix(".tmp")
     try:
@@ -190,99 +265,8 @@ def _write(file: Path, text: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _last_line(log: IO[bytes]) -> str:
+def last_line(log: IO[bytes]) -> str:
+    """The last thing that a child wrote, short; "" for nothing."""
     log.seek(0)
     lines = deque((line.decode(errors="replace").strip() for line in log), maxlen=LOG_LINES)
     return next((line for line in reversed(lines) if line), "")[:300]
-
-
-def main() -> None:
-    """The child: train the folder named on the command line."""
-    guard.install()
-    deny_internet()
-    replies = os.dup(1)
-    os.dup2(2, 1)  # whatever a library prints must not mix with what the parent reads
-    _step_back()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-    def say(**fields: Any) -> None:
-        os.write(replies, json.dumps(fields).encode() + b"\n")
-
-    guard.report_to(lambda destination: say(refused=destination))
-    try:
-        _train(Path(sys.argv[1]), say)
-    except OndolError as error:
-        say(error=error.message, hint=error.hint, kind=type(error).__name__)
-        sys.exit(1)
-
-
-def _step_back() -> None:
-    """The machine stays its owner's while a model learns."""
-    os.nice(NICENESS)
-    if os.getsid(0) == os.getpid():
-        # Linux weighs sessions against each other, where it groups them: nice counts within one.
-        with contextlib.suppress(OSError):
-            Path("/proc/self/autogroup").write_text(str(NICENESS))
-
-
-def _end_with_parent() -> None:
-    """The parent holds our stdin; its end is the parent's."""
-    while os.read(0, 4096):
-        pass
-    os._exit(1)
-
-
-def _train(folder: Path, say: Callable[..., None]) -> None:
-    import time
-
-    from peft import get_peft_model_state_dict
-
-    from ondol.training.base import load_base, pick_device
-    from ondol.training.loop import peak_bytes, train
-
-    fields = json.loads((folder / "job.json").read_text("utf-8"))
-    fields["lora"]["target_modules"] = tuple(fields["lora"]["target_modules"])
-    job = Job(
-        Path(fields["base"]),
-        LoraConfig(**fields["lora"]),
-        Schedule(**fields["schedule"]),
-        fields["dtype"],
-        tuple(fields["prompt"]),
-    )
-    examples = _examples(folder / "examples.jsonl")
-    base = load_base(job.base, pick_device())
-    if job.prompt and examples:
-        base.check(examples[0], job.prompt)
-    trained = train(
-        base,
-        [base.encode(example) for example in examples],
-        [base.encode(example) for example in _examples(folder / "held_out.jsonl")],
-        job.lora,
-        job.schedule,
-        checkpoint=folder / "checkpoint.pt",
-        on_progress=lambda progress: say(**asdict(progress)),
-    )
-    weights = get_peft_model_state_dict(trained.model)
-    tensors = {name: weight.float().cpu().numpy() for name, weight in weights.items()}
-    config = trained.model.peft_config["default"].to_dict()
-    export_adapter(tensors, config, job.base, folder / "adapter.gguf", dtype=job.dtype)
-    result = {
-        "chat_template": base.chat_template,
-        "steps": trained.steps,
-        "num_examples": trained.num_examples,
-        "num_tokens": trained.num_tokens,
-        "loss": trained.loss,
-        "held_out_loss": trained.held_out_loss,
-        "stopped": trained.stopped,
-        "seconds": trained.seconds,
-        "cpu_seconds": time.process_time(),
-        "peak_bytes": peak_bytes(),
-    }
-    try:
-        _write(folder / "result.json", json.dumps(result, indent=1))
-    except OSError as error:
-        raise paths.storage_error(error, folder) from error
-
-
-if __name__ == "__main__":
-    main()

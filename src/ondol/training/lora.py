@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ondol.errors import TrainingError
 from ondol.i18n import t
@@ -19,6 +18,8 @@ from ondol.training.base import Base, Encoded
 
 if TYPE_CHECKING:
     import torch
+
+Item = TypeVar("Item", bound=Sized)
 
 ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -45,7 +46,14 @@ class LoraConfig:
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """How long and how fast. A step's gradient is the mean over the reply tokens of ``batch_size``
-    examples, computed in parts of at most ``part_tokens`` tokens to bound the memory."""
+    examples, computed in parts of at most ``part_tokens`` tokens to bound the memory; with
+    ``gradient_checkpointing`` hidden states are computed twice instead of kept. ``keep_best`` takes
+    the weights with the best held-out loss in the end, and stops after ``patience`` checks without
+    a better one; else the last weights stay, as where a style is learned: it comes after the best
+    likelihood.
+
+    With ``dp_noise`` above 0 replies are learned with differential privacy (``private_sgd``): each
+    example's gradient is clipped to ``dp_clip``."""
 
     epochs: float = 1.0
     batch_size: int = 8
@@ -58,6 +66,10 @@ class Schedule:
     checks: int = 8
     patience: int = 3
     checkpoint_seconds: float = 60.0
+    gradient_checkpointing: bool = False
+    keep_best: bool = True
+    dp_noise: float = 0.0
+    dp_clip: float = 1.0
 
 
 def batches(lengths: Sequence[int], schedule: Schedule) -> list[list[int]]:
@@ -90,17 +102,17 @@ def rate(step: int, steps: int, schedule: Schedule) -> float:
     return schedule.learning_rate * (schedule.floor + (1.0 - schedule.floor) * wave)
 
 
-def parts_of(batch: Sequence[Encoded], most_tokens: int) -> list[list[Encoded]]:
+def parts_of(batch: Sequence[Item], most_tokens: int) -> list[list[Item]]:
     """``batch`` in padded parts of at most ``most_tokens``; one example always fits."""
-    parts: list[list[Encoded]] = []
+    parts: list[list[Item]] = []
     longest = 0
-    for encoded in sorted(batch, key=len):
-        longest = max(longest, padded(len(encoded)))
+    for item in sorted(batch, key=len):
+        longest = max(longest, padded(len(item)))
         if parts and longest * (len(parts[-1]) + 1) <= most_tokens:
-            parts[-1].append(encoded)
+            parts[-1].append(item)
         else:
-            parts.append([encoded])
-            longest = padded(len(encoded))
+            parts.append([item])
+            longest = padded(len(item))
     return parts
 
 
@@ -109,11 +121,19 @@ def padded(length: int) -> int:
     return -(-length // WIDTH_STEP) * WIDTH_STEP
 
 
-def reply_losses(model: Any, part: Sequence[Encoded]) -> torch.Tensor:
-    """The negative log-likelihood of every reply token, shape (tokens,), in order."""
+class Padded(NamedTuple):
+    """Sequences side by side: token ids, which of them are there, and which predict a token of the
+    reply; all of shape (sequences, width)."""
+
+    ids: torch.Tensor
+    seen: torch.Tensor
+    predicts: torch.Tensor
+
+
+def side_by_side(part: Sequence[Encoded], device: Any) -> Padded:
+    """``part`` padded on the right, where no token before it sees it."""
     import torch
 
-    device = next(model.parameters()).device
     width = padded(max(map(len, part)))
     ids = torch.zeros(len(part), width, dtype=torch.long)
     seen = torch.zeros(len(part), width, dtype=torch.long)
@@ -122,31 +142,32 @@ def reply_losses(model: Any, part: Sequence[Encoded]) -> torch.Tensor:
         ids[row, : len(encoded)] = torch.tensor(encoded.prompt + encoded.reply)
         seen[row, : len(encoded)] = 1
         predicts[row, len(encoded.prompt) - 1 : len(encoded) - 1] = True
-    ids, seen, predicts = ids.to(device), seen.to(device), predicts.to(device)
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    hidden = inner.model(input_ids=ids, attention_mask=seen).last_hidden_state[predicts]
-    logits = inner.lm_head(hidden).float()
-    wanted = ids[:, 1:][predicts[:, :-1]]
-    return torch.nn.functional.cross_entropy(logits, wanted, reduction="none")
+    return Padded(ids.to(device), seen.to(device), predicts.to(device))
 
 
-def mean_loss(
-    model: Any,
-    examples: Sequence[Encoded],
-    part_tokens: int,
-    precision: Callable[[], AbstractContextManager[Any]],
-) -> float:
-    """The mean negative log-likelihood of a reply token, without learning from it."""
+def causal_lm(model: Any) -> Any:
+    """The model of transformers with its ``model`` and ``lm_head``, with or without PEFT's coat."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def reply_losses(model: Any, part: Sequence[Encoded]) -> torch.Tensor:
+    """The negative log-likelihood of every reply token, shape (tokens,), in order."""
+    rows = side_by_side(part, next(model.parameters()).device)
+    inner = causal_lm(model)
+    hidden = inner.model(input_ids=rows.ids, attention_mask=rows.seen).last_hidden_state
+    return head_losses(inner, hidden, rows)
+
+
+def head_losses(inner: Any, hidden: torch.Tensor, rows: Padded) -> torch.Tensor:
+    """The same from the last hidden states, of shape (sequences, width, hidden)."""
     import torch
 
-    was_training = model.training
-    model.eval()
-    total = 0.0
-    with torch.no_grad(), precision():
-        for part in parts_of(examples, part_tokens):
-            total += float(reply_losses(model, part).sum())
-    model.train(was_training)
-    return total / max(1, sum(len(example.reply) for example in examples))
+    logits = inner.lm_head(hidden[rows.predicts]).float()
+    cap = getattr(inner.config, "final_logit_softcapping", None)  # Gemma 2 and its like
+    if cap is not None:
+        logits = cap * torch.tanh(logits / cap)
+    wanted = rows.ids[:, 1:][rows.predicts[:, :-1]]
+    return torch.nn.functional.cross_entropy(logits, wanted, reduction="none")
 
 
 def add_lora(base: Base, config: LoraConfig, seed: int) -> Any:
@@ -170,3 +191,24 @@ def add_lora(base: Base, config: LoraConfig, seed: int) -> Any:
         return peft.get_peft_model(base.model, wanted)
     except ValueError as error:
         raise TrainingError(t("training.lora", reason=error), t("training.lora_hint")) from error
+
+
+def load_adapter(model: Any, state: Mapping[str, torch.Tensor]) -> None:
+    """Give a fresh adapter the weights of another; TrainingError where its shape is another."""
+    import peft
+
+    # Whether the vocabulary was changed it would ask of the hub.
+    own = peft.get_peft_model_state_dict(model, save_embedding_layers=False)
+    if {n: w.shape for n, w in own.items()} != {n: w.shape for n, w in state.items()}:
+        raise TrainingError(t("training.start_shape"), t("training.start_shape_hint"))
+    peft.set_peft_model_state_dict(model, dict(state))
+
+
+def checkpoint_activations(model: Any) -> None:
+    """Compute hidden states twice instead of keeping them for the backward pass (Chen et al. 2016,
+    arXiv:1604.06174)."""
+    how = {"use_reentrant": False}
+    if hasattr(model, "activation_checkpointing_enable"):
+        model.activation_checkpointing_enable(activation_checkpointing_kwargs=how)
+    else:  # what transformers called it
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=how)

@@ -22,11 +22,17 @@ from ondol.types.generation import (
     FinishReason,
     GenerateOptions,
     Token,
+    Tool,
+    ToolCall,
+    ToolCallDelta,
+    ToolChoice,
     Usage,
 )
 from ondol.types.protocols import (
+    Along,
     Embedder,
     Engine,
+    Heard,
     Home,
     HomeState,
     Judge,
@@ -53,6 +59,7 @@ from ondol.types.texts import (
 )
 
 __all__ = [
+    "Along",
     "Alternative",
     "Answer",
     "Chunk",
@@ -68,6 +75,7 @@ __all__ = [
     "Evidence",
     "FinishReason",
     "GenerateOptions",
+    "Heard",
     "Hit",
     "Home",
     "HomeState",
@@ -90,6 +98,10 @@ __all__ = [
     "Support",
     "Task",
     "Token",
+    "Tool",
+    "ToolCall",
+    "ToolCallDelta",
+    "ToolChoice",
     "Usage",
     "Wanted",
 ]

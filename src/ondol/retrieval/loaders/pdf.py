@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from math import tau
 from statistics import median
 from typing import Any
@@ -46,15 +47,11 @@ _pdfium = threading.Lock()
 
 def parse(data: bytes, name: str) -> Extract:
     """The text of every page; the title is the one in the file's properties."""
-    with _pdfium:
-        document = _open(data, name)
-        try:
-            pages = _read(document, name)
-            scanned = _scanned(document, pages)
-            recognised, left_out = _recognise(document, scanned, name)
-            title = _PRINTED_FROM.sub("", document.get_metadata_value("Title")).strip()
-        finally:
-            document.close()
+    with opened(data, name) as document:
+        pages = _read(document, name)
+        scanned = _scanned(document, pages)
+        recognised, left_out = _recognise(document, scanned, name)
+        title = _PRINTED_FROM.sub("", document.get_metadata_value("Title")).strip()
     text, starts = _join(pages, recognised)
     if not text:
         raise _no_text(name)
@@ -62,6 +59,17 @@ def parse(data: bytes, name: str) -> Extract:
     _check_readable(text, name)
     unread = _unread(scanned, left_out, name)
     return Extract(text, title or _heading(pages), starts, unread=unread)
+
+
+@contextmanager
+def opened(data: bytes, name: str) -> Iterator[Any]:
+    """The file as pdfium's, for this thread alone."""
+    with _pdfium:
+        document = _open(data, name)
+        try:
+            yield document
+        finally:
+            document.close()
 
 
 def _open(data: bytes, name: str) -> Any:
@@ -136,7 +144,7 @@ def _no_text(name: str) -> DocumentError:
 
 
 def _lines(page: Any) -> Iterator[Line]:
-    units = _units(page.get_text_range(errors="surrogatepass"))
+    units = utf16_units(page.get_text_range(errors="surrogatepass"))
     exact = page.count_chars() == len(units)
     for match in _LINE.finditer(units):
         words = list(_WORD.finditer(units, *match.span()))
@@ -144,12 +152,12 @@ def _lines(page: Any) -> Iterator[Line]:
             continue
         middle = words[len(words) // 2].start()
         units_wanted = (words[0].start(), words[0].end() - 1, middle, words[-1].end() - 1)
-        places = [_index(page, unit, exact) for unit in units_wanted]
+        places = [index_of(page, unit, exact) for unit in units_wanted]
         turn = _turn(page, places[2])
         yield _place(_clean(match.group()), [_box(page, place, turn) for place in places])
 
 
-def _index(page: Any, unit: int, exact: bool) -> int:
+def index_of(page: Any, unit: int, exact: bool) -> int:
     """Where pdfium keeps a letter of the text; it leaves some that it has out of the text."""
     from pypdfium2.raw import FPDFText_GetCharIndexFromTextIndex
 
@@ -197,7 +205,7 @@ def _box(page: Any, index: int, turn: int) -> _Box | None:
     return boxes[turn]
 
 
-def _units(text: str) -> str:
+def utf16_units(text: str) -> str:
     """One character per UTF-16 unit, which is how pdfium counts."""
     if text.isascii() or max(text) < "\U00010000":
         return text

@@ -1,159 +1,36 @@
-"""The parent's end of one child: start, ask, hear, kill.
-
-Knows nothing about files. Everything raises ``ChildGoneError`` once the child is dead, hangs or
-says what makes no sense; it is killed then, with all it started.
-"""
+"""The parent's end of the child that reads documents."""
 
 from __future__ import annotations
 
 import os
-import signal
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ondol.i18n import t
+from ondol.confinement import child
+from ondol.confinement.child import ChildGoneError
 from ondol.retrieval.loaders import ocr
 from ondol.retrieval.loaders.isolation import wire
 from ondol.types import Document
 
+__all__ = ["COMMAND", "Child", "ChildGoneError"]
+
 COMMAND = (sys.executable, "-P", "-m", "ondol.retrieval.loaders.isolated")
-START_SECONDS = 60
-# Nothing else of the environment reaches the child.
-_KEPT = ("PYTHONPATH", "TESSDATA_PREFIX", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
-_MARK = b"F"
 
 
-class ChildGoneError(Exception):
-    """The child is no more; ``is_slow`` when its time was up, ``is_killed`` when somebody else
-    ended it, or the kernel, short of memory."""
-
-    def __init__(self, reason: str, *, is_slow: bool = False, is_killed: bool = False) -> None:
-        super().__init__(reason)
-        self.is_slow = is_slow
-        self.is_killed = is_killed
-
-
-class Child:
+class Child(child.Child):
     """A child that is ready, or ``ChildGoneError`` or ``OSError``."""
 
     def __init__(self, command: Sequence[str], memory_bytes: int) -> None:
-        self._socket, theirs = socket.socketpair()
-        try:
-            self._process: subprocess.Popen[bytes] = subprocess.Popen(
-                command,
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                cwd="/",
-                env=_environment(),
-                start_new_session=True,
-            )
-        except BaseException:
-            self._socket.close()
-            raise
-        finally:
-            theirs.close()
-        self._incoming = wire.Incoming(self._socket)
-        home = os.path.expanduser("~")
-        settings = {"parent_pid": os.getpid(), "memory_bytes": memory_bytes, "home": home}
-        try:
-            self._send(settings)
-            said = self.hear(time.monotonic() + START_SECONDS)
-            self.protections = tuple(map(str, said.get("protections", ())))
-        except BaseException:
-            self.kill()
-            raise
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    def is_alive(self) -> bool:
-        return self._process.poll() is None
-
-    def ask(self, request: Mapping[str, object], descriptor: int) -> None:
-        """Hand over an open file with what is to be done with it."""
-        self._incoming = wire.Incoming(self._socket)
-        try:
-            self._socket.settimeout(START_SECONDS)
-            socket.send_fds(self._socket, [_MARK], [descriptor])
-        except OSError as error:
-            raise self._gone() from error
-        self._send(request)
-
-    def hear(self, deadline: float) -> dict[str, Any]:
-        """The next thing it says."""
-        try:
-            return self._incoming.frame(deadline)
-        except (OSError, EOFError, ValueError) as error:
-            raise self._gone(error) from error
+        program = ocr.find_program()
+        more = {"PATH": str(Path(program).parent) if program else ""}
+        if "TESSDATA_PREFIX" in os.environ:
+            more["TESSDATA_PREFIX"] = os.environ["TESSDATA_PREFIX"]
+        super().__init__(command, memory_bytes, answer_bytes=wire.MAX_ANSWER_BYTES, more=more)
 
     def hear_document(self, first: Mapping[str, Any], source: str, deadline: float) -> Document:
         """The rest of a document that began with ``first``."""
-        try:
-            return wire.receive_document(self._incoming, first, source, deadline)
-        except (OSError, EOFError, ValueError) as error:
-            raise self._gone(error) from error
-
-    def kill(self) -> int:
-        """End it and all it started; returns how it had ended, as ``subprocess`` says it."""
-        self.signal_end()
-        self._socket.close()
-        return self._process.wait()
-
-    def signal_end(self) -> None:
-        """Have it ended, from any thread: whoever listens to it hears that it is gone."""
-        with suppress(ProcessLookupError, PermissionError):  # macOS says the latter for a zombie
-            os.killpg(self._process.pid, signal.SIGKILL)
-
-    def _send(self, content: Mapping[str, object]) -> None:
-        try:
-            self._socket.settimeout(START_SECONDS)
-            wire.send(self._socket, content)
-        except OSError as error:
-            raise self._gone(error) from error
-
-    def _gone(self, error: Exception | None = None) -> ChildGoneError:
-        if isinstance(error, TimeoutError):
-            self.kill()
-            return ChildGoneError("", is_slow=True)
-        if isinstance(error, ValueError):
-            self.kill()
-            return ChildGoneError(t("isolation.nonsense"))
-        with suppress(subprocess.TimeoutExpired):  # its end of the socket goes before it does
-            self._process.wait(timeout=5)
-        code = self.kill()
-        is_slow = hasattr(signal, "SIGXCPU") and code == -signal.SIGXCPU
-        return ChildGoneError(_ending(code), is_slow=is_slow, is_killed=code == -signal.SIGKILL)
-
-
-def take_request(connection: socket.socket) -> tuple[dict[str, Any], int] | None:
-    """The child's side of ``ask``: a request with its file; None when the parent is gone."""
-    connection.settimeout(None)
-    mark, descriptors, _, _ = socket.recv_fds(connection, len(_MARK), 1)
-    if not mark or not descriptors:
-        return None
-    os.set_inheritable(descriptors[0], False)
-    return wire.Incoming(connection).frame(), descriptors[0]
-
-
-def _environment() -> dict[str, str]:
-    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    program = ocr.find_program()
-    path = str(Path(program).parent) if program else ""
-    return {**kept, "PATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
-
-
-def _ending(code: int) -> str:
-    if code >= 0:
-        return t("isolation.ended")
-    try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return str(-code)
+        return self.hear_with(
+            lambda incoming, until: wire.receive_document(incoming, first, source, until), deadline
+        )

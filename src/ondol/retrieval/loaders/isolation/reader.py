@@ -8,7 +8,6 @@ reads the next one; of a container only the member that did it is lost.
 from __future__ import annotations
 
 import os
-import socket
 import threading
 import time
 from collections.abc import Sequence
@@ -16,13 +15,16 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Self
 
+from ondol.confinement import frames
+from ondol.confinement.child import CAN_CONFINE as CAN_ISOLATE
 from ondol.egress import guard
 from ondol.errors import DocumentError
 from ondol.i18n import language, t
 from ondol.retrieval.loaders import contents, loader, media_types, ocr
-from ondol.retrieval.loaders.isolation import wire
+from ondol.retrieval.loaders.isolation import drawing, wire
 from ondol.retrieval.loaders.isolation.child import COMMAND, Child, ChildGoneError
 from ondol.retrieval.loaders.members import Limits
+from ondol.retrieval.loaders.page_picture import PagePicture, Wanted
 from ondol.types import Document
 
 # What a child may be kept from: wasting time and memory, rights, other files, the network.
@@ -37,8 +39,6 @@ MAX_DEATHS = 3
 MAX_FILES = 1000
 # Connections that one file's parser was refused and that are told: it may say what it likes.
 MAX_REFUSALS = 10
-
-CAN_ISOLATE = hasattr(socket, "send_fds") and os.name == "posix"
 
 
 class _Lost(Exception):
@@ -120,6 +120,20 @@ class Reader:
             with self._lock:
                 return self._load(descriptor, path.name, source, max_bytes)
 
+    def draw(self, path: Path, content_hash: str, wanted: Wanted, *, max_bytes: int) -> PagePicture:
+        """A page of a PDF that still has the bytes of ``content_hash``, drawn by a child of its
+        own. Raises ``DocumentChangedError`` and what ``load`` raises."""
+        return drawing.draw(
+            path,
+            content_hash,
+            wanted,
+            max_bytes=max_bytes,
+            seconds=self._seconds,
+            memory_mb=self._memory_bytes >> 20,
+            can_isolate=CAN_ISOLATE,
+            command=self._command,
+        )
+
     def _load(self, descriptor: int, file_name: str, source: str, max_bytes: int) -> Document:
         avoid: dict[str, str] = {}
         stop_at, was_killed = "", False
@@ -167,12 +181,12 @@ class Reader:
                 if said.get("kind") == "document":
                     return child.hear_document(said, source, deadline)
                 if said.get("kind") == "failed":
-                    message = wire.sentence(said.get("message"))
-                    raise DocumentError(message, wire.sentence(said.get("hint")))
+                    message = frames.sentence(said.get("message"))
+                    raise DocumentError(message, frames.sentence(said.get("hint")))
                 if said.get("kind") == "refused":
                     told += 1
                     if told <= MAX_REFUSALS:
-                        guard.relay(wire.sentence(said.get("destination")))
+                        guard.relay(frames.sentence(said.get("destination")))
                 elif said.get("kind") == "picture":
                     deadline += ocr.PICTURE_SECONDS
                 else:

@@ -1,0 +1,164 @@
+"""What does a request cost Ondol itself? Its engine says the same canned answer at once.
+
+``canned.py [SOURCE …]`` measures each checkout's ``src`` in turn (default: this one), so that two
+states of the code are compared while the machine is as busy for both. See README.md.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from threading import Thread
+
+import psutil
+
+HERE = Path(__file__).parent
+CHAT = "smollm2:135m"
+REQUESTS, ROUNDS, WARM_UP = 200, 3, 30
+PROMPT = "What burns in the stove under the floor? Tell me in a few words."
+
+_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+_TOKEN = {"token": " wood", "logprob": -0.1, "bytes": [32, 119]}
+_TOP = [{**_TOKEN, "logprob": -0.1 - n} for n in range(5)]
+
+
+def main() -> None:
+    if sys.argv[1:] == ["--serve"]:
+        serve()
+        return
+    sources = [Path(name) for name in sys.argv[1:]] or [HERE.parents[1] / "src"]
+    for _ in range(ROUNDS):
+        for source in sources:
+            print(json.dumps({"source": str(source), **measure(source)}), flush=True)
+
+
+def measure(source: Path) -> dict[str, object]:
+    """Milliseconds of processor and clock for a one-token answer."""
+    from ondol.config import load
+
+    with tempfile.TemporaryDirectory(prefix="ondol-gateway-") as home:
+        environ = {
+            **os.environ,
+            **{"PYTHONPATH": str(source), "ONDOL_HOME": home, "ONDOL_LANGUAGE": "en"},
+            **{"ONDOL_MODELS": str(load().models_dir), "ONDOL_KEEP_ALIVE": "-1"},
+        }
+        command = [sys.executable, __file__, "--serve"]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environ) as process:
+            assert process.stdin is not None and process.stdout is not None
+            port = int(process.stdout.readline())
+            found: dict[str, object] = {
+                name: asked(port, process.pid, stream=stream)
+                for name, stream in (("whole", False), ("streamed", True))
+            }
+            process.stdin.close()
+    return found | {"load": round(os.getloadavg()[0], 1)}
+
+
+def asked(port: int, pid: int, *, stream: bool) -> dict[str, float]:
+    body = {"model": CHAT, "messages": [{"role": "user", "content": PROMPT}], "stream": stream}
+    content = json.dumps({**body, "max_tokens": 1, "temperature": 0}).encode()
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    took = []
+    for number in range(WARM_UP + REQUESTS):
+        if number == WARM_UP:
+            before = cpu_seconds(pid)
+        started = time.perf_counter()
+        connection.request("POST", "/v1/chat/completions", content)
+        with connection.getresponse() as response:
+            assert response.read() and response.status == 200
+        took.append((time.perf_counter() - started) * 1000)
+    time.sleep(0.3)  # what is written down after the last byte counts
+    cpu_ms = (cpu_seconds(pid) - before) * 1000 / REQUESTS
+    return {
+        "cpu_ms": round(cpu_ms, 2),
+        "p50_ms": round(statistics.median(took[WARM_UP:]), 2),
+        "least_ms": round(min(took), 2),
+    }
+
+
+def cpu_seconds(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
+def serve() -> None:
+    """Ondol before an engine of our own, until stdin ends. Says its port."""
+    import signal
+
+    from ondol import config as configuration
+    from ondol.engine import pool
+    from ondol.parts import Parts
+    from ondol.server.app import create_app
+    from ondol.server.listening import listen, run
+
+    command = [sys.executable, "-c", f"import runpy; runpy.run_path({__file__!r})['engine']()"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as engine_process:
+        assert engine_process.stdout is not None
+        address = f"http://127.0.0.1:{int(engine_process.stdout.readline())}"
+
+        class Process:
+            def __init__(self, launch: object) -> None:
+                self.launch, self.address, self.key = launch, address, "key"
+                self.pid = engine_process.pid
+
+            def __getattr__(self, name: str) -> object:
+                return lambda *_: name in ("alive", "rss_bytes")
+
+        pool.EngineProcess = Process  # type: ignore[misc, assignment]
+        with Parts(configuration.load()) as parts:
+            parts.pool.load(CHAT)
+            listener = listen("127.0.0.1", 0)
+
+            def end() -> None:
+                sys.stdin.buffer.read()
+                os.kill(os.getpid(), signal.SIGTERM)
+
+            Thread(target=end, daemon=True).start()
+            port = listener.getsockname()[1]
+            run(create_app(parts), [listener], lambda: print(port, flush=True))
+        engine_process.kill()
+
+
+def engine() -> None:
+    """What llama-server says to a question for one token, said to every one."""
+    import socketserver
+
+    delta = {"content": " wood"}
+    logprobs = {"content": [{**_TOKEN, "top_logprobs": _TOP}]}
+    usage = {"completion_tokens": 1, "prompt_tokens": 45, "total_tokens": 46}
+    said = b"".join(
+        b"data: " + json.dumps({"object": "chat.completion.chunk", **event}).encode() + b"\n\n"
+        for event in (
+            {"choices": [], "prompt_progress": {"total": 45, "cache": 44, "processed": 45}},
+            {"choices": [{"index": 0, "delta": {"role": "assistant", "content": None}}]},
+            {"choices": [{"index": 0, "delta": delta, "logprobs": logprobs}]},
+            {"choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]},
+            {"choices": [], "usage": usage},
+        )
+    )
+    answer = _HEAD + b"%x\r\n%b\r\n0\r\n\r\n" % (len(said), said)
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            length = 0
+            while (line := self.rfile.readline()) not in (b"\r\n", b""):
+                if line.lower().startswith(b"content-length:"):
+                    length = int(line.split(b":")[1])
+            self.rfile.read(length)
+            self.wfile.write(answer)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        print(server.server_address[1], flush=True)
+        server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

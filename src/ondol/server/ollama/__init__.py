@@ -1,0 +1,1 @@
+"""Ollama's dialect: chat, generate, embed, and models of one's own."""

@@ -1,0 +1,1 @@
+"""OpenAI's Responses: their events, their tools, and the kept ones."""

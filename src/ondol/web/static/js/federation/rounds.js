@@ -1,0 +1,86 @@
+// @ts-check
+// The rounds there were: who took part, what travelled, what it cost in privacy, how good it was.
+
+import { html, useSignal } from "../core/ui.js";
+import { bytes, moment, number, t, when } from "../core/i18n.js";
+import { Badge, Button } from "../parts/index.js";
+import { Quality, measured } from "./quality.js";
+
+/** @typedef {import("./state.js").Federation} Federation */
+/** @typedef {import("./state.js").Round} Round */
+
+const SHOWN = 10;
+
+/** @param {{federation: Federation}} props */
+export function Rounds({ federation }) {
+  const isWhole = useSignal(false);
+  const rounds = [...federation.rounds].sort((a, b) => a.number - b.number);
+  const latest = rounds.toReversed();
+  const losses = measured(rounds).map((one) => ({ name: one.name, points: new Map(one.points) }));
+  const shown = isWhole.value ? latest : latest.slice(0, SHOWN);
+  const names = new Map(federation.members.map((one) => [String(one.node), one.is_me ? t("federation.you") : one.pseudonym]));
+  /** @param {string | number} node */
+  const name = (node) => names.get(String(node)) ?? t("federation.former");
+  return html`<section class="card stack" aria-labelledby="federation-rounds">
+    <div class="row spread">
+      <h2 id="federation-rounds">${t("federation.rounds")}</h2>
+      <span class="muted">${t("federation.rounds_of", { done: number(rounds.length), all: number(federation.plan.rounds) })}</span>
+    </div>
+    ${rounds.length === 0 && html`<p class="muted">${t("federation.no_rounds")}</p>`}
+    <${Quality} rounds=${rounds} />
+    ${rounds.length > 0 &&
+    html`<div class="table-holder" tabindex="0" role="group" aria-label=${t("federation.rounds")}>
+      <table class="table federation-rounds">
+        <caption class="hidden">${t("federation.rounds")}</caption>
+        <thead>
+          <tr>
+            <th scope="col">${t("federation.round")}</th>
+            <th scope="col">${t("federation.took_part")}</th>
+            <th scope="col" class="number">${t("federation.traffic")}</th>
+            <th scope="col" class="number">${t("federation.epsilon_so_far")}</th>
+            ${losses.map(({ name: which }) => html`<th key=${which} scope="col" class="number">${t(`federation.quality_${which}`)}</th>`)}
+          </tr>
+        </thead>
+        <tbody>
+          ${shown.map(
+            (one) => html`<tr key=${one.number}>
+              <th scope="row">${number(one.number)}<time class="muted small-text" datetime=${one.at} title=${moment(one.at)}>${when(one.at)}</time></th>
+              <td><${Part} round=${one} name=${name} /></td>
+              <td class="number">${bytes((one.bytes_up ?? 0) + (one.bytes_down ?? 0))}</td>
+              <td class="number">${one.epsilon ? number(one.epsilon) : "–"}</td>
+              ${losses.map(({ name: which, points }) => html`<td key=${which} class="number">${loss(points.get(one.number))}</td>`)}
+            </tr>`,
+          )}
+        </tbody>
+      </table>
+    </div>`}
+    ${latest.length > shown.length &&
+    html`<div><${Button}
+      small
+      kind="quiet"
+      onClick=${() => {
+        isWhole.value = true;
+      }}
+    >${t("federation.all_rounds", { count: number(latest.length) })}<//></div>`}
+  </section>`;
+}
+
+/** @param {number | null | undefined} value */
+const loss = (value) => (value === null || value === undefined ? "–" : number(value));
+
+/** @param {{round: Round, name: (node: string | number) => string}} props */
+function Part({ round, name }) {
+  const { clients = [], dropped = {}, refused = {} } = round;
+  return html`<div class="federation-part">
+    <span class="row">
+      ${clients.map((node) => html`<code key=${node} class="pseudonym">${name(node)}</code>`)}
+      ${!clients.length && html`<span class="muted">${t("federation.nobody")}</span>`}
+      ${round.rolled_back && html`<${Badge} tone="warn" title=${t("federation.rolled_back_about")}>${t("federation.rolled_back")}<//>`}
+      ${round.failed && html`<${Badge} tone="bad">${t("federation.failed")}<//>`}
+    </span>
+    ${round.failed && html`<span class="muted small-text">${round.failed}</span>`}
+    ${Object.keys(dropped).length > 0 && html`<span class="muted small-text">${t("federation.dropped", { names: Object.keys(dropped).map(name).join(", ") })}</span>`}
+    ${Object.entries(refused).map(([node, reason]) => html`<span key=${node} class="muted small-text">${name(node)}: ${reason}</span>`)}
+    ${!round.mine.took_part && round.mine.reason && !(round.mine.reason in refused) && html`<span class="muted small-text">${t("federation.not_me", { reason: round.mine.reason })}</span>`}
+  </div>`;
+}

@@ -25,8 +25,10 @@ train: .venv/train
 
 federated: .venv/federated/ondol-federated.json
 
+# Hundreds of the tests start processes, and wait for them beside other such tests: one that fails is
+# run once more, and named in the closing lines.
 test: setup train federated check
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slow" --reruns 1 -rR
 
 # Also what proves at length what another test shows in short: before a release.
 test-all: setup train federated check

@@ -24,8 +24,7 @@ import numpy as np
 from backports.zstd import CompressionParameter, ZstdCompressor, ZstdDict, compress
 from cases import CASES
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from ondol.config import load
 from ondol.egress import Egress

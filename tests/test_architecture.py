@@ -77,11 +77,12 @@ ALLOWED = {
     "toolbox": FOUNDATION | FIRST_FLOOR | ROOMS | {"tooling"},
     "manners": FOUNDATION | FIRST_FLOOR | {"models", "ask", "prompt"},
     "kept": FOUNDATION | FIRST_FLOOR | ROOMS,
+    "located": FOUNDATION | FIRST_FLOOR | {"engine", "models"},
     "oversight": FOUNDATION | FIRST_FLOOR | ROOMS | {"trust"},
     "parts": FOUNDATION
     | FIRST_FLOOR
     | ROOMS
-    | {"ask", "kept", "manners", "oversight", "preset", "prompt", "trust"},
+    | {"ask", "kept", "located", "manners", "oversight", "preset", "prompt", "trust"},
     "preset": FOUNDATION | {"answering", "models", "prompt"},
     "forget": FOUNDATION | FIRST_FLOOR | ROOMS | {"parts", "personal", "trainable"},
     "trainable": FOUNDATION | FIRST_FLOOR | {"models", "training"},
@@ -93,7 +94,7 @@ ALLOWED = {
     "personal": FOUNDATION
     | FIRST_FLOOR
     | ROOMS
-    | {"answering", "ask", "calibrate", "parts", "prompt"}
+    | {"answering", "ask", "calibrate", "lab", "parts", "prompt"}
     | {"train", "trainable", "training", "trust"},
     # A device's samples, its training, its gate and the federation it belongs to meet here.
     "household": FOUNDATION
@@ -101,13 +102,19 @@ ALLOWED = {
     | ROOMS
     | {"federated", "forget", "parts", "personal", "prompt"}
     | {"train", "trainable", "training", "trust"},
+    # The engine, the models, the library and the gates meet here, to be looked at.
+    "lab": FOUNDATION
+    | FIRST_FLOOR
+    | ROOMS
+    | {"answering", "ask", "chat", "located", "parts", "preset", "prompt", "trust"}
+    | {"calibrate", "train", "trainable", "training"},
     # What a hub signs are models: it reads their headers, and nothing else of the house.
     "hub": FOUNDATION | FIRST_FLOOR | {"models"},
     # A hub's releases, the stores of models and adapters, the gate and packs meet here.
     "updating": FOUNDATION
     | FIRST_FLOOR
     | ROOMS
-    | {"ask", "hub", "parts", "personal", "preset", "prompt"}
+    | {"ask", "hub", "lab", "parts", "personal", "preset", "prompt"}
     | {"train", "trainable", "training", "trust"},
     "calibrate": FOUNDATION
     | FIRST_FLOOR
@@ -124,6 +131,8 @@ ALLOWED = {
         "forget",
         "household",
         "hub",
+        "lab",
+        "located",
         "parts",
         "json",
         "personal",
@@ -145,6 +154,8 @@ ALLOWED = {
         "home",
         "household",
         "hub",
+        "lab",
+        "located",
         "parts",
         "preset",
         "trust",

@@ -44,7 +44,8 @@ def test_memory_for_a_model_in_several_files_counts_all_of_them(tmp_path: Path) 
                 file.write_bytes(_part(number, count, 1 << 20))
                 files.append(parts.store.stage(file, "weights", file.name))
             parts.store.add(f"model:{count}", files)
-        need = {n: parts._memory_need(parts._locate(f"model:{n}"), 4096) for n in (1, 3)}
+        here = parts.located
+        need = {n: here.memory_need(here.spec(f"model:{n}"), 4096) for n in (1, 3)}
     assert need[3] - need[1] >= 2 << 20
 
 
@@ -54,13 +55,13 @@ def test_memory_for_a_model_counts_its_adapters(tmp_path: Path) -> None:
         base = tmp_path / "base.gguf"
         base.write_bytes(base_bytes(CHAT))
         parts.store.add("model:1", [parts.store.stage(base, "weights", base.name)])
-        without = parts._memory_need(parts._locate("model:1"), 4096)
+        without = parts.located.memory_need(parts.located.spec("model:1"), 4096)
         adapter = random_adapter(base, tmp_path / "lora.gguf", r=32)
         parts.adapters.add(adapter, name="style", model="model:1")
-        spec = parts._locate("model:1")
+        spec = parts.located.spec("model:1")
         assert [a.name for a in spec.adapters] == ["style"]
-        assert parts._memory_need(spec, 4096) - without == adapter.stat().st_size
-        assert parts._memory_need(spec.with_only(()), 4096) == without
+        assert parts.located.memory_need(spec, 4096) - without == adapter.stat().st_size
+        assert parts.located.memory_need(spec.with_only(()), 4096) == without
         assert parts.engine("model:1:style").model == "model:1:style"
         with pytest.raises(AdapterNotFoundError):
             parts.engine("model:1:other")

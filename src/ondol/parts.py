@@ -17,6 +17,7 @@ from ondol.config import Config
 from ondol.errors import UsageError
 from ondol.i18n import t
 from ondol.kept import Kept
+from ondol.located import Located
 from ondol.models import scales
 from ondol.models.made import Made, served_by
 from ondol.once import Closing
@@ -28,10 +29,9 @@ from ondol.types import Reranker, Task
 
 if TYPE_CHECKING:
     from ondol.engine.llama import LlamaEngine
-    from ondol.engine.pool import EnginePool, ModelSpec
+    from ondol.engine.pool import EnginePool
     from ondol.ledger.ledger import Ledger
     from ondol.models.adapters import Adapter, AdapterStore
-    from ondol.models.gguf import GgufHeader
     from ondol.models.store import Model, ModelStore
     from ondol.retrieval.embedding import OnnxEmbedder
     from ondol.retrieval.library import Library, PassageEmbedder
@@ -63,6 +63,11 @@ class Parts(Closing):
     @property
     def adapters(self) -> AdapterStore:
         return self._once("adapters", self._build_adapters)
+
+    @property
+    def located(self) -> Located:
+        """Which files answer for a model, and what memory that takes."""
+        return self._once("located", lambda: Located(self.config, self.store, self.adapters))
 
     @property
     def pool(self) -> EnginePool:
@@ -202,50 +207,17 @@ class Parts(Closing):
 
         return EnginePool(
             EngineSettings.from_config(self.config),
-            self._locate,
-            memory_need=self._memory_need,
+            self.located.spec,
+            memory_need=self.located.memory_need,
             available_bytes=lambda: machine().available_ram_bytes,
         )
-
-    def _locate(self, name: str) -> ModelSpec:
-        from ondol.engine.pool import AdapterFile, ModelSpec
-
-        model = self.store.get(name)
-        served = self.adapters.served(model) if model.kind == "chat" else ()
-        return ModelSpec(
-            name=model.name,
-            path=self.store.path(model),
-            digest=model.digest,
-            size_bytes=model.size_bytes + sum(adapter.size_bytes for adapter, _ in served),
-            kind=model.kind,
-            num_ctx=model.context_length,
-            projector=self.store.path(model, "projector") if model.file("projector") else None,
-            adapters=tuple(
-                AdapterFile(one.name, path, one.digest, one.size_bytes) for one, path in served
-            ),
-        )
-
-    def _memory_need(self, spec: ModelSpec, num_ctx: int) -> int:
-        from ondol.models.memory import memory_need
-
-        header = self._header(spec.path)
-        parallel = self.config["engine.num_parallel"]
-        # The header is that of the first file; the others, and the adapters, count too.
-        others_bytes = max(0, spec.size_bytes - header.file_size_bytes)
-        return memory_need(header, num_ctx, num_parallel=parallel).total_bytes + others_bytes
-
-    def _header(self, path: Path) -> GgufHeader:
-        from ondol.models.gguf import read_header
-
-        # A blob is named after its content, so its header is read once.
-        return self._once(f"header of {path}", lambda: read_header(path))
 
     def _active(self, model: Model, task: Task) -> Mapping[str, float]:
         return manners.active(model, task, lambda: self.kept.activations)
 
     def _knows_layout(self, model: Model, adapter: Adapter) -> bool:
         """Whether ``adapter`` was trained in the layout that it would be asked in."""
-        header = self._header(self.store.path(model))
+        header = self.located.header(self.store.path(model))
         return adapter.template == GROUNDING.digest(header.chat_template or "")
 
     def opener(self, location: str) -> Opener:

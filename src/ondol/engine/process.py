@@ -23,6 +23,7 @@ from typing import Any
 from ondol.egress import guard
 from ondol.engine import failing, rendezvous
 from ondol.engine.failing import Failure
+from ondol.engine.running import UNTOLD, Running
 from ondol.engine.starter import spawn
 from ondol.engine.wire import connect
 from ondol.engine.worker import REFUSED
@@ -64,6 +65,7 @@ class Launch:
     binary: str = ""
     adapters: tuple[tuple[str, str], ...] = ()
     mmproj: str = ""
+    running: Running = UNTOLD
 
 
 class EngineProcess:

@@ -44,13 +44,14 @@ def launch(spec: ModelSpec, num_ctx: int, settings: EngineSettings) -> Launch:
         model=str(spec.path),
         num_ctx=num_ctx,
         num_parallel=settings.num_parallel,
-        threads=settings.threads or count_threads(),
+        threads=spec.running.threads or settings.threads or count_threads(),
         gpu_layers=settings.gpu_layers,
         embedding=spec.kind in ("embedding", "reranker"),
         pooling="rank" if spec.kind == "reranker" else spec.pooling,
         binary=str(resolve(settings.runtime) or ""),
         adapters=tuple((adapter.name, str(adapter.path)) for adapter in spec.adapters),
         mmproj=str(spec.projector or ""),
+        running=spec.running,
     )
 
 

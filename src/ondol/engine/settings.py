@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ondol.engine.keep_alive import parse_keep_alive
+from ondol.engine.running import UNTOLD, Running
 from ondol.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ class ModelSpec:
     """A model file to load. ``size_bytes`` counts its other files and its adapters too;
     ``num_ctx`` is the longest context the model was trained for; ``pooling`` ("mean", "cls",
     "last") overrides what an embedding model's own file says; ``adapters`` are those that its
-    requests may ask for, ``projector`` the file through which it sees."""
+    requests may ask for, ``projector`` the file through which it sees, ``running`` how its process
+    computes."""
 
     name: str
     path: Path
@@ -44,6 +46,7 @@ class ModelSpec:
     pooling: str | None = None
     adapters: tuple[AdapterFile, ...] = ()
     projector: Path | None = None
+    running: Running = UNTOLD
 
     def with_only(self, adapters: tuple[AdapterFile, ...]) -> ModelSpec:
         """The same model without its other adapters."""

@@ -21,6 +21,7 @@ from typing import Any
 
 from ondol.egress import guard
 from ondol.egress.native import deny_internet
+from ondol.engine import applying
 
 PR_SET_PDEATHSIG = 1
 NICENESS = 5
@@ -126,6 +127,7 @@ def arguments(parameters: dict[str, Any], port: int) -> list[str]:
         flags |= {"--batch-size": parameters["num_ctx"], "--ubatch-size": parameters["num_ctx"]}
     if parameters["pooling"]:
         flags["--pooling"] = parameters["pooling"]
+    flags |= applying.flags(parameters["running"])
     if parameters["mmproj"]:
         flags["--mmproj"] = parameters["mmproj"]
     switches = ["--no-webui", "--jinja"] + ["--embedding"] * parameters["embedding"]
@@ -165,6 +167,7 @@ def _params(xllamacpp: Any, parameters: dict[str, Any]) -> Any:
     p.use_jinja = True
     p.endpoint_slots = True
     p.endpoint_metrics = True
+    applying.apply(xllamacpp, p, parameters["running"])
     if parameters["mmproj"]:
         p.mmproj.path = parameters["mmproj"]
     if parameters["adapters"]:

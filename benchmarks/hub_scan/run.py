@@ -34,11 +34,11 @@ from ondol.engine.pool import EnginePool, EngineSettings, ModelSpec
 from ondol.errors import InvalidModelError, OndolError
 from ondol.hub.scan import child, scan, scanning
 from ondol.hub.scan.refused import Refused
+from ondol.lab.redteam.releases.collected import all_cases, written
+from ondol.lab.redteam.releases.makers import described, gguf, tensor
 from ondol.models.gguf import read_header
 from ondol.models.store import ModelStore
 from ondol.types import GenerateOptions, Message
-from tests.hub.corpus.collected import all_cases, written
-from tests.hub.corpus.makers import described, gguf, tensor
 from tests.updating.served_llama import write_llama
 
 RESULTS = Path(__file__).with_name("results.json")

@@ -35,8 +35,8 @@ from ondol.hub.scan.refused import Refused
 from ondol.i18n import t, use_language
 from ondol.models.blobs import digest_of
 from ondol.models.gguf_reader import TENSOR_TYPES
-from tests.hub.corpus import bad_adapters, hostile_templates
-from tests.hub.corpus.makers import (
+from ondol.lab.redteam.releases import bad_adapters, hostile_templates
+from ondol.lab.redteam.releases.makers import (
     F32,
     STRING,
     adapter,

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.hub.corpus.makers import adapter, gguf
+from ondol.lab.redteam.releases.makers import adapter, gguf
 
 
 def ondol(*words: str | Path) -> tuple[int, str, str]:

@@ -8,8 +8,8 @@ from collections import defaultdict
 import pytest
 
 from ondol.hub.scan import Finding, scan
-from tests.hub.corpus.collected import all_cases, written
-from tests.hub.corpus.makers import Case
+from ondol.lab.redteam.releases.collected import all_cases, written
+from ondol.lab.redteam.releases.makers import Case
 
 HELPLESS = {"ended_child", "not_looked", "too_slow", "too_much_memory", "unreadable"}
 """Refused, but only because something gave in."""

@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tests.hub.corpus import bad_adapters, ggufs, hostile_templates, others, tensors, weights
-from tests.hub.corpus.makers import Case, numbered
+from ondol.lab.redteam.releases import (
+    bad_adapters,
+    ggufs,
+    hostile_templates,
+    others,
+    tensors,
+    weights,
+)
+from ondol.lab.redteam.releases.makers import Case, numbered
 
 PARTS = {
     "gguf": ggufs,

@@ -11,7 +11,6 @@ import multiprocessing
 import selectors
 import socket
 import ssl
-import sys
 import threading
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -19,8 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "egress"))
-from listener import OK, certificate, is_whole
+from ondol.lab.redteam.egress.serving import OK, certificate, is_whole
 
 PARTS = ("home", "remote-model", "vectors", "mirror", "liar", "stranger")
 

@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any
 
-from tests.hub.corpus.makers import (
+from ondol.lab.redteam.releases.makers import (
     Case,
     gguf,
     initializer,

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any
 
-from tests.hub.corpus.makers import Case, described, one, safetensors
+from ondol.lab.redteam.releases.makers import Case, described, one, safetensors
 
 AUDIT = "safetensors' audit (Trail of Bits, 2023)"
 

@@ -6,8 +6,9 @@ import io
 import struct
 import zipfile
 from collections.abc import Iterator
+from typing import Any
 
-from tests.hub.corpus.makers import (
+from ondol.lab.redteam.releases.makers import (
     ALIGNMENT,
     ARCHITECTURE,
     ARRAY,
@@ -96,8 +97,9 @@ def types() -> Iterator[Case]:
         bad = gguf(tensors=[tensor("token_embd.weight", (8, TOKENS), code)])
         yield g(f"tensor-type-{code}", bad, "malformed", shape=TALOS)
     yield g("no-architecture", gguf(entries(architecture=None)), "malformed")
-    for code, value in ((U32, 1), (BOOL, True), (ARRAY, (STRING, ["llama"]))):
-        changed = entry("general.architecture", code, value)
+    others: tuple[tuple[int, Any], ...] = ((U32, 1), (BOOL, True), (ARRAY, (STRING, ["llama"])))
+    for code, other in others:
+        changed = entry("general.architecture", code, other)
         yield g(f"architecture-{code}", gguf(entries(architecture=changed)), "malformed")
 
 
@@ -197,13 +199,13 @@ def numbers() -> Iterator[Case]:
         ("vocab_size", 2**31),
     ):
         more = entry(f"llama.{key}", U32, value)
-        extra = entries(more, **({key: None} if key in ("feed_forward_length",) else {}))
-        yield g(f"{key}-{value}", gguf(extra), "bad_number")
+        without: dict[str, Any] = {key: None} if key == "feed_forward_length" else {}
+        yield g(f"{key}-{value}", gguf(entries(more, **without)), "bad_number")
     experts = [entry("llama.expert_count", U32, 2), entry("llama.expert_used_count", U32, 3)]
     yield g("experts", gguf(entries(*experts)), "bad_number")
-    for value in (float("nan"), float("inf"), float("-inf")):
-        more = entry("llama.rope.freq_base", F32, value)
-        yield g(f"number-{value}", gguf(entries(more)), "bad_entry")
+    for number in (float("nan"), float("inf"), float("-inf")):
+        more = entry("llama.rope.freq_base", F32, number)
+        yield g(f"number-{number}", gguf(entries(more)), "bad_entry")
 
 
 def tokens() -> Iterator[Case]:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from tests.hub.corpus.makers import ARCHITECTURE, Case, described, gguf, one, safetensors, tensor
+from ondol.lab.redteam.releases.makers import (
+    ARCHITECTURE,
+    Case,
+    described,
+    gguf,
+    one,
+    safetensors,
+    tensor,
+)
 
 HALVES = {"nan": b"\x00\x7e", "inf": b"\x00\x7c", "minus-inf": b"\x00\xfc"}
 # ggml's blocks: number in the file, elements, bytes, and where the scales of half precision are.
@@ -64,10 +72,10 @@ def cases() -> Iterator[Case]:
         for place in places:
             for name, value in HALVES.items():
                 # The last block but one, so that nothing depends on where pieces end.
-                data = bytearray(size * NUM_BLOCKS)
+                block = bytearray(size * NUM_BLOCKS)
                 at = size * (NUM_BLOCKS - 2) + place
-                data[at : at + 2] = value
-                whole = of_one_type(code, elements * NUM_BLOCKS, bytes(data))
+                block[at : at + 2] = value
+                whole = of_one_type(code, elements * NUM_BLOCKS, bytes(block))
                 yield one(f"{kind}-{place}-{name}", "model.gguf", whole, "not_finite")
     q8_k = bytes(292) + struct.pack("<f", float("nan")) + bytes(288)
     yield one("Q8_K-nan", "model.gguf", of_one_type(15, 512, q8_k), "not_finite")

@@ -6,7 +6,17 @@ import json
 import struct
 from collections.abc import Iterator
 
-from tests.hub.corpus.makers import F64, I32, STRING, U32, Case, adapter, entry, factors, one
+from ondol.lab.redteam.releases.makers import (
+    F64,
+    I32,
+    STRING,
+    U32,
+    Case,
+    adapter,
+    entry,
+    factors,
+    one,
+)
 
 A, B = "base_model.model.q_proj.lora_A.weight", "base_model.model.q_proj.lora_B.weight"
 CONFIG = {"peft_type": "LORA", "r": 2, "lora_alpha": 8, "base_model_name_or_path": "tiny"}
@@ -14,7 +24,7 @@ Q = "blk.0.attn_q.weight"
 
 
 def cases() -> Iterator[Case]:
-    for name, pairs in {
+    halves: dict[str, dict[str, tuple[tuple[int, ...], tuple[int, ...]]]] = {
         "no-b": {Q: ((8, 2), ())},
         "no-a": {Q: ((), (2, 8))},
         "ranks-differ": {Q: ((8, 2), (3, 8))},
@@ -24,7 +34,8 @@ def cases() -> Iterator[Case]:
         "one-of-two": {Q: ((8, 2), (2, 8)), "blk.0.attn_v.weight": ((8, 2), ())},
         "rank": {Q: ((1, 4097), (4097, 1))},
         "embedding": {"token_embd.weight": ((8, 2), (2, 8))},
-    }.items():
+    }
+    for name, pairs in halves.items():
         yield one(f"gguf-{name}", "adapter.gguf", adapter(pairs), "bad_pair")
     for name, alpha, code in (
         ("nan", float("nan"), 6),
@@ -43,18 +54,19 @@ def cases() -> Iterator[Case]:
     yield one("gguf-behind", "adapter.gguf", adapter() + bytes(64), "trailing")
     more = entry("general.alignment", U32, 0)
     yield one("gguf-alignment", "adapter.gguf", adapter(more=[more]), "malformed")
-    for name, shapes in {
+    factored: dict[str, dict[str, tuple[int, ...]]] = {
         "no-b": {A: (2, 8)},
         "no-a": {B: (8, 2)},
         "ranks-differ": {A: (2, 8), B: (8, 3)},
         "flat": {A: (8,), B: (8,)},
         "rank": {A: (4097, 1), B: (1, 4097)},
         "zero": {A: (0, 8), B: (8, 0)},
-    }.items():
+    }
+    for name, shapes in factored.items():
         yield one(f"peft-{name}", "adapter_model.safetensors", factors(shapes), "bad_pair")
     good = factors({A: (2, 8), B: (8, 2)})
     yield one("peft-nan", "adapter_model.safetensors", factors({A: (2, 8), B: (8, 2)}, nan))
-    for name, changed, code in (
+    for name, changed, found in (
         ("rank", {"r": 3}, "bad_rank"),
         ("rank-0", {"r": 0}, "bad_number"),
         ("rank-text", {"r": "2"}, "bad_number"),
@@ -70,4 +82,4 @@ def cases() -> Iterator[Case]:
     ):
         config = json.dumps(CONFIG | changed).encode()
         files = {"adapter_config.json": config, "adapter_model.safetensors": good}
-        yield Case(f"config-{name}", files, "", frozenset((code,)))
+        yield Case(f"config-{name}", files, "", frozenset((found,)))

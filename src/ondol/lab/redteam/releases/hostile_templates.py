@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from tests.hub.corpus.makers import STRING, Case, entries, entry, gguf, one
+from ondol.lab.redteam.releases.makers import STRING, Case, entries, entry, gguf, one
 
 ESCAPE = "CVE-2024-34359, CVE-2026-5760: server-side template injection by a chat template"
 BOMB = "a template that never ends, or fills all memory"

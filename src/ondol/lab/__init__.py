@@ -1,0 +1,1 @@
+"""The lab: what looks at the models, measures them and makes them faster. No room knows it."""

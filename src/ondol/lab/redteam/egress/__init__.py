@@ -1,0 +1,1 @@
+"""Private texts on their way out, and what keeps them in."""

@@ -1,0 +1,1 @@
+"""Models, adapters and what belongs to them, made so that each must be refused."""

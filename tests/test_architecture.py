@@ -30,6 +30,7 @@ FIRST_FLOOR = {"config", "paths", "database", "schema", "egress"} | {
     "schema6",
     "schema7",
     "schema8",
+    "schema9",
     "encryption",
     "erasing",
     "exchange",

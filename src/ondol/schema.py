@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
-from ondol import schema3, schema4, schema5, schema6, schema7, schema8
+from ondol import schema3, schema4, schema5, schema6, schema7, schema8, schema9
 
 # A connection of sqlcipher3, which ships no type hints.
 Connection = Any
@@ -246,6 +246,12 @@ def _hubs(connection: Connection) -> None:
         connection.execute(statement)
 
 
+def _lab(connection: Connection) -> None:
+    """Pinned documents, and what was measured of models."""
+    for statement in schema9.STATEMENTS:
+        connection.execute(statement)
+
+
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _library,
     _collections,
@@ -255,4 +261,5 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _personal,
     _federations,
     _hubs,
+    _lab,
 )

@@ -7,6 +7,7 @@ cannot be read.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,12 @@ from ondol.config import Config
 from ondol.once import Once
 
 if TYPE_CHECKING:
+    from ondol.engine.running import Running
     from ondol.engine.settings import ModelSpec
     from ondol.models.adapters import AdapterStore
     from ondol.models.gguf import GgufHeader
     from ondol.models.store import ModelStore
+    from ondol.models.tuned import Tuned
 
 
 class Located(Once):
@@ -32,22 +35,33 @@ class Located(Once):
     def spec(self, name: str) -> ModelSpec:
         """What the engine is told of the installed model ``name``."""
         from ondol.engine.settings import AdapterFile, ModelSpec
+        from ondol.models.tuned import tuned
 
         store = self._store
         model = store.get(name)
         served = self._adapters.served(model) if model.kind == "chat" else ()
+        record = tuned(store, model)
+        spare = record.spare_bytes(model) if record else 0
         return ModelSpec(
             name=model.name,
-            path=store.path(model),
+            path=record.path(store, model) if record else store.path(model),
             digest=model.digest,
-            size_bytes=model.size_bytes + sum(adapter.size_bytes for adapter, _ in served),
+            size_bytes=model.size_bytes - spare + sum(adapter.size_bytes for adapter, _ in served),
             kind=model.kind,
             num_ctx=model.context_length,
             projector=store.path(model, "projector") if model.file("projector") else None,
             adapters=tuple(
                 AdapterFile(one.name, path, one.digest, one.size_bytes) for one, path in served
             ),
+            running=self._running(record),
         )
+
+    def _running(self, record: Tuned | None) -> Running:
+        """How a process computes: as was found best for the model, under what the owner says."""
+        from ondol.engine.running import UNTOLD, Running
+
+        found = Running(**record.running) if record else UNTOLD  # type: ignore[arg-type]
+        return replace(found, threads=0) if self._config["engine.threads"] else found
 
     def memory_need(self, spec: ModelSpec, num_ctx: int) -> int:
         """Bytes that a process of ``spec`` needs for ``num_ctx`` tokens in each of its slots."""

@@ -94,6 +94,7 @@ class Resident:
         """Whether it can serve the request: an adapter that nobody asks for is no reason to go."""
         return (
             self.spec.digest == wanted.spec.digest
+            and (self.spec.path, self.spec.running) == (wanted.spec.path, wanted.spec.running)
             and self.num_ctx >= wanted.num_ctx
             and all(adapter in self.spec.adapters for adapter in wanted.adapters)
         )

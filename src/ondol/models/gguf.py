@@ -205,6 +205,13 @@ def header_of(reader: Reader) -> GgufHeader:
     return GgufHeader(version, metadata, tensors, data_offset, reader.size_bytes, words)
 
 
+def tensors_position(reader: Reader) -> int:
+    """Where the list of tensors begins in the file that ``reader`` is at the front of."""
+    _, _, num_metadata = _preamble(reader)
+    _metadata(reader, num_metadata)
+    return reader.position
+
+
 def _preamble(reader: Reader) -> tuple[int, int, int]:
     """Version, number of tensors, number of metadata entries."""
     start = t("gguf.at_start")

@@ -24,7 +24,7 @@ from uuid import uuid4
 from ondol import paths
 from ondol.errors import InvalidModelError, ModelNotFoundError, UsageError
 from ondol.i18n import t
-from ondol.models import blobs, manifest, names
+from ondol.models import blobs, manifest, names, tuned
 from ondol.models.abilities import able
 from ondol.models.adapter_manifest import digests_in
 from ondol.models.inspection import About, StagedFile, described
@@ -258,6 +258,7 @@ class ModelStore:
             for pattern in ("adapters/*/*/*.json", "releases/*/*/adapters/*/*.json"):
                 for path in self.directory.glob(pattern):
                     in_use.update(digests_in(path))
+            in_use |= tuned.kept(self.directory, in_use)
         except OSError:
             return 0
         for folder in (self.directory / "links").glob("*"):

@@ -1,0 +1,63 @@
+"""Processes of one model for the lab alone: as the settings have them, with what is to be tried.
+
+The server's own processes are left as they are. Raises what the pool raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ondol.engine.llama import LlamaEngine
+    from ondol.lab.exploring.determinism import Opened
+    from ondol.parts import Parts
+
+NUM_CTX = 2048
+
+
+def opened_by(parts: Parts, model: str) -> Opened:
+    """How the lab opens ``model``, with its adapters where its name says so. Raises
+    ``ModelNotFoundError``."""
+    from ondol.models import scales
+    from ondol.models.made import served_by
+
+    found, named = scales.of(parts.adapters, model)
+    served = served_by(found, parts.store, parts.adapters).name
+    spec = parts.located.spec(served)
+    on = {adapter.name: scale for adapter, scale in named}
+
+    @contextmanager
+    def opened(changes: Mapping[str, int], parallel: int) -> Iterator[LlamaEngine]:
+        from ondol.engine.pool import EnginePool, EngineSettings
+        from ondol.models.hardware import machine
+
+        running = replace(spec.running, **dict(changes))  # type: ignore[arg-type]
+        settings = EngineSettings.from_config(parts.config)
+        with EnginePool(
+            replace(settings, num_parallel=parallel, num_ctx=NUM_CTX),
+            lambda name: replace(spec, running=running),
+            memory_need=parts.located.memory_need,
+            available_bytes=lambda: machine().available_ram_bytes,
+        ) as pool:
+            yield pool.engine(served, adapters=on)
+
+    return opened
+
+
+def vocabulary_of(parts: Parts, model: str) -> int:
+    """How many tokens ``model`` knows; 0 where its file does not say."""
+    from ondol.models import scales
+    from ondol.models.made import served_by
+
+    found = served_by(scales.of(parts.adapters, model)[0], parts.store, parts.adapters)
+    return parts.located.header(parts.store.path(found)).vocabulary_size or 0
+
+
+def threads_of(parts: Parts) -> int:
+    """How many threads the settings give an answer."""
+    from ondol.engine.runtime import count_threads
+
+    return int(parts.config["engine.threads"]) or count_threads()

@@ -38,6 +38,9 @@ class Setting:
         return t(f"config.{self.name.replace('.', '_')}")
 
 
+CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0")
+"""What the keys and values of a prompt may be kept as, the largest first."""
+
 SETTINGS: tuple[Setting, ...] = (
     Setting("language", "ONDOL_LANGUAGE", "auto", choices=("auto", "en", "ko")),
     Setting("offline", "ONDOL_OFFLINE", False),
@@ -70,6 +73,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("engine.start_timeout_seconds", "ONDOL_LOAD_TIMEOUT", 300, 1, 86_400),
     Setting("engine.schema_timeout_seconds", "ONDOL_SCHEMA_TIMEOUT", 120, 1, 86_400),
     Setting("engine.gpu_layers", "ONDOL_GPU_LAYERS", -1, -1, 10_000),
+    Setting("engine.cache_type", "ONDOL_CACHE_TYPE", "auto", choices=("auto", *CACHE_TYPES)),
+    Setting("engine.drafts", "ONDOL_DRAFTS", "auto", choices=("auto", "off")),
     Setting("retrieval.limit", "ONDOL_SEARCH_LIMIT", 10, 1, 1000),
     Setting("retrieval.quotes", "ONDOL_QUOTES", 2, 1, 10),
     Setting("retrieval.evidence_tokens", "ONDOL_EVIDENCE_TOKENS", 160, 50, 100_000),

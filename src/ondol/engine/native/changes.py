@@ -23,7 +23,7 @@ CHANGES: tuple[tuple[str, str, str], ...] = (
         return 1;
     }
 
-    if (const char * ondol = std::getenv("ONDOL_DRAFTS")) {
+    if (const char * ondol = std::getenv("ONDOL_ENGINE_DRAFTS")) {
         int size_n = 0, size_m = 0;
         params.speculative.types.clear();
         if (std::sscanf(ondol, "%d,%d", &size_n, &size_m) == 2) {
@@ -31,7 +31,7 @@ CHANGES: tuple[tuple[str, str, str], ...] = (
             params.speculative.ngram_simple.size_n = size_n;
             params.speculative.ngram_simple.size_m = size_m;
         }
-        if (const char * model = std::getenv("ONDOL_DRAFT_MODEL")) {
+        if (const char * model = std::getenv("ONDOL_ENGINE_DRAFT_MODEL")) {
             params.speculative.types.push_back(COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE);
             params.speculative.draft.mparams.path = model;
         }
@@ -43,7 +43,7 @@ CHANGES: tuple[tuple[str, str, str], ...] = (
         """    params.speculative   = params_base.speculative;
 """,
         """    params.speculative   = params_base.speculative;
-    if (std::getenv("ONDOL_DRAFTS")) {
+    if (std::getenv("ONDOL_ENGINE_DRAFTS")) {
         params.speculative.types = { COMMON_SPECULATIVE_TYPE_NONE };
     }
 """,

@@ -34,7 +34,10 @@ NOW = (
     *("engine.start_timeout_seconds", "engine.schema_timeout_seconds", "server.responses_days"),
 )
 # What a model's process is started with: a model in memory keeps its own until it is loaded again.
-AT_LOADING = ("engine.runtime", "engine.num_parallel", "engine.threads", "engine.gpu_layers")
+AT_LOADING = (
+    *("engine.runtime", "engine.num_parallel", "engine.threads", "engine.gpu_layers"),
+    *("engine.cache_type", "engine.drafts"),
+)
 # What decides who comes in, what goes out, and which program runs.
 GUARDED = (
     *("offline", "server.", "home.", "routing.", "engine.runtime", "models.directory"),

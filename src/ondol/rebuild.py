@@ -38,6 +38,7 @@ FEDERATED = (
     "home_federation_members",
     "home_federation_rounds",
 )
+EVALUATED = ("evaluations", "evaluation_scores", "evaluation_golden")
 UPDATING = ("hubs", "installs", "install_events", "packs", "pack_prompts")
 TABLES = (
     *OWN,
@@ -49,6 +50,7 @@ TABLES = (
     *HOMES,
     *FEDERATED,
     *UPDATING,
+    *EVALUATED,
 )
 
 # A page of 4096 random bytes has 7.95 bits a byte, one of vectors 7.3, one of text less.

@@ -18,7 +18,11 @@ OndolError                      unexpected            500   exit 1
 │   ├── EngineCrashedError                            502
 │   ├── EngineBusyError         queue full            503
 │   ├── EngineTimeoutError      silent for too long   504
-│   └── ContextLengthError      prompt too long       400
+│   ├── ContextLengthError      prompt too long       400
+│   ├── EngineNotFoundError                           404
+│   ├── EngineUnhealthyError    computes otherwise    409
+│   └── EngineBuildError        not compiled          500
+│       └── NoCompilerError     nothing to do it with 409
 ├── DocumentError               the library           422   exit 5
 │   ├── DocumentNotFoundError                         404
 │   ├── DocumentChangedError    not what was read     409
@@ -48,6 +52,9 @@ OndolError                      unexpected            500   exit 1
 │   ├── TrainingCancelledError  and nothing is kept   409
 │   ├── InvalidSamplesError     nothing to learn from 422
 │   ├── SampleNotFoundError                           404
+│   ├── EvaluationNotFoundError                       404
+│   ├── EvaluationBusyError     one at a time         409
+│   ├── EvaluationStoppedError  and nothing is kept   409
 │   └── SourceNotFoundError                           404
 ├── ConversationError           a conversation        422   exit 9
 │   ├── ConversationNotFoundError                     404
@@ -137,6 +144,11 @@ from ondol.errors.documents import (
     PersonaNotFoundError,
     SuggestionNotFoundError,
 )
+from ondol.errors.evaluations import (
+    EvaluationBusyError,
+    EvaluationNotFoundError,
+    EvaluationStoppedError,
+)
 from ondol.errors.federations import (
     FederationError,
     FederationLinkError,
@@ -168,14 +180,18 @@ from ondol.errors.models import (
     CalibrationError,
     ContextLengthError,
     DownloadError,
+    EngineBuildError,
     EngineBusyError,
     EngineCrashedError,
     EngineError,
+    EngineNotFoundError,
     EngineTimeoutError,
+    EngineUnhealthyError,
     InvalidModelError,
     ModelError,
     ModelNotFoundError,
     ModelTooLargeError,
+    NoCompilerError,
     TrainingCancelledError,
     TrainingError,
     TrainingPausedError,
@@ -212,10 +228,16 @@ __all__ = [
     "DocumentNotFoundError",
     "DownloadError",
     "EgressError",
+    "EngineBuildError",
     "EngineBusyError",
     "EngineCrashedError",
     "EngineError",
+    "EngineNotFoundError",
     "EngineTimeoutError",
+    "EngineUnhealthyError",
+    "EvaluationBusyError",
+    "EvaluationNotFoundError",
+    "EvaluationStoppedError",
     "ExpiredError",
     "FederationError",
     "FederationLinkError",
@@ -244,6 +266,7 @@ __all__ = [
     "ModelError",
     "ModelNotFoundError",
     "ModelTooLargeError",
+    "NoCompilerError",
     "NotApprovedError",
     "OndolError",
     "PackNotFoundError",

@@ -89,6 +89,33 @@ class ContextLengthError(EngineError):
     excess_tokens = 0
 
 
+class EngineNotFoundError(EngineError):
+    """No engine of that name is here beside the bundled one."""
+
+    code = "engine_not_found"
+    status = 404
+
+
+class EngineBuildError(EngineError):
+    """An engine could not be compiled here."""
+
+    code = "engine_build_failed"
+
+
+class NoCompilerError(EngineBuildError):
+    """There is nothing to compile an engine with."""
+
+    code = "no_compiler"
+    status = 409
+
+
+class EngineUnhealthyError(EngineError):
+    """An engine does not compute what the bundled one does, or lacks what is needed of it."""
+
+    code = "engine_unhealthy"
+    status = 409
+
+
 class TrainingError(OndolError):
     """An adapter cannot be trained, or cannot be made into a file that the engine serves."""
 

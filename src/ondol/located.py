@@ -16,8 +16,9 @@ from ondol.once import Once
 
 if TYPE_CHECKING:
     from ondol.engine.running import Running
-    from ondol.engine.settings import ModelSpec
+    from ondol.engine.settings import LoadedModel, ModelSpec
     from ondol.models.adapters import AdapterStore
+    from ondol.models.caches import KvCache
     from ondol.models.gguf import GgufHeader
     from ondol.models.store import ModelStore
     from ondol.models.tuned import Tuned
@@ -42,9 +43,10 @@ class Located(Once):
         served = self._adapters.served(model) if model.kind == "chat" else ()
         record = tuned(store, model)
         spare = record.spare_bytes(model) if record else 0
+        path = record.path(store, model) if record else store.path(model)
         return ModelSpec(
             name=model.name,
-            path=record.path(store, model) if record else store.path(model),
+            path=path,
             digest=model.digest,
             size_bytes=model.size_bytes - spare + sum(adapter.size_bytes for adapter, _ in served),
             kind=model.kind,
@@ -53,15 +55,41 @@ class Located(Once):
             adapters=tuple(
                 AdapterFile(one.name, path, one.digest, one.size_bytes) for one, path in served
             ),
-            running=self._running(record),
+            running=self._running(record, path, model.kind),
         )
 
-    def _running(self, record: Tuned | None) -> Running:
+    def _running(self, record: Tuned | None, path: Path, kind: str) -> Running:
         """How a process computes: as was found best for the model, under what the owner says."""
         from ondol.engine.running import UNTOLD, Running
 
         found = Running(**record.running) if record else UNTOLD  # type: ignore[arg-type]
-        return replace(found, threads=0) if self._config["engine.threads"] else found
+        found = replace(found, threads=0) if self._config["engine.threads"] else found
+        return self._remembering(found, path, kind)
+
+    def _remembering(self, running: Running, path: Path, kind: str) -> Running:
+        """With the cache and the drafts that the owner wants; only chats gain by either."""
+        from ondol.engine.drafting import NGRAMS
+        from ondol.models.caches import needs_flash_attention, usable
+
+        if kind != "chat":
+            return running
+        draft = NGRAMS if self._config["engine.drafts"] == "auto" else ""
+        wanted = str(self._config["engine.cache_type"])
+        cache_type = running.cache_type if wanted == "auto" else wanted
+        cache_type = cache_type and usable(self.header(path), cache_type)
+        attention = "" if needs_flash_attention(cache_type) else running.flash_attention
+        return replace(running, draft=draft, cache_type=cache_type, flash_attention=attention)
+
+    def cache(self, loaded: LoadedModel) -> KvCache:
+        """What a model in memory keeps of the prompts it has read: computed, as llama.cpp allocates
+        it when it loads the model, whether it is filled or not."""
+        from ondol.models.caches import KvCache, cache_of
+
+        spec = loaded.spec
+        if spec is None:
+            return KvCache(0, "")
+        header, kind = self.header(spec.path), spec.running.cache_type
+        return cache_of(header, loaded.num_ctx, loaded.num_parallel, kind)
 
     def memory_need(self, spec: ModelSpec, num_ctx: int) -> int:
         """Bytes that a process of ``spec`` needs for ``num_ctx`` tokens in each of its slots."""

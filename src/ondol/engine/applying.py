@@ -26,12 +26,6 @@ def apply(xllamacpp: Any, params: Any, running: Mapping[str, Any]) -> None:
     if running["cache_type"]:
         kind = _named(xllamacpp.ggml_type, f"GGML_TYPE_{running['cache_type'].upper()}")
         params.cache_type_k = params.cache_type_v = kind
-    if running["draft"]:
-        name = running["draft"].upper().replace("-", "_")
-        kinds = xllamacpp.common_speculative_type
-        params.speculative.types = [_named(kinds, f"COMMON_SPECULATIVE_TYPE_{name}")]
-    if running["draft_model"]:
-        params.speculative.draft.mparams.path = running["draft_model"]
     if running["states_folder"]:
         params.slot_save_path = _folder(running["states_folder"])
 
@@ -45,11 +39,19 @@ def flags(running: Mapping[str, Any]) -> dict[str, Any]:
         "--flash-attn": running["flash_attention"],
         "--cache-type-k": running["cache_type"],
         "--cache-type-v": running["cache_type"],
-        "--spec-type": running["draft"],
-        "--model-draft": running["draft_model"],
         "--slot-save-path": running["states_folder"] and _folder(running["states_folder"]),
     }
     return {flag: value for flag, value in named.items() if value}
+
+
+def variables(running: Mapping[str, Any]) -> dict[str, str]:
+    """What a binary is told in its environment, which one that knows nothing of it leaves be: with
+    flags a binary without Ondol's changes would draft for every request (see native.changes)."""
+    told = {
+        "ONDOL_ENGINE_DRAFTS": running["draft"],
+        "ONDOL_ENGINE_DRAFT_MODEL": running["draft"] and running["draft_model"],
+    }
+    return {name: value for name, value in told.items() if value}
 
 
 def _named(kinds: Any, name: str) -> Any:

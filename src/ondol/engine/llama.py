@@ -6,8 +6,10 @@ stops nothing. Raises ``EngineError`` and its kin, ``UsageError`` for what the s
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -16,16 +18,18 @@ from ondol.engine.chatting import chat, opening
 from ondol.engine.completion import chat_events, completion_body
 from ondol.engine.dialect import prompt_body
 from ondol.engine.generation import Cancellation, Generation
+from ondol.engine.hidden_states import hidden_states
 from ondol.engine.json_only import json_only
 from ondol.engine.request import Lease, Loaded, Plan, Wire, ask, refused, tokens
 from ondol.engine.schemas import check as check_schema
-from ondol.engine.scoring import score, score_text
+from ondol.engine.scoring import Known, Scored, score, score_text, score_tokens
+from ondol.engine.states.keeping import Saved, prepare
 from ondol.engine.tool_schemas import check as check_tools
 from ondol.engine.tool_schemas import guided
 from ondol.engine.wire import Refused
 from ondol.errors import UsageError
 from ondol.i18n import t
-from ondol.types import GenerateOptions, Message, Token
+from ondol.types import GenerateOptions, Message, Token, Usage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,6 +78,20 @@ class LlamaEngine:
             lambda wire: _between(wire, body), replace(options, json_schema=None)
         )
 
+    def echo(
+        self,
+        prompt: Sequence[int],
+        options: GenerateOptions,
+        scored: list[Scored],
+        known: Known | None = None,
+    ) -> Generation:
+        """Continue token ids as they are, after ``scored`` got the prompt's own tokens, each with
+        as many alternatives as the answer's have. ``known`` spares beginnings that several prompts
+        share. Asked for no token, it ends when the prompt is scored."""
+        body = prompt_body("", options) | {"prompt": list(prompt)}
+        plan = partial(_echo, body=body, prompt=prompt, scored=scored, known=known)
+        return self._generation(plan, replace(options, json_schema=None))
+
     def score(
         self, messages: Sequence[Message], reply: str, options: GenerateOptions | None = None
     ) -> list[float]:
@@ -87,6 +105,33 @@ class LlamaEngine:
         options = GenerateOptions(adapters=self._adapters)
         return ask(self._lease, lambda wire: score_text(wire, text, every), options, slot=True)
 
+    def score_tokens(
+        self,
+        tokens: Sequence[int],
+        top: int = 0,
+        first: int = 0,
+    ) -> list[Scored]:
+        """The same for ``tokens`` as they are from the place ``first`` on, each with the ``top``
+        likeliest in its place."""
+        options = GenerateOptions(adapters=self._adapters)
+        question = partial(score_tokens, tokens=tokens, top=top, first=first)
+        return ask(self._lease, question, options, slot=True)
+
+    def hidden_states(self, tokens: Sequence[int]) -> npt.NDArray[np.float32]:
+        """What the output layer would turn into logits, for each of ``tokens``. Only of a model
+        that was loaded to tell them (``hidden_states``)."""
+        question = partial(hidden_states, tokens=tokens)
+        return ask(self._lease, question, GenerateOptions(), slot=True)
+
+    def prepare(
+        self, messages: Sequence[Message], options: GenerateOptions | None = None, pin: str = ""
+    ) -> Saved:
+        """Read what a chat with ``messages`` begins with, its system message and tools, and keep
+        its state on disk, for the pin of that name: later such chats begin at once."""
+        options = options or GenerateOptions()
+        options = replace(options, adapters=options.adapters or self._adapters)
+        return ask(self._lease, lambda wire: prepare(wire, messages, pin), options, slot=True)
+
     def load(self) -> float:
         """Bring the model into memory; the seconds it took."""
         with self._lease(Cancellation(), False, self._adapters) as loaded:
@@ -96,9 +141,10 @@ class LlamaEngine:
         """The number of tokens of a plain text."""
         return len(self.tokenize(text))
 
-    def tokenize(self, text: str) -> list[int]:
-        """The token ids of a plain text; marks that look like special tokens are plain too."""
-        body = {"content": sendable(text), "add_special": False, "parse_special": False}
+    def tokenize(self, text: str, *, is_whole: bool = False) -> list[int]:
+        """The token ids of a plain text; marks that look like special tokens are plain too. A
+        text that ``is_whole`` begins and ends with what the model was trained to see there."""
+        body = {"content": sendable(text), "add_special": is_whole, "parse_special": False}
         return [int(token) for token in self._ask("/tokenize", body)["tokens"]]
 
     def detokenize(self, tokens: Sequence[int]) -> str:
@@ -173,6 +219,34 @@ def _raw(wire: Wire, body: dict[str, Any]) -> Generator[Token]:
         found = wire.tokens("/v1/completions", body, constrained=True)
         return json_only(found, body["json_schema"])
     return wire.tokens("/v1/completions", body, constrained=False)
+
+
+def _echo(
+    wire: Wire,
+    body: dict[str, Any],
+    prompt: Sequence[int],
+    scored: list[Scored],
+    known: Known | None,
+) -> Generator[Token]:
+    started = time.monotonic()
+    scored[:] = score_tokens(wire, prompt, wire.options.logprobs or 0, known=known)
+    seconds = time.monotonic() - started
+    if wire.options.max_tokens == 0:
+        usage = Usage(len(prompt), prompt_seconds=seconds, total_seconds=seconds)
+        yield Token("", finish_reason="length", usage=usage)
+        return
+    for token in wire.tokens("/v1/completions", body, constrained=False):
+        yield token if token.usage is None else replace(token, usage=_longer(token.usage, seconds))
+
+
+def _longer(usage: Usage, seconds: float) -> Usage:
+    """``usage`` with the time that scoring the prompt took, of which nothing was cached before."""
+    return replace(
+        usage,
+        cached_tokens=0,
+        prompt_seconds=usage.prompt_seconds + seconds,
+        total_seconds=usage.total_seconds + seconds,
+    )
 
 
 def _between(wire: Wire, body: dict[str, Any]) -> Generator[Token]:

@@ -10,7 +10,9 @@ likeliest ``ALTERNATIVES`` beside another, and counts as the last of them where 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ondol.chat_dialect import sendable
@@ -23,6 +25,30 @@ from ondol.types import Message
 # Above the difference of any two logits, and far from what a float32 cannot hold.
 FORCING = 1e6
 ALTERNATIVES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A token that could have stood in a place. ``text`` is its bytes, which may be no letter of
+    their own."""
+
+    id: int
+    text: bytes
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A token of a text, its natural-log probability after those before it (None for the first,
+    before which there is nothing), and the likeliest in its place, the likeliest first."""
+
+    id: int
+    text: bytes
+    logprob: float | None = None
+    top: tuple[Alternative, ...] = ()
+
+
+Known = dict[bytes, Scored]
 
 
 def score(wire: Wire, messages: Sequence[Message], reply: str) -> list[float]:
@@ -39,6 +65,33 @@ def score_text(wire: Wire, text: str, every: int = 1) -> list[float]:
     return [_logprob(wire, said[:place], said[place]) for place in range(every, len(said), every)]
 
 
+def score_tokens(
+    wire: Wire,
+    tokens: Sequence[int],
+    top: int = 0,
+    first: int = 0,
+    known: Known | None = None,
+) -> list[Scored]:
+    """Every one of ``tokens`` from the place ``first`` on, with the ``top`` likeliest of its place.
+    ``known`` has what was found for other texts that begin alike, and gets what is found here."""
+    known = {} if known is None else known
+    begun = hashlib.sha256(b"%d" % top)
+    found = []
+    for place, token in enumerate(tokens):
+        wire.cancellation.check()
+        begun.update(b" %d" % token)
+        if place < first:
+            continue
+        if place == 0:
+            found.append(Scored(token, _text(wire, token)))
+            continue
+        key = begun.digest()
+        if key not in known:
+            known[key] = _scored(wire, tokens[:place], token, top)
+        found.append(known[key])
+    return found
+
+
 def _tokens(wire: Wire, text: str, *, special: bool) -> list[int]:
     body = {"content": text, "add_special": special, "parse_special": special}
     return [int(token) for token in wire.ask("/tokenize", body)["tokens"]]
@@ -53,17 +106,36 @@ def _end(wire: Wire) -> list[int]:
 
 
 def _logprob(wire: Wire, prompt: Sequence[int], token: int) -> float:
-    step = _forced(wire, prompt, token, 1)
+    found = _scored(wire, prompt, token, 0).logprob
+    assert found is not None
+    return found
+
+
+def _scored(wire: Wire, prompt: Sequence[int], token: int, top: int) -> Scored:
+    step = _forced(wire, prompt, token, max(1, top))
     if step is None:
         whole = _tokens(wire, ".", special=False)[0]
-        step = _forced(wire, prompt, whole, ALTERNATIVES) or {}
+        step = _forced(wire, prompt, whole, max(ALTERNATIVES, top)) or {}
     try:
+        others = tuple(map(_alternative, step["top_logprobs"]))
         if step["id"] == token:
-            return float(step["logprob"])
-        known = {int(other["id"]): float(other["logprob"]) for other in step["top_logprobs"]}
-        return known.get(token, min(known.values()))
+            mine = _alternative(step)
+        else:
+            here = (one for one in others if one.id == token)
+            last = min(one.logprob for one in others)
+            mine = next(here, None) or Alternative(token, _text(wire, token), last)
     except (KeyError, TypeError, ValueError):
         raise Garbled from None
+    return Scored(token, mine.text, mine.logprob, others[:top])
+
+
+def _alternative(told: Mapping[str, Any]) -> Alternative:
+    return Alternative(int(told["id"]), bytes(told["bytes"]), float(told["logprob"]))
+
+
+def _text(wire: Wire, token: int) -> bytes:
+    told = wire.ask("/detokenize", {"tokens": [token]})
+    return str(told.get("content") or "").encode("utf-8", "replace")
 
 
 def _forced(wire: Wire, prompt: Sequence[int], token: int, top: int) -> dict[str, Any] | None:

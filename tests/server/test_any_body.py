@@ -15,6 +15,7 @@ from ondol.server.native import activations as native_activations
 from ondol.server.native import adapters as native_adapters
 from ondol.server.native import collections as native_collections
 from ondol.server.native import conversations as native_conversations
+from ondol.server.native import exploring as native_exploring
 from ondol.server.native import federations as native_federations
 from ondol.server.native import feedback as native_feedback
 from ondol.server.native import hubs as native_hubs
@@ -57,6 +58,8 @@ POSTS = [
     ("POST", "/v1/messages/count_tokens"),
     ("POST", "/ondol/v1/ask"),
     ("POST", "/ondol/v1/search"),
+    ("POST", "/ondol/v1/explore"),
+    ("POST", "/ondol/v1/explore/agreement"),
     ("POST", "/v1/rerank"),
     ("POST", "/ondol/v1/collections"),
     ("PATCH", "/ondol/v1/collections/{collection}"),
@@ -123,6 +126,7 @@ FIELDS = sorted(
             native_activations,
             native_adapters,
             native_conversations,
+            native_exploring,
             native_federations,
             native_feedback,
             native_hubs,

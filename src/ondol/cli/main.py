@@ -60,6 +60,9 @@ SECTIONS = {
         "hub": "ondol.cli.hub:hub",
         "update": "ondol.cli.update:update",
     },
+    "section_lab": {
+        "explore": "ondol.cli.explore:explore",
+    },
     "section_server": {
         "up": "ondol.cli.server:up",
         "down": "ondol.cli.server:down",

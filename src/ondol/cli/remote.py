@@ -79,7 +79,7 @@ class Server:
         body |= {"all": True} if everything else {}
         body |= {"wanted": wanted} if wanted != "auto" else {}
         body |= {"redact": True} if redact else {}
-        with self._stream("/ondol/v1/ask", body) as events:
+        with self.stream("/ondol/v1/ask", body) as events:
             for name, data in events:
                 if name == "evidence":
                     quotes = tuple(map(quote_of, data["quotes"]))
@@ -113,7 +113,7 @@ class Server:
             **_given(options),
         }
         last = Token("", finish_reason="stop", usage=Usage())
-        with self._stream("/v1/chat/completions", body) as events:
+        with self.stream("/v1/chat/completions", body) as events:
             for _, data in events:
                 if "error" in data:
                     raise error_of(data)
@@ -170,7 +170,7 @@ class Server:
             return response.json()
 
     @contextmanager
-    def _stream(self, path: str, body: object) -> Iterator[Iterator[tuple[str, Any]]]:
+    def stream(self, path: str, body: object) -> Iterator[Iterator[tuple[str, Any]]]:
         with self._client() as client, client.stream("POST", path, json=body) as response:
             if response.is_error:
                 response.read()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ondol.parts import Parts
 
 NUM_CTX = 2048
+LARGEST_VOCABULARY = 2**18
 
 
 def opened_by(parts: Parts, model: str) -> Opened:
@@ -48,12 +49,12 @@ def opened_by(parts: Parts, model: str) -> Opened:
 
 
 def vocabulary_of(parts: Parts, model: str) -> int:
-    """How many tokens ``model`` knows; 0 where its file does not say."""
+    """How many tokens ``model`` knows; more than it does where its file does not say."""
     from ondol.models import scales
     from ondol.models.made import served_by
 
     found = served_by(scales.of(parts.adapters, model)[0], parts.store, parts.adapters)
-    return parts.located.header(parts.store.path(found)).vocabulary_size or 0
+    return parts.located.header(parts.store.path(found)).vocabulary_size or LARGEST_VOCABULARY
 
 
 def threads_of(parts: Parts) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -173,7 +173,7 @@ def _rank(token: Token, rows: tuple[Row, ...]) -> int | None:
     return next(iter([*named, *same]), None)
 
 
-def totals(steps: list[Mapping[str, Any]]) -> dict[str, float | int]:
+def totals(steps: Sequence[Mapping[str, Any]]) -> dict[str, float | int]:
     """Of a text whose steps (as JSON) these are: how sure the model was."""
     logprobs = [step["logprob"] for step in steps if step["logprob"] is not None]
     if not logprobs:

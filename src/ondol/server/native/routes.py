@@ -35,6 +35,7 @@ from ondol.server.native import attending as native_attending
 from ondol.server.native import collections as native_collections
 from ondol.server.native import confidence as native_confidence
 from ondol.server.native import conversations as native_conversations
+from ondol.server.native import exploring as native_exploring
 from ondol.server.native import federations as native_federations
 from ondol.server.native import forget as native_forget
 from ondol.server.native import hubs as native_hubs
@@ -123,6 +124,7 @@ def router(parts: Parts) -> APIRouter:
     native_forget.add_routes(routes, parts)
     native_ledger.add_routes(routes, parts)
     native_confidence.add_routes(routes, parts)
+    native_exploring.add_routes(routes, parts)
     native_views.add_routes(routes, parts)
     native_models.add_routes(routes, parts)
     native_adapters.add_routes(routes, parts)

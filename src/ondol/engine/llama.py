@@ -24,6 +24,7 @@ from ondol.engine.request import Lease, Loaded, Plan, Wire, ask, refused, tokens
 from ondol.engine.schemas import check as check_schema
 from ondol.engine.scoring import Known, Scored, score, score_text, score_tokens
 from ondol.engine.states.keeping import Saved, prepare
+from ondol.engine.timing import timings
 from ondol.engine.tool_schemas import check as check_tools
 from ondol.engine.tool_schemas import guided
 from ondol.engine.wire import Refused
@@ -131,6 +132,15 @@ class LlamaEngine:
         options = options or GenerateOptions()
         options = replace(options, adapters=options.adapters or self._adapters)
         return ask(self._lease, lambda wire: prepare(wire, messages, pin), options, slot=True)
+
+    def timings(
+        self, prompt: Sequence[int], tokens: int, *, is_anew: bool = False
+    ) -> dict[str, Any]:
+        """llama-server's own account of reading ``prompt`` and going on for so many tokens after
+        the first, whatever they are. What is read ``anew`` takes nothing from the cache."""
+        options = GenerateOptions(adapters=self._adapters)
+        question = partial(timings, prompt=prompt, tokens=tokens, is_anew=is_anew)
+        return ask(self._lease, question, options, slot=True)
 
     def load(self) -> float:
         """Bring the model into memory; the seconds it took."""

@@ -25,9 +25,10 @@ def ps(output: Output) -> None:
         output.emit({"loaded": loaded})
         return
     rows = [
-        (m["model"], readable_size(m["size_bytes"]), f"{m['num_ctx']:,}", _until(m)) for m in loaded
+        (m["model"], readable_size(m["size_bytes"]), _cache(m), f"{m['num_ctx']:,}", _until(m))
+        for m in loaded
     ]
-    columns = ("name", "memory", "context", "until")
+    columns = ("name", "memory", "cache", "context", "until")
     output.table([t(f"cli.column_{name}") for name in columns], rows)
     if server is None:
         output.note(t("cli.not_running"))
@@ -58,6 +59,15 @@ def _stop(name: str, output: Output) -> bool:
     with house(output) as parts:
         running = remote.find(parts.config)
         return running.unload(name) if running else False
+
+
+def _cache(model: dict[str, Any]) -> str:
+    """What of its memory is for the prompts that it has read, and as what that is kept."""
+    from ondol.models.blobs import readable_size
+
+    if not model["kv_cache_bytes"]:
+        return "–"
+    return f"{readable_size(model['kv_cache_bytes'])} {model['cache_type']}"
 
 
 def _until(model: dict[str, Any]) -> str:

@@ -38,7 +38,7 @@ def add_routes(routes: APIRouter, parts: Parts) -> None:
         """The models in memory."""
 
         def work() -> list[dict[str, Any]]:
-            return [_loaded_json(model) for model in parts.pool.loaded()]
+            return [_loaded_json(parts, model) for model in parts.pool.loaded()]
 
         return json_response({"loaded": await in_thread(work)})
 
@@ -53,7 +53,7 @@ def add_routes(routes: APIRouter, parts: Parts) -> None:
                 raise UsageError(t("pulls.cannot_load", name=model.name), param="model")
             parts.pool.load(model.name)
             here = [one for one in parts.pool.loaded() if one.name == model.name]
-            return {"model": model.name, "loaded": [_loaded_json(one) for one in here]}
+            return {"model": model.name, "loaded": [_loaded_json(parts, one) for one in here]}
 
         return json_response(await in_thread(work))
 
@@ -119,11 +119,15 @@ def _nearest(directory: Path) -> Path:
     return directory
 
 
-def _loaded_json(model: LoadedModel) -> dict[str, Any]:
+def _loaded_json(parts: Parts, model: LoadedModel) -> dict[str, Any]:
+    cache = parts.located.cache(model)
     return {
         "model": model.name,
         "digest": model.digest,
         "size_bytes": model.size_bytes,
+        "kv_cache_bytes": cache.bytes,
+        "cache_type": cache.type,
+        "num_parallel": model.num_parallel,
         "num_ctx": model.num_ctx,
         "expires_at": model.expires_at.isoformat() if model.expires_at else None,
         "in_use": model.in_use,

@@ -139,6 +139,7 @@ class Running(BaseModel):
     details: dict[str, Any]
     expires_at: str
     context_length: int
+    kv_cache_size: int
 
 
 class PsBody(BaseModel):

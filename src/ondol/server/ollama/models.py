@@ -212,10 +212,11 @@ def _tag(model: Model, parent: str) -> dict[str, Any]:
 def _loaded(parts: Parts) -> list[dict[str, Any]]:
     by_name = {model.name: model for model in parts.store.list()}
     usable = [one for one in parts.pool.loaded() if callers.current().may_use(one.name)]
-    return [_process(loaded, by_name.get(loaded.name)) for loaded in usable]
+    caches = {one.name: parts.located.cache(one).bytes for one in usable}
+    return [_process(one, by_name.get(one.name), caches[one.name]) for one in usable]
 
 
-def _process(loaded: LoadedModel, model: Model | None) -> dict[str, Any]:
+def _process(loaded: LoadedModel, model: Model | None, cache_bytes: int) -> dict[str, Any]:
     return {
         "name": loaded.name,
         "model": loaded.name,
@@ -225,6 +226,7 @@ def _process(loaded: LoadedModel, model: Model | None) -> dict[str, Any]:
         "details": details(model) if model else {},
         "expires_at": (loaded.expires_at or FOR_EVER).isoformat(),
         "context_length": loaded.num_ctx,
+        "kv_cache_size": cache_bytes,
     }
 
 

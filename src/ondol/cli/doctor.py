@@ -58,12 +58,29 @@ def _diagnose(parts: Parts) -> list[Check]:
         port=parts.config["server.port"],
         ondol_answers=lambda: running() is not None,
     )
+    checks += _check_engines(parts)
     checks.append(_check_reading())
     library = paths.database_file()
     if library.exists():
         checks.append(check_library(encryption.is_locked(library)))
         checks += _check_korean(library)
     return checks
+
+
+def _check_engines(parts: Parts) -> list[Check]:
+    """The engine that should serve; nothing where that is the bundled one, as it comes."""
+    from ondol.engine.native import records
+    from ondol.models.doctor import Check
+
+    name = records.active()
+    engine = next((one for one in records.listed() if one.name == name), None)
+    if engine is None or parts.config["engine.runtime"] != "auto":
+        return []
+    state = engine.state(name)
+    if state == "serving":
+        return [Check("engine_native", True, t("native.doctor_serving", name=name))]
+    told = t("native.doctor_not", name=name, state=t(f"native.state_{state}"))
+    return [Check("engine_native", None, told, t("native.doctor_not_hint", name=name))]
 
 
 def _check_reading() -> Check:

@@ -24,6 +24,7 @@ def house(output: Output, **flags: object) -> Iterator[Parts]:
     Engines are stopped when the block ends, by an exception or a signal too.
     """
     from ondol.config import load
+    from ondol.engine.native import fallback
     from ondol.parts import Parts
     from ondol.updating.watching import watching
 
@@ -32,7 +33,11 @@ def house(output: Output, **flags: object) -> Iterator[Parts]:
     named = {name.replace("_", ".", 1): value for name, value in flags.items()}
     with Parts(load().with_flags(named)) as parts, closing_time():
         with watching(parts, lambda outcome: output.warn(went_back(outcome))):
-            yield parts
+            try:
+                yield parts
+            finally:
+                for engine, reason in fallback.untold():
+                    output.warn(t("native.left", engine=engine, reason=reason))
 
 
 def went_back(outcome: Outcome) -> str:

@@ -61,6 +61,7 @@ SECTIONS = {
         "update": "ondol.cli.update:update",
     },
     "section_lab": {
+        "engine": "ondol.cli.engine:engine",
         "explore": "ondol.cli.explore:explore",
     },
     "section_server": {

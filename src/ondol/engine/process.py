@@ -23,6 +23,7 @@ from typing import Any
 from ondol.egress import guard
 from ondol.engine import failing, rendezvous
 from ondol.engine.failing import Failure
+from ondol.engine.native import fallback
 from ondol.engine.running import UNTOLD, Running
 from ondol.engine.starter import spawn
 from ondol.engine.wire import connect
@@ -52,7 +53,9 @@ _MEMORY = re.compile(r"failed to allocate|out of memory|cannot allocate|bad_allo
 @dataclass(frozen=True, slots=True)
 class Launch:
     """What to start. ``num_ctx`` is per request; ``adapters`` are names and paths, loaded but
-    switched off; ``mmproj`` is the file of a projector; ``binary`` "" is the bundled runtime."""
+    switched off; ``mmproj`` is the file of a projector; ``binary`` "" is the bundled runtime, and
+    ``engine`` names the native engine that a binary is of; one that failed is nobody's model's
+    fault. ``takes_socket``: it is known to serve at a socket file."""
 
     name: str
     model: str
@@ -66,6 +69,8 @@ class Launch:
     adapters: tuple[tuple[str, str], ...] = ()
     mmproj: str = ""
     running: Running = UNTOLD
+    engine: str = ""
+    takes_socket: bool = False
 
 
 class EngineProcess:
@@ -77,8 +82,8 @@ class EngineProcess:
         self.address = ""
         self._log: deque[str] = deque(maxlen=LOG_LINES)
         self._child = spawn()
-        # Only the bundled runtime is known to take a socket file.
-        self._socket = None if launch.binary else rendezvous.make()
+        has_port = bool(launch.binary) and not launch.takes_socket
+        self._socket = None if has_port else rendezvous.make()
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
         self._kill_lock = threading.Lock()
@@ -171,9 +176,12 @@ class EngineProcess:
             t("engine.crashed_hint"),
         )
         self._tell(error)
+        fallback.ended(self.launch.engine, code, _ending(code))
         return error
 
     def _tell(self, error: OndolError) -> None:
+        if self.launch.engine:
+            return  # the bundled engine tries next, and then it may be the model
         failing.tell(Failure(self.launch.name, tuple(n for n, _ in self.launch.adapters), error))
 
     def _send_parameters(self) -> None:

@@ -1,18 +1,21 @@
 """Which llama-server answers, and with how many threads.
 
-``resolve`` reads the setting ``engine.runtime``: the bundled wheel, or a binary of the owner's
-choice; ``count_threads`` reads the machine. Raises ``ConfigError``.
+``resolve`` reads the setting ``engine.runtime``: the bundled wheel, a native engine that passed its
+check ("auto"), or a binary of the owner's choice; ``count_threads`` reads the machine. Raises
+``ConfigError``.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import subprocess
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
-from ondol import keys
+from ondol.engine.native import fallback, records
 from ondol.engine.process import Launch
 from ondol.engine.settings import EngineSettings, ModelSpec
 from ondol.errors import ConfigError
@@ -20,7 +23,7 @@ from ondol.i18n import t
 
 BUNDLED = "bundled"
 AUTO = "auto"
-VERSION_TIMEOUT_SECONDS = 20
+P = TypeVar("P")
 
 
 def resolve(runtime: str) -> Path | None:
@@ -28,8 +31,8 @@ def resolve(runtime: str) -> Path | None:
     if runtime == BUNDLED:
         return None
     if runtime == AUTO:
-        found = shutil.which("llama-server")
-        return Path(found) if found and answers_version(found) else None
+        engine = records.serving()
+        return engine.path if engine else None
     found = shutil.which(os.path.expanduser(runtime))
     if found is None:
         key = "runtime_not_executable" if Path(runtime).expanduser().exists() else "runtime_missing"
@@ -39,6 +42,10 @@ def resolve(runtime: str) -> Path | None:
 
 def launch(spec: ModelSpec, num_ctx: int, settings: EngineSettings) -> Launch:
     """What to start for ``spec`` on this machine."""
+    engine = records.serving() if settings.runtime == AUTO else None
+    if engine is not None and not fallback.fits(engine.name, str(spec.path)):
+        engine = None
+    binary = "" if settings.runtime == AUTO else str(resolve(settings.runtime) or "")
     return Launch(
         name=spec.name,
         model=str(spec.path),
@@ -48,27 +55,24 @@ def launch(spec: ModelSpec, num_ctx: int, settings: EngineSettings) -> Launch:
         gpu_layers=settings.gpu_layers,
         embedding=spec.kind in ("embedding", "reranker"),
         pooling="rank" if spec.kind == "reranker" else spec.pooling,
-        binary=str(resolve(settings.runtime) or ""),
+        binary=str(engine.path) if engine else binary,
         adapters=tuple((adapter.name, str(adapter.path)) for adapter in spec.adapters),
         mmproj=str(spec.projector or ""),
         running=spec.running,
+        engine=engine.name if engine else "",
+        takes_socket=engine is not None and engine.takes_socket,
     )
 
 
-def answers_version(binary: str | Path) -> bool:
-    """Whether ``binary --version`` succeeds: a broken build must not be chosen for anyone."""
-    try:
-        done = subprocess.run(
-            [binary, "--version"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=VERSION_TIMEOUT_SECONDS,
-            env=keys.public_environ(),
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0
+def begun(
+    spec: ModelSpec, num_ctx: int, settings: EngineSettings, begin: Callable[[Launch], P]
+) -> P:
+    """What ``begin`` makes of the launch of ``spec``; where a native engine cannot, of that of the
+    bundled one."""
+    bundled = replace(settings, runtime=BUNDLED)
+    return fallback.begun(
+        launch(spec, num_ctx, settings), lambda: launch(spec, num_ctx, bundled), begin
+    )
 
 
 @cache

@@ -92,8 +92,12 @@ def serve_bundled(parameters: dict[str, Any], replies: int) -> None:
 
 
 def serve_binary(parameters: dict[str, Any], replies: int) -> None:
-    """Run a llama-server-compatible binary and share its fate."""
-    port = _free_port()
+    """Run a llama-server-compatible binary and share its fate. One that serves at a socket file has
+    no need of any other socket."""
+    path = parameters["socket"]
+    if path:
+        deny_internet()
+    port = 0 if path else _free_port()
     command = [parameters["binary"], *arguments(parameters, port)]
     me = os.getpid()
     child = subprocess.Popen(
@@ -104,7 +108,7 @@ def serve_binary(parameters: dict[str, Any], replies: int) -> None:
         preexec_fn=lambda: die_with_parent(me),  # noqa: PLW1509 - this process has one thread yet
     )
     threading.Thread(target=watch_stdin, daemon=True).start()
-    _reply(replies, address=f"http://127.0.0.1:{port}")
+    _reply(replies, address=f"unix:{path}" if path else f"http://127.0.0.1:{port}")
     code = child.wait()
     if code < 0:
         os.kill(os.getpid(), -code)
@@ -115,7 +119,7 @@ def arguments(parameters: dict[str, Any], port: int) -> list[str]:
     """llama-server's flags; only those that every build of the last years understands."""
     flags = {
         "--model": parameters["model"],
-        "--host": "127.0.0.1",
+        "--host": parameters["socket"] or "127.0.0.1",
         "--port": port,
         "--ctx-size": parameters["num_ctx"] * parameters["num_parallel"],
         "--parallel": parameters["num_parallel"],
@@ -144,6 +148,7 @@ def environment(parameters: dict[str, Any]) -> dict[str, str]:
         "LLAMA_ARG_CACHE_RAM": "0",
         "LLAMA_ARG_ENDPOINT_SLOTS": "1",
         "LLAMA_ARG_KV_UNIFIED": "0",
+        **applying.variables(parameters["running"]),
     }
 
 

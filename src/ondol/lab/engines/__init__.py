@@ -1,0 +1,1 @@
+"""Native engines in this house: built, adopted and checked with a model that is here."""

@@ -19,6 +19,7 @@ from ondol.i18n import t
 from ondol.keys import Key
 
 TRAINING = "training"
+STATES = "states"
 MEMORY = Path("/dev/shm")
 
 
@@ -36,14 +37,18 @@ def lock(file: Path, passphrase: str) -> None:
         leftovers.erase(attached)
     # What is learned from goes too, and with it what was learned so far.
     _empty(paths.data_dir() / TRAINING)
+    _empty(paths.data_dir() / STATES)
 
 
 def unlock(file: Path) -> None:
     """Make the database a plain SQLite file again; raises as ``lock`` does."""
     _rewrite(file, None)
-    in_memory = _in_memory()
-    if in_memory is not None:
-        _empty(in_memory / TRAINING)
+    memory = in_memory()
+    if memory is not None:
+        _empty(memory / TRAINING)
+        _empty(memory / STATES)
+    # They were sealed with a key that is gone.
+    _empty(paths.data_dir() / STATES)
 
 
 def trainings() -> Path:
@@ -51,13 +56,13 @@ def trainings() -> Path:
     the owner's library is locked, where the system has such a folder (Linux), so that nothing of it
     is plain on disk. It outlives a process that is killed, and no restart of the machine."""
     if is_locked(paths.database_file()):
-        in_memory = _in_memory()
-        if in_memory is not None:
-            return in_memory / TRAINING
+        memory = in_memory()
+        if memory is not None:
+            return memory / TRAINING
     return paths.data_dir() / TRAINING
 
 
-def _in_memory() -> Path | None:
+def in_memory() -> Path | None:
     """A folder in memory for the owner alone, one for each house; None where there is none."""
     if not MEMORY.is_dir():
         return None

@@ -69,6 +69,7 @@ class Located(Once):
     def _remembering(self, running: Running, path: Path, kind: str) -> Running:
         """With the cache and the drafts that the owner wants; only chats gain by either."""
         from ondol.engine.drafting import NGRAMS
+        from ondol.engine.states.folder import given
         from ondol.models.caches import needs_flash_attention, usable
 
         if kind != "chat":
@@ -78,7 +79,8 @@ class Located(Once):
         cache_type = running.cache_type if wanted == "auto" else wanted
         cache_type = cache_type and usable(self.header(path), cache_type)
         attention = "" if needs_flash_attention(cache_type) else running.flash_attention
-        return replace(running, draft=draft, cache_type=cache_type, flash_attention=attention)
+        running = replace(running, draft=draft, cache_type=cache_type, flash_attention=attention)
+        return replace(running, states_folder=given(self._config["engine.states_mb"]))
 
     def cache(self, loaded: LoadedModel) -> KvCache:
         """What a model in memory keeps of the prompts it has read: computed, as llama.cpp allocates

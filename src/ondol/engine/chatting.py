@@ -22,6 +22,7 @@ from ondol.engine.images import check as check_images
 from ondol.engine.json_only import json_only
 from ondol.engine.native_calls import checked, with_readable_arguments, with_short_ids
 from ondol.engine.request import Wire
+from ondol.engine.states.keeping import head_of
 from ondol.engine.tool_prompt import choosing, told
 from ondol.engine.turn import Opening, Turn
 from ondol.types import GenerateOptions, Message, Token, Tool
@@ -47,6 +48,7 @@ _served: WeakKeyDictionary[httpx2.Client, Served] = WeakKeyDictionary()
 def chat(wire: Wire, messages: Sequence[Message]) -> Generator[Token]:
     """The tokens of the model's turn after ``messages``."""
     options = wire.options
+    wire.head = head_of(messages, options)
     if _is_plain(messages, options):
         return wire.tokens(CHAT, chat_body(messages, options), constrained=False)
     template, offered = served_by(wire).template, _offered(options)

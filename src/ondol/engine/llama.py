@@ -22,7 +22,7 @@ from ondol.engine.hidden_states import hidden_states
 from ondol.engine.json_only import json_only
 from ondol.engine.request import Lease, Loaded, Plan, Wire, ask, refused, tokens
 from ondol.engine.schemas import check as check_schema
-from ondol.engine.scoring import Known, Scored, score, score_text, score_tokens
+from ondol.engine.scoring import Known, Scored, prompt_tokens, score, score_text, score_tokens
 from ondol.engine.states.keeping import Saved, prepare
 from ondol.engine.timing import timings
 from ondol.engine.tool_schemas import check as check_tools
@@ -81,15 +81,15 @@ class LlamaEngine:
 
     def echo(
         self,
-        prompt: Sequence[int],
+        prompt: str | Sequence[int],
         options: GenerateOptions,
         scored: list[Scored],
         known: Known | None = None,
     ) -> Generation:
-        """Continue token ids as they are, after ``scored`` got the prompt's own tokens, each with
-        as many alternatives as the answer's have. ``known`` spares beginnings that several prompts
-        share. Asked for no token, it ends when the prompt is scored."""
-        body = prompt_body("", options) | {"prompt": list(prompt)}
+        """Continue a raw prompt, or token ids as they are, after ``scored`` got the prompt's own
+        tokens, each with as many alternatives as the answer's have. ``known`` spares beginnings
+        that several prompts share. Asked for no token, it ends when the prompt is scored."""
+        body = prompt_body("", options)
         plan = partial(_echo, body=body, prompt=prompt, scored=scored, known=known)
         return self._generation(plan, replace(options, json_schema=None))
 
@@ -234,15 +234,17 @@ def _raw(wire: Wire, body: dict[str, Any]) -> Generator[Token]:
 def _echo(
     wire: Wire,
     body: dict[str, Any],
-    prompt: Sequence[int],
+    prompt: str | Sequence[int],
     scored: list[Scored],
     known: Known | None,
 ) -> Generator[Token]:
     started = time.monotonic()
-    scored[:] = score_tokens(wire, prompt, wire.options.logprobs or 0, known=known)
+    ids = prompt_tokens(wire, prompt) if isinstance(prompt, str) else list(prompt)
+    scored[:] = score_tokens(wire, ids, wire.options.logprobs or 0, known=known)
     seconds = time.monotonic() - started
+    body["prompt"] = ids
     if wire.options.max_tokens == 0:
-        usage = Usage(len(prompt), prompt_seconds=seconds, total_seconds=seconds)
+        usage = Usage(len(ids), prompt_seconds=seconds, total_seconds=seconds)
         yield Token("", finish_reason="length", usage=usage)
         return
     for token in wire.tokens("/v1/completions", body, constrained=False):

@@ -12,17 +12,19 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 
 from ondol.engine.budget import Budget
+from ondol.engine.following import follow
 from ondol.engine.generation import Cancellation
 from ondol.engine.llama import LlamaEngine, Loaded
-from ondol.engine.process import EngineProcess
 from ondol.engine.resident import Resident, Wanted
-from ondol.engine.runtime import launch
+from ondol.engine.runtime import begun
 from ondol.engine.settings import AdapterFile, EngineSettings, LoadedModel, ModelSpec
 from ondol.engine.slots import Demand, Slots
+from ondol.engine.states.keeping import Keeping
 from ondol.engine.wire import connect
 from ondol.errors import (
     EngineBusyError,
@@ -54,6 +56,7 @@ class EnginePool:
         self._changed = threading.Condition()
         self._residents: dict[str, Resident] = {}
         self._demand = Demand(self._changed, settings.num_parallel + settings.max_queue)
+        self._keeping = Keeping(settings.states_mb << 20)
         self._loading = self._closed = False
         self._waiting, self._looks_at = 0, math.inf
         self._reaper: threading.Thread | None = None
@@ -129,21 +132,21 @@ class EnginePool:
         with self._demand.one(wanted.spec.name), cancellation.calling(self._wake):
             started = time.monotonic()
             resident = self._hold(wanted, keep_alive_seconds, cancellation)
-            seconds = time.monotonic() - started
-            assert resident.client is not None
-            here = tuple(adapter.name for adapter in resident.spec.adapters)
-            crashed = partial(self._crashed, resident)
-            silence = self.settings.schema_timeout_seconds
-            loaded = Loaded(resident.client, crashed, seconds, here, silence)
+            seconds, silence = time.monotonic() - started, self.settings.schema_timeout_seconds
+            loaded = resident.lent(partial(self._crashed, resident), seconds, silence)
 
             def waiting() -> bool:
                 cancellation.check()
                 self._check_open()
                 return not resident.gone  # then the request finds out at once, and tries again
 
-            turn = resident.slots.one(cancellation, waiting) if slot else nullcontext()
-            with self._held(resident), turn:
-                yield loaded
+            with self._held(resident):
+                if not slot:
+                    yield loaded
+                    return
+                with resident.seated(self._keeping, cancellation, waiting) as sitting:
+                    yield replace(loaded, sitting=sitting)
+                follow(self._changed, resident, self._held(resident), loaded, sitting)
 
     def _hold(self, wanted: Wanted, keep_alive: float, cancellation: Cancellation) -> Resident:
         """A ready resident with us among its users, loaded by us if nobody else does."""
@@ -216,13 +219,9 @@ class EnginePool:
 
     def _start(self, resident: Resident) -> None:
         try:
-            process = EngineProcess(launch(resident.spec, resident.num_ctx, self.settings))
-            with self._changed:
-                resident.process = process
-                closed = self._closed
-            if closed:
-                process.kill()
-            process.wait_ready(self.settings.start_timeout_seconds)
+            patience = self.settings.start_timeout_seconds
+            begin = partial(resident.begin, self._changed, lambda: self._closed, patience)
+            process = begun(resident.spec, resident.num_ctx, self.settings, begin)
             resident.client = connect(process.address, process.key)
         except BaseException as error:
             with self._changed:
@@ -234,7 +233,9 @@ class EnginePool:
             self._loading = False
             resident.ready = not resident.gone
             resident.used_at = time.monotonic()
-            self._watch()
+            if self._reaper is None:
+                self._reaper = threading.Thread(target=self._reap, name="ondol-reaper", daemon=True)
+                self._reaper.start()
             self._changed.notify_all()
 
     @contextmanager
@@ -270,11 +271,6 @@ class EnginePool:
             self._discard(resident)
         return error
 
-    def _watch(self) -> None:
-        if self._reaper is None:
-            self._reaper = threading.Thread(target=self._reap, name="ondol-reaper", daemon=True)
-            self._reaper.start()
-
     def _reap(self) -> None:
         with self._changed:
             while not self._closed:
@@ -294,7 +290,6 @@ class EnginePool:
             raise EngineError(t("engine.closed"))
 
     def _name(self, model: str) -> str:
-        try:
+        with suppress(OndolError):
             return self._locate(model).name
-        except OndolError:
-            return model
+        return model

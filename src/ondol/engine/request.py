@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ondol.engine import drafting
 from ondol.engine.dialect import llama_extras, tokens_of
 from ondol.engine.generation import Cancellation, Cancelled
 from ondol.engine.template_watch import TEMPLATE_SECONDS, ending_template, watch
@@ -26,6 +27,8 @@ from ondol.types import GenerateOptions, Token, Usage
 
 if TYPE_CHECKING:
     import httpx2
+
+    from ondol.engine.states.keeping import Head, Sitting
 
 LOOK_PAUSES = (0.0, 1.0, 2.0, 5.0)
 
@@ -38,13 +41,17 @@ _TOO_LARGE = re.compile(r"\((\d+) tokens\).*?(\d+)\)?\D*$", re.S)
 class Loaded:
     """A model in memory, for the length of one request; ``adapters`` are those it has loaded.
     ``crashed`` ends what is left of its process, and says why: it is gone, or it was silent for so
-    many seconds. ``silence_seconds`` is how long it may be, while it follows a JSON schema."""
+    many seconds. ``silence_seconds`` is how long it may be, while it follows a JSON schema.
+    ``sitting`` gives the request its slot of the process, with the state it begins with;
+    ``drafts`` says that the process may be asked for drafts."""
 
     client: httpx2.Client
     crashed: Callable[[float | None], OndolError]
     load_seconds: float
     adapters: tuple[str, ...] = ()
     silence_seconds: float | None = None
+    sitting: Sitting | None = None
+    drafts: bool = False
 
 
 Lease = Callable[[Cancellation, bool, Mapping[str, float]], AbstractContextManager[Loaded]]
@@ -64,6 +71,7 @@ class Wire:
         self.options = options
         self.cancellation = cancellation
         self.silence_seconds: float | None = None
+        self.head: Head | None = None
 
     def tokens(
         self,
@@ -79,10 +87,15 @@ class Wire:
         loaded = self.loaded
         self.silence_seconds = loaded.silence_seconds if constrained else None
         body = {**body, **llama_extras(self.options, loaded.adapters)}
+        if loaded.sitting is not None:
+            body |= loaded.sitting.place(self, body, self.head)
+        drafts = drafting.of(loaded.client, body) if loaded.drafts else drafting.NONE
+        body |= drafts.asked
         events = stream_events(loaded.client, path, body, self.cancellation, self.silence_seconds)
         watched = watch.follow(loaded.client, partial(loaded.crashed, TEMPLATE_SECONDS), events)
         with closing(events), closing(watched):
-            yield from tokens_of(reading(watched), options or self.options, self.cancellation)
+            told = reading(drafts.learning(watched))
+            yield from tokens_of(told, options or self.options, self.cancellation)
 
     def ask(
         self, path: str, body: Mapping[str, Any] | None = None, within: float | None = None

@@ -7,20 +7,27 @@ those of ``process`` and ``client``.
 from __future__ import annotations
 
 import math
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from ondol.engine.process import EngineProcess
+from ondol.engine.process import EngineProcess, Launch
 from ondol.engine.settings import LoadedModel, ModelSpec
 from ondol.engine.slots import Slots
+from ondol.engine.states.keeping import Keeping, Sitting
+from ondol.engine.states.seats import Seats
 from ondol.errors import AdapterNotFoundError, OndolError
 from ondol.i18n import t
 
 if TYPE_CHECKING:
     import httpx2
+
+    from ondol.engine.generation import Cancellation
+    from ondol.engine.request import Loaded
 
 
 class Wanted:
@@ -80,6 +87,10 @@ class Resident:
     error: OndolError | None = None
     users: int = 0
     used_at: float = field(default_factory=time.monotonic)
+    _seats: Seats = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._seats = Seats(self.slots.count)
 
     @property
     def idle(self) -> bool:
@@ -106,12 +117,55 @@ class Resident:
     def alive(self) -> bool:
         return self.process is not None and self.process.alive()
 
+    @property
+    def drafts(self) -> bool:
+        """Whether its process may be asked for drafts."""
+        launch = self.process.launch if self.process else None
+        return launch is not None and bool(launch.binary and launch.running.draft)
+
+    def begin(
+        self,
+        changed: threading.Condition,
+        is_closed: Callable[[], bool],
+        timeout_seconds: float,
+        what: Launch,
+    ) -> EngineProcess:
+        """Start a process, and wait until it is ready; one that nobody wants any more ends."""
+        process = EngineProcess(what)
+        with changed:
+            self.process = process
+            closed = is_closed()
+        if closed:
+            process.kill()
+        process.wait_ready(timeout_seconds)
+        return process
+
     def end(self) -> None:
         """Kill the process; what still reads from it sees its connection break."""
         self.gone, self.ready = True, False
         if self.process is not None:
             self.process.kill()
         self.slots.wake()
+
+    def lent(
+        self, crashed: Callable[[float | None], OndolError], seconds: float, silence: float
+    ) -> Loaded:
+        """The process as one request sees it, which took ``seconds`` to load."""
+        from ondol.engine.request import Loaded
+
+        assert self.client is not None
+        here = tuple(adapter.name for adapter in self.spec.adapters)
+        return Loaded(self.client, crashed, seconds, here, silence, drafts=self.drafts)
+
+    @contextmanager
+    def seated(
+        self, keeping: Keeping, cancellation: Cancellation, proceed: Callable[[], bool]
+    ) -> Iterator[Sitting]:
+        """One of the slots for a request, when its turn comes (see ``Slots.one``)."""
+        assert self.process is not None
+        sitting = Sitting(self._seats, keeping, self.spec, self.process.launch)
+        with self.slots.one(cancellation, proceed), sitting:
+            yield sitting
 
     def report(self) -> LoadedModel:
         assert self.process is not None
@@ -123,6 +177,8 @@ class Resident:
             pid=self.process.pid,
             expires_at=self._leaves_at(),
             in_use=self.users,
+            spec=self.spec,
+            num_parallel=self.process.launch.num_parallel,
         )
 
     def _leaves_at(self) -> datetime | None:

@@ -69,6 +69,7 @@ class EngineSettings:
     start_timeout_seconds: float = 300.0
     schema_timeout_seconds: float = 120.0
     gpu_layers: int = -1
+    states_mb: int = 0
 
     @classmethod
     def from_config(cls, config: Config) -> EngineSettings:
@@ -84,13 +85,15 @@ class EngineSettings:
             start_timeout_seconds=float(config["engine.start_timeout_seconds"]),
             schema_timeout_seconds=float(config["engine.schema_timeout_seconds"]),
             gpu_layers=config["engine.gpu_layers"],
+            states_mb=config["engine.states_mb"],
         )
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
     """A model in memory. ``size_bytes`` is what its process holds resident; ``expires_at`` is None
-    when it stays for ever; ``in_use`` counts the requests it serves or has queued."""
+    when it stays for ever; ``in_use`` counts the requests it serves or has queued. ``spec`` and
+    ``num_parallel`` are what its process was started with, where that is known."""
 
     name: str
     digest: str
@@ -99,6 +102,8 @@ class LoadedModel:
     pid: int
     expires_at: datetime | None
     in_use: int
+    spec: ModelSpec | None = None
+    num_parallel: int = 1
 
 
 def _keep_alive(value: str) -> float:

@@ -72,7 +72,7 @@ class Slots:
 
     def __init__(self, changed: threading.Condition, count: int) -> None:
         self._changed = changed
-        self._count = count
+        self.count = count
         self._active = 0
         self._waiting: RoundRobin[_Place] = RoundRobin()
 
@@ -110,7 +110,7 @@ class Slots:
             place.woken.wait()
 
     def _call_in(self) -> None:
-        while self._active < self._count and len(self._waiting):
+        while self._active < self.count and len(self._waiting):
             place = self._waiting.take()
             place.has_slot = True
             self._active += 1

@@ -1,0 +1,193 @@
+"""Saved states on disk, within a budget: one file each, the least recently used leave first.
+
+Plain while the library is plain, sealed while it is locked; llama.cpp reads and writes plain files
+only, which then lie in memory for as long as that takes. Knows no engine. Raises ``OSError`` where
+the disk does.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import uuid4
+
+from ondol import encryption, leftovers, paths
+from ondol.engine.states import sealing
+from ondol.engine.states.identity import NOBODY, Name, model_tag, owner_tag
+from ondol.errors import StorageError
+
+PASSING = "passing-"
+SEALED = ".sealed"
+ABANDONED_SECONDS = 3600.0
+
+
+def exchange() -> Path | None:
+    """The folder through which states come from and go to llama.cpp: in memory while the library
+    is locked, and None where the system then has none."""
+    if not sealing.is_locked():
+        return paths.ensure(directory())
+    memory = encryption.in_memory()
+    return paths.ensure(memory / encryption.STATES) if memory else None
+
+
+def given(megabytes: int) -> str:
+    """What a process is told of that folder: "" where nothing is to be saved."""
+    try:
+        found = exchange() if megabytes else None
+    except StorageError:
+        return ""  # a disk that takes nothing must not keep a model from answering
+    return str(found or "")
+
+
+def directory() -> Path:
+    """Where the states are."""
+    return paths.data_dir() / encryption.STATES
+
+
+def passing() -> str:
+    """A name for a file on its way."""
+    return f"{PASSING}{uuid4().hex}"
+
+
+def find(head: str, exactly: str = "") -> Path | None:
+    """The state that begins with what ``head`` is the tag of (``exactly`` the one of that name); it
+    counts as used now."""
+    for path, name in _all():
+        if name.head == head and exactly in ("", str(name)):
+            with suppress(OSError):
+                os.utime(path)
+            return path
+    return None
+
+
+@contextmanager
+def lent(state: Path, through: Path) -> Iterator[str]:
+    """The name in the folder ``through`` under which ``state`` is plain inside the block. Raises
+    ``ValueError`` for a sealed one that does not open."""
+    if state.suffix != SEALED:
+        yield state.name
+        return
+    key = sealing.secret()
+    if not key:
+        raise ValueError("the library's key is not known")
+    plain = through / passing()
+    try:
+        sealing.unseal(state, plain, key, state.name)
+        yield plain.name
+    finally:
+        plain.unlink(missing_ok=True)
+
+
+def keep(written: Path, name: Name, budget_bytes: int) -> bool:
+    """Make ``written`` the state called ``name``, in the place of others that begin so; False, and
+    it is gone, where it has no room or the library was locked meanwhile."""
+    folder, key = paths.ensure(directory()), sealing.secret()
+    size = written.stat().st_size
+    is_plain_here = written.parent == folder
+    if key is None or size > budget_bytes or (key and is_plain_here):
+        leftovers.erase(written)
+        return False
+    erase(lambda other: other.head == name.head)
+    _make_room(budget_bytes - size)
+    if key:
+        sealed, on_its_way = folder / f"{name}{SEALED}", folder / passing()
+        sealing.seal(written, on_its_way, key, sealed.name)
+        written.unlink()
+        on_its_way.rename(sealed)
+    else:
+        written.chmod(0o600)
+        written.rename(folder / str(name))
+    return True
+
+
+def erase(which: Callable[[Name], bool] = lambda name: True) -> int:
+    """Overwrite and remove states; how many."""
+    gone = [path for path, name in _all() if which(name)]
+    for path in gone:
+        with suppress(OSError):
+            leftovers.erase(path)
+    return len(gone)
+
+
+def erase_of_model(digest: str, *, only_adapters: bool = False) -> int:
+    """The states of a model that goes; or those that its adapters have coloured."""
+    key = sealing.secret()
+    if key is None:
+        return erase()
+    wanted = model_tag(key, digest)
+    coloured = NOBODY if only_adapters else None
+    return erase(lambda name: name.model == wanted and name.adapters != coloured)
+
+
+def erase_of_pins(pins: set[str]) -> int:
+    """The states of ``pins``."""
+    key = sealing.secret()
+    tags = {owner_tag(key, pin) for pin in pins} if key is not None else set()
+    return erase(lambda name: key is None or name.owner in tags)
+
+
+def erase_all_but(pins: set[str]) -> int:
+    """Every state but those of ``pins``: what else was saved may hold any text."""
+    key = sealing.secret()
+    tags = {owner_tag(key, pin) for pin in pins} if key is not None else set()
+    sweep(0)
+    return erase(lambda name: name.owner not in tags)
+
+
+def owned(pin: str) -> list[Path]:
+    """The states of one pin."""
+    key = sealing.secret()
+    wanted = None if key is None else owner_tag(key, pin)
+    return [path for path, name in _all() if name.owner == wanted]
+
+
+def used_bytes() -> int:
+    """What all of them take."""
+    return sum(_size(path) for path, _ in _all())
+
+
+def sweep(older_seconds: float = ABANDONED_SECONDS) -> None:
+    """Erase what a process that was killed left on its way."""
+    memory = encryption.in_memory()
+    for folder in (directory(), *([memory / encryption.STATES] if memory else ())):
+        for path in folder.glob(f"{PASSING}*"):
+            with suppress(OSError):
+                if path.stat().st_mtime <= time.time() - older_seconds:
+                    leftovers.erase(path)
+
+
+def _make_room(budget_bytes: int) -> None:
+    # What its owner pinned goes last.
+    found = sorted(_all(), key=lambda one: (one[1].owner != NOBODY, _used_at(one[0])))
+    left = sum(_size(path) for path, _ in found)
+    for path, _ in found:
+        if left <= budget_bytes:
+            return
+        left -= _size(path)
+        with suppress(OSError):
+            leftovers.erase(path)
+
+
+def _all() -> Iterator[tuple[Path, Name]]:
+    with suppress(FileNotFoundError):
+        for path in list(directory().iterdir()):
+            name = Name.read(path.name.removesuffix(SEALED))
+            if name is not None:
+                yield path, name
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _used_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

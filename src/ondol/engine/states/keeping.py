@@ -1,0 +1,285 @@
+"""When a state is saved and when it is restored: around the requests of one pool.
+
+A text that many requests begin with (a system message with its tools, a pinned document) is read
+once, and its state kept; a request that begins so and finds no slot that holds it gets the state
+into its slot first. What goes wrong costs time, never an answer: llama-server itself compares what
+its slot holds with the prompt. Raises nothing of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from ondol.chat_dialect import messages_body, tools_body
+from ondol.engine.states import folder, sealing
+from ondol.engine.states.identity import Identity, Name, head_tag, identify, name
+from ondol.engine.states.seats import Seat, Seats, lora_in, said_in, shared
+from ondol.engine.wire import Refused
+from ondol.types import GenerateOptions, Message
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from ondol.engine.process import Launch
+    from ondol.engine.request import Loaded, Wire
+    from ondol.engine.settings import ModelSpec
+
+# A shorter beginning is read as quickly as its state.
+LEAST_TOKENS = 256
+LEAST_CHARACTERS = 200
+SEEN = 2
+REMEMBERED = 256
+# Two texts that begin with tokens of their own, after whatever stands before them.
+PROBES = ("A", "7")
+
+_log = logging.getLogger(__name__)
+_props: WeakKeyDictionary[httpx2.Client, dict[str, Any]] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a chat begins with, whatever is said in it: ``said`` tells it from others, ``opening``
+    are its messages."""
+
+    said: str
+    opening: tuple[Message, ...]
+
+
+Later = Callable[["Loaded"], object]
+"""What is to be done with a model once an answer is given."""
+
+
+def head_of(messages: Sequence[Message], options: GenerateOptions) -> Head | None:
+    """The system message and the tools of a chat; None where it has neither, or images."""
+    opening = tuple(messages[:1]) if messages and messages[0].role == "system" else ()
+    tools = options.tools if options.tool_choice != "none" else ()
+    if not (opening or tools) or any(message.images for message in messages):
+        return None
+    ways = [options.think, options.tool_choice, options.json_schema is not None]
+    said = [tools_body(tools), ways, messages_body(opening)]
+    return Head(json.dumps(said, ensure_ascii=False), opening)
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A state that is kept: of how many tokens, in how many bytes; 0 where it could not be."""
+
+    tokens: int
+    size_bytes: int
+
+
+class Keeping:
+    """The states of one pool; ``budget_bytes`` 0: none are kept."""
+
+    def __init__(self, budget_bytes: int) -> None:
+        self.budget_bytes = budget_bytes
+        self._lock = threading.Lock()
+        self._seen: OrderedDict[str, int] = OrderedDict()
+
+    def is_due(self, head: str) -> bool:
+        """Whether what begins with ``head`` was seen often enough just now to be saved."""
+        with self._lock:
+            seen = self._seen.get(head, 0) + 1
+            self._seen[head] = seen
+            self._seen.move_to_end(head)
+            while len(self._seen) > REMEMBERED:
+                self._seen.popitem(last=False)
+            return seen == SEEN
+
+
+class Sitting:
+    """One request's seat: taken when it says what it wants, left when the block ends. ``later`` is
+    what is to be done once it has been answered."""
+
+    def __init__(self, seats: Seats, keeping: Keeping, spec: ModelSpec, launch: Launch) -> None:
+        self.keeping = keeping
+        self._seats, self._spec, self._launch = seats, spec, launch
+        self._seat: Seat | None = None
+        self.later: Later | None = None
+
+    def __enter__(self) -> Sitting:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: object, traceback: TracebackType | None
+    ) -> None:
+        if self._seat is not None:
+            if kind is not None:
+                self._seat.head = ""  # how far it came nobody knows
+            self._seats.leave(self._seat)
+            self._seat = None
+
+    def place(self, wire: Wire, body: dict[str, Any], head: Head | None) -> dict[str, Any]:
+        """What ``body`` needs besides to be answered in a slot of its own, which holds the state of
+        ``head`` where there is one."""
+        said, lora = said_in(body), lora_in(body)
+        seat = self._seat = self._seat or self._seats.take(said)
+        if seat is None:
+            return {}
+        if head is not None:
+            with suppress(OSError, ValueError):
+                self._begin(wire, seat, head, body.get("lora", []), said)
+        seat.held, seat.lora, seat.head = said, lora, head.said if head else ""
+        return {"id_slot": seat.number}
+
+    def prepare(self, wire: Wire, head: Head, lora: list[dict[str, Any]], owner: str) -> Saved:
+        """Read ``head`` and keep its state, for the pin ``owner`` or for anybody ("")."""
+        through = self._through()
+        tokens = prefix_tokens(wire, head)
+        if len(tokens) < LEAST_TOKENS and not owner:
+            return Saved(len(tokens), 0)
+        named = self._named(wire, head, lora, tokens, owner) if through else None
+        if named is not None and (kept := folder.find(named.head, str(named))):
+            return Saved(len(tokens), kept.stat().st_size)
+        asked: dict[str, Any] = {"prompt": tokens, "lora": lora} if lora else {"prompt": tokens}
+        like = {"messages": messages_body(head.opening)} | ({"lora": lora} if lora else {})
+        seat = self._seat = self._seat or self._seats.take(said_in(like)[:-2])
+        if seat is None:
+            return Saved(len(tokens), 0)
+        aside = self._set_aside(wire, seat, head, lora_in(asked), through)
+        try:
+            more = {"n_predict": 0, "cache_prompt": True, "id_slot": seat.number}
+            wire.ask("/completion", asked | more)
+            size = self._save(wire, seat, named, through) if named and through else 0
+        finally:
+            if aside is not None:
+                _slot(wire, seat, "restore", aside.name)
+                aside.unlink(missing_ok=True)
+        if aside is None:
+            seat.held, seat.lora, seat.head = said_in(like)[:-2], lora_in(asked), head.said
+        return Saved(len(tokens), size)
+
+    def _begin(
+        self, wire: Wire, seat: Seat, head: Head, lora: list[dict[str, Any]], said: str
+    ) -> None:
+        through, key = self._through(), sealing.secret()
+        if through is None or key is None or len(head.said) < LEAST_CHARACTERS:
+            return
+        tag = head_tag(key, self._identity(wire, lora), head.said)
+        state = folder.find(tag)
+        if state is None:
+            if self.keeping.is_due(tag):
+                self.later = lambda again: _save_later(again, wire.options, head, lora)
+        elif not (seat.lora == json.dumps(lora) and _goes_on(seat, head, said)):
+            self._restore(wire, seat, lora, state, through)
+
+    def _restore(
+        self, wire: Wire, seat: Seat, lora: list[dict[str, Any]], state: Path, through: Path
+    ) -> None:
+        if lora and seat.lora != json.dumps(lora):
+            # A slot forgets what it holds when its adapters change, so they change first.
+            prime = {"prompt": [0], "n_predict": 0, "id_slot": seat.number, "cache_prompt": False}
+            wire.ask("/completion", prime | {"lora": lora})
+        try:
+            with folder.lent(state, through) as file:
+                _slot(wire, seat, "restore", file)
+        except (Refused, ValueError, OSError) as error:
+            _log.warning("A saved state was of no use and is gone: %s", type(error).__name__)
+            folder.erase(lambda other: str(other) == state.name.removesuffix(folder.SEALED))
+
+    def _set_aside(
+        self, wire: Wire, seat: Seat, head: Head, lora: str, through: Path | None
+    ) -> Path | None:
+        """All that the seat holds, where it is a conversation that begins with ``head``: it may go
+        on, and should not have to be read again."""
+        if through is None or seat.head != head.said or seat.lora != lora:
+            return None
+        aside = through / folder.passing()
+        try:
+            _slot(wire, seat, "save", aside.name)
+        except Refused:
+            aside.unlink(missing_ok=True)
+            return None
+        return aside
+
+    def _save(self, wire: Wire, seat: Seat, named: Name, through: Path) -> int:
+        written = through / folder.passing()
+        try:
+            _slot(wire, seat, "save", written.name)
+            size = written.stat().st_size
+            return size if folder.keep(written, named, self.keeping.budget_bytes) else 0
+        except (Refused, OSError) as error:
+            _log.warning("A state could not be saved: %s", type(error).__name__)
+            return 0
+        finally:
+            written.unlink(missing_ok=True)
+
+    def _named(
+        self, wire: Wire, head: Head, lora: list[dict[str, Any]], tokens: list[int], owner: str
+    ) -> Name | None:
+        key = sealing.secret()
+        return (
+            None if key is None else name(key, self._identity(wire, lora), head.said, tokens, owner)
+        )
+
+    def _identity(self, wire: Wire, lora: list[dict[str, Any]]) -> Identity:
+        client = wire.loaded.client
+        if client not in _props:
+            _props[client] = wire.ask("/props")
+        return identify(self._spec, self._launch, _props[client], lora)
+
+    def _through(self) -> Path | None:
+        """The folder that the process may use, if that is still the right one."""
+        told = self._launch.running.states_folder
+        if not (told and self.keeping.budget_bytes):
+            return None
+        found = folder.exchange()
+        return found if found and str(found) == told.rstrip("/") else None
+
+
+def _goes_on(seat: Seat, head: Head, said: str) -> bool:
+    """Whether a request continues what its seat holds. Another one with the same beginning gets the
+    state too: then its answer does not hang on what was asked before, in whichever batches that
+    was read."""
+    if seat.head != head.said or seat.held == said:
+        return False
+    return shared(seat.held, said) >= len(seat.held) - len('"}]]')
+
+
+def prefix_tokens(wire: Wire, head: Head) -> list[int]:
+    """The tokens that every prompt has which begins with ``head``."""
+    from ondol.engine.chatting import opening
+
+    found = []
+    for probe in PROBES:
+        prompt = opening(wire, [*head.opening, Message("user", probe)]).prompt
+        body = {"content": prompt, "add_special": True, "parse_special": True}
+        found.append([int(token) for token in wire.ask("/tokenize", body)["tokens"]])
+    one, other = found
+    same = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
+    return one[:same]
+
+
+def prepare(wire: Wire, messages: Sequence[Message], owner: str) -> Saved:
+    """Keep the state of what a chat with ``messages`` begins with, for the pin ``owner``."""
+    from ondol.engine.dialect import llama_extras
+
+    head, sitting = head_of(messages, wire.options), wire.loaded.sitting
+    if head is None or sitting is None:
+        return Saved(0, 0)
+    lora = llama_extras(wire.options, wire.loaded.adapters).get("lora", [])
+    return sitting.prepare(wire, head, lora, owner)
+
+
+def _save_later(
+    loaded: Loaded, options: GenerateOptions, head: Head, lora: list[dict[str, Any]]
+) -> None:
+    from ondol.engine.generation import Cancellation
+    from ondol.engine.request import Wire
+
+    if loaded.sitting is not None:
+        loaded.sitting.prepare(Wire(loaded, options, Cancellation()), head, lora, "")
+
+
+def _slot(wire: Wire, seat: Seat, action: str, file: str) -> None:
+    wire.ask(f"/slots/{seat.number}?action={action}", {"filename": file})

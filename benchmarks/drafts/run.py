@@ -1,0 +1,258 @@
+"""What drafts from the prompt are worth, request by request, in one process of the native engine.
+
+    .venv/bin/python benchmarks/drafts/run.py              # --quick: 4 prompts a set; --write
+    .venv/bin/python benchmarks/drafts/run.py --sweep      # lengths of n-grams and of drafts
+    .venv/bin/python benchmarks/drafts/run.py --draw       # picture.svg from results.json
+
+Every prompt is answered without drafts, with, and as Ondol's rule decides, in changing order, from
+a warm cache and without sampling; what is compared is the time of decoding alone. The three texts
+must be the same, and so must the probabilities of their tokens. ``--engine`` names a llama-server
+with Ondol's changes (``ondol engine build``), where it is not the one that serves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import pictures
+
+from ondol.config import load
+from ondol.engine import drafting
+from ondol.engine.process import EngineProcess, Launch
+from ondol.engine.running import Running
+from ondol.engine.runtime import count_threads
+from ondol.engine.wire import connect
+from ondol.models.hardware import machine
+from ondol.models.store import ModelStore
+from ondol.training.grounding import own_documents
+
+HERE = Path(__file__).parent
+MODEL = "smollm2:135m"
+TOKENS = 96
+WAYS = ("off", "on", "auto")
+SWEEP = ("2,6", "3,8", "3,16", "4,8", "4,12", "4,16", "6,12", "8,16", "12,24", "12,48")
+QUOTE = "Quote the sentences of the text that answer the question, word for word."
+SUBJECTS = (
+    "a lighthouse in a storm",
+    "two friends who open a bakery",
+    "a cat that lives in a library",
+    "the first snow of the year",
+    "a train that never arrives",
+    "an old map and a young sailor",
+    "a garden on a roof",
+    "a letter that came too late",
+    "the night market of a small town",
+    "a clock that runs backwards",
+    "a fox who learns to swim",
+    "the last day of school",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One answer: milliseconds a token, what was drafted and accepted, text and logprobs."""
+
+    ms: float
+    drafted: int
+    accepted: int
+    text: str
+    logprobs: tuple[float, ...]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--engine", type=Path)
+    parser.add_argument("--model", default=MODEL)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--sweep", action="store_true")
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--draw", action="store_true")
+    arguments = parser.parse_args()
+    if arguments.draw:
+        draw(json.loads((HERE / "results.json").read_text()))
+        return
+    binary = arguments.engine or serving()
+    prompts = {name: each[: 4 if arguments.quick else 12] for name, each in sets().items()}
+    if arguments.sweep:
+        for draft in SWEEP:
+            with process(arguments.model, binary, draft) as client:
+                ways = ("off", "on")
+                found = {name: summed(measure(client, p, ways)) for name, p in prompts.items()}
+            ratios = {name: found[name]["on"]["ratio"] for name in found}
+            print(draft, json.dumps(ratios), flush=True)
+        return
+    with process(arguments.model, binary, drafting.NGRAMS) as client:
+        found = {}
+        for name, each in prompts.items():
+            found[name] = summed(measure(client, each, WAYS))
+            print(name, json.dumps(found[name]), flush=True)
+    here = machine()
+    results = {
+        "model": arguments.model,
+        "draft": drafting.NGRAMS,
+        "tokens": TOKENS,
+        "cpu": here.cpu,
+        "threads": count_threads(),
+        "sets": found,
+    }
+    if arguments.write:
+        (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+        draw(results)
+
+
+def serving() -> Path:
+    from ondol.engine.native import records
+
+    found = records.serving()
+    if found is None:
+        raise SystemExit("No native engine serves here: build one with ondol engine build.")
+    return found.path
+
+
+def sets() -> dict[str, list[list[dict[str, str]]]]:
+    """Messages of each set: quoting answers, prose beside a text, prose."""
+    documents = [one for one in own_documents() if one.language == "en"][::20]
+    rng = random.Random(11)
+    quoting, beside = [], []
+    for document in documents[:12]:
+        question = rng.choice([q for q in document.questions if q.answer]).question
+        quoting.append([said("system", QUOTE), said("user", f"{document.text}\n\n{question}")])
+        about = f"{document.text}\n\nWrite a letter to a friend about what you think of this."
+        beside.append([said("user", about)])
+    prose = [[said("user", f"Write a short story about {subject}.")] for subject in SUBJECTS]
+    return {"quoting": quoting, "prose beside a text": beside, "prose": prose}
+
+
+def said(role: str, content: str) -> dict[str, str]:
+    return {"role": role, "content": content}
+
+
+@contextmanager
+def process(model: str, binary: Path, draft: str) -> Iterator[Any]:
+    store = ModelStore(load().models_dir)
+    launch = Launch(
+        name=model,
+        model=str(store.path(store.get(model))),
+        num_ctx=2048,
+        num_parallel=1,
+        threads=count_threads(),
+        gpu_layers=0,
+        binary=str(binary),
+        running=Running(draft=draft),
+    )
+    child = EngineProcess(launch)
+    try:
+        child.wait_ready(120)
+        yield connect(child.address, child.key)
+    finally:
+        child.kill()
+
+
+def measure(
+    client: Any, prompts: list[list[dict[str, str]]], ways: tuple[str, ...]
+) -> list[dict[str, Answered]]:
+    found = []
+    for number, messages in enumerate(prompts):
+        ask(client, messages, "off", 1)
+        # In changing order, each way twice; the faster counts, which other work disturbed less.
+        turns = [*ways[number % len(ways) :], *ways[: number % len(ways)]]
+        answers = [(way, ask(client, messages, way, TOKENS)) for way in (*turns, *reversed(turns))]
+        found.append(
+            {way: min((a for w, a in answers if w == way), key=lambda a: a.ms) for way in ways}
+        )
+    return found
+
+
+def ask(client: Any, messages: list[dict[str, str]], way: str, tokens: int) -> Answered:
+    body: dict[str, Any] = {"messages": messages, "max_tokens": tokens, "temperature": 0}
+    body |= {"logprobs": True, "top_logprobs": 5, "cache_prompt": True}
+    drafts = drafting.of(client, body) if way == "auto" else drafting.Drafts({"ondol_drafts": way})
+    response = client.post("/v1/chat/completions", json=body | dict(drafts.asked), timeout=120)
+    told = next(iter(drafts.learning([response.json()])))
+    timings, choice = told["timings"], told["choices"][0]
+    steps = (choice.get("logprobs") or {}).get("content") or ()
+    return Answered(
+        timings["predicted_ms"] / timings["predicted_n"],
+        timings.get("draft_n", 0),
+        timings.get("draft_n_accepted", 0),
+        choice["message"]["content"],
+        tuple(step["logprob"] for step in steps),
+    )
+
+
+def summed(found: list[dict[str, Answered]]) -> dict[str, Any]:
+    """The speed beside that without drafts: of all tokens, and how it spreads over prompts."""
+    report: dict[str, Any] = {}
+    for way in (name for name in found[0] if name != "off"):
+        ratios = [one["off"].ms / one[way].ms for one in found]
+        drafted = sum(one[way].drafted for one in found)
+        gaps = [
+            abs(a - b)
+            for one in found
+            for a, b in zip(one["off"].logprobs, one[way].logprobs, strict=False)
+            if one["off"].text == one[way].text
+        ]
+        report[way] = {
+            "ratio": round(sum(o["off"].ms for o in found) / sum(o[way].ms for o in found), 3),
+            "median": round(statistics.median(ratios), 3),
+            "least": round(min(ratios), 3),
+            "interval": interval(found, way),
+            "same_text": sum(one["off"].text == one[way].text for one in found),
+            "prompts": len(found),
+            "drafted": drafted,
+            "accepted": sum(one[way].accepted for one in found),
+            "largest_logprob_gap": round(max(gaps, default=0.0), 4),
+        }
+    report["tokens_per_second"] = {
+        way: round(1000 / statistics.mean(one[way].ms for one in found), 1) for way in found[0]
+    }
+    return report
+
+
+def interval(found: list[dict[str, Answered]], way: str) -> list[float]:
+    """95 % of a bootstrap over prompts."""
+    rng = random.Random(0)
+    ratios = []
+    for _ in range(2000):
+        drawn = rng.choices(found, k=len(found))
+        ratios.append(sum(o["off"].ms for o in drawn) / sum(o[way].ms for o in drawn))
+    ratios.sort()
+    return [round(ratios[50], 3), round(ratios[1949], 3)]
+
+
+def draw(results: dict[str, Any]) -> None:
+    sets = results["sets"]
+    auto = {name: found["auto"]["ratio"] for name, found in sets.items()}
+    quoting, prose = auto["quoting"], min(r for name, r in auto.items() if name != "quoting")
+    fig, ax = pictures.figure(
+        f"Quoting answers are written {quoting:.1f} times as fast, prose {prose:.2f} times",
+        f"decoding of {results['model']}, {results['cpu']}; the same tokens either way",
+    )
+    series = {
+        "without drafts": dict.fromkeys(sets, 1.0),
+        "with drafts": {name: found["on"]["ratio"] for name, found in sets.items()},
+        "as Ondol's rule decides": auto,
+    }
+    colours = {
+        "without drafts": pictures.YARDSTICK,
+        "with drafts": pictures.PALETTE[1],
+        "as Ondol's rule decides": pictures.ACCENT,
+    }
+    pictures.bars(ax, series, unit="speed, without drafts = 1", form="{:.2f}", colours=colours)
+    ax.axhline(1.0, color=pictures.MUTED, linewidth=1)
+    pictures.save(fig, HERE / "picture.svg")
+
+
+if __name__ == "__main__":
+    main()

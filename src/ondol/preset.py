@@ -98,6 +98,9 @@ class PresetEngine:
     def infill(self, prefix: str, suffix: str, options: GenerateOptions) -> Any:
         return self._own.infill(prefix, suffix, self._over(options))
 
+    def echo(self, prompt: Any, options: GenerateOptions, *how: Any) -> Any:
+        return self._own.echo(prompt, self._over(options), *how)
+
     def prompt_tokens(self, messages: Sequence[Message], *how: Any) -> Any:
         return self._own.prompt_tokens(self._begun(messages), *how)
 

@@ -363,7 +363,7 @@ def test_a_completion_has_the_old_logprobs_and_echoes(client: openai.OpenAI) -> 
         choice.text[offset:].startswith(token)
         for token, offset in zip(tokens, offsets, strict=True)
     )
-    assert all(len(top) == 2 for top in choice.logprobs.top_logprobs or [])
+    assert all(len(top) == 2 for top in (choice.logprobs.top_logprobs or [])[1:])
 
 
 @pytest.mark.parametrize(

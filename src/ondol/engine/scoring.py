@@ -19,7 +19,7 @@ from ondol.chat_dialect import sendable
 from ondol.engine.chatting import opening
 from ondol.engine.dialect import llama_extras
 from ondol.engine.request import Wire
-from ondol.engine.wire import Garbled
+from ondol.engine.wire import Garbled, Refused
 from ondol.types import Message
 
 # Above the difference of any two logits, and far from what a float32 cannot hold.
@@ -92,6 +92,11 @@ def score_tokens(
     return found
 
 
+def prompt_tokens(wire: Wire, prompt: str) -> list[int]:
+    """The token ids of a raw prompt, as ``/v1/completions`` reads it."""
+    return _tokens(wire, sendable(prompt), special=True)
+
+
 def _tokens(wire: Wire, text: str, *, special: bool) -> list[int]:
     body = {"content": text, "add_special": special, "parse_special": special}
     return [int(token) for token in wire.ask("/tokenize", body)["tokens"]]
@@ -134,8 +139,15 @@ def _alternative(told: Mapping[str, Any]) -> Alternative:
 
 
 def _text(wire: Wire, token: int) -> bytes:
-    told = wire.ask("/detokenize", {"tokens": [token]})
+    try:
+        told = wire.ask("/detokenize", {"tokens": [token]})
+    except Refused:
+        raise _no_token(token) from None
     return str(told.get("content") or "").encode("utf-8", "replace")
+
+
+def _no_token(id: int) -> Refused:
+    return Refused(400, {"message": f"Invalid input: {id} is not a token of this model"})
 
 
 def _forced(wire: Wire, prompt: Sequence[int], token: int, top: int) -> dict[str, Any] | None:
@@ -152,6 +164,8 @@ def _forced(wire: Wire, prompt: Sequence[int], token: int, top: int) -> dict[str
     told = answer.get("completion_probabilities")
     if not told:
         return None
-    if not isinstance(told, list) or not isinstance(told[0], dict) or told[0].get("id") != token:
+    if not isinstance(told, list) or not isinstance(told[0], dict):
         raise Garbled
+    if told[0].get("id") != token:  # no bias can force what is not there
+        raise _no_token(token)
     return told[0]

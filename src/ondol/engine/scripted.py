@@ -12,7 +12,9 @@ import re
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ondol.engine import scoring
 from ondol.engine.generation import Cancellation, Generation
+from ondol.engine.scoring import Scored
 from ondol.errors import EngineCrashedError, OndolError
 from ondol.types import (
     Alternative,
@@ -92,6 +94,19 @@ class ScriptedEngine:
         """The scripted reply to what stands before and after the gap."""
         between = f"{prefix}{GAP}{suffix}"
         return self._reply(Request(between, (), options), self.count_tokens(between))
+
+    def echo(
+        self,
+        prompt: str | Sequence[int],
+        options: GenerateOptions,
+        scored: list[Scored],
+        known: object = None,
+    ) -> Generation:
+        """The scripted reply, after ``scored`` got the words of a text; of ids it knows none."""
+        text = prompt if isinstance(prompt, str) else ""
+        words = [_token(w, n, options.logprobs or 1) for n, w in enumerate(_WORD.findall(text))]
+        scored[:] = [_scored(word, bool(place)) for place, word in enumerate(words)]
+        return self.complete(text, options)
 
     def count_tokens(self, text: str) -> int:
         """The number of words."""
@@ -176,6 +191,14 @@ def _token(word: str, position: int, alternatives: int | None) -> Token:
         left = (1 - probability) * 0.5 ** (place + 1)
         top.append(Alternative(other.text, math.log(left)))
     return Token(word, math.log(probability), tuple(top[:alternatives]))
+
+
+def _scored(token: Token, has_before: bool) -> Scored:
+    text = token.text.encode()
+    if not has_before:
+        return Scored(0, text)
+    top = tuple(scoring.Alternative(0, one.text.encode(), one.logprob) for one in token.top)
+    return Scored(0, text, token.logprob, top)
 
 
 def _fraction(text: str) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 from ondol.errors import UsageError
 from ondol.i18n import t
 from ondol.server.generation import alternatives, limit_of, seed_of, stops
+from ondol.server.openai.echoed import wants_scores
 from ondol.server.openai.messages import Able
 from ondol.server.openai.requests import (
     ChatCompletionRequest,
@@ -59,7 +60,10 @@ def text_options(body: CompletionRequest) -> GenerateOptions:
         raise UsageError(t("openai.best_of"), param="best_of")
     return _options(
         body,
-        max_tokens=limit_in(body.max_tokens, "max_tokens"),
+        # Who only wants to hear how likely the prompt is asks for nothing after it.
+        max_tokens=0
+        if body.max_tokens == 0 and wants_scores(body)
+        else limit_in(body.max_tokens, "max_tokens"),
         logprobs=alternatives(body.logprobs is not None, body.logprobs),
     )
 

@@ -20,6 +20,7 @@ from ondol.server.asked import asked, refuse, reply
 from ondol.server.generation import cannot, logprobs_of
 from ondol.server.openai.choices import Choices
 from ondol.server.openai.documented import COMPLETION
+from ondol.server.openai.echoed import Echo, Prompt, echoes, wants_scores
 from ondol.server.openai.options import biased, choices_of, numbered, text_options
 from ondol.server.openai.reply import Reply, error_event
 from ondol.server.openai.requests import CompletionRequest
@@ -40,25 +41,37 @@ def add_routes(routes: APIRouter, parts: Parts) -> None:
     async def completions(request: Request, body: CompletionRequest) -> Response:
         """Continue a prompt; no chat template is applied."""
 
-        def prepare() -> tuple[Choices, list[str]]:
+        def prepare() -> tuple[Choices, list[str], list[Echo]]:
             what = asked(parts, request, body.model or "", t("server.deed_generate"))
             refuse(what, suffix=body.suffix, echo=body.echo, logit_bias=body.logit_bias)
             if body.suffix and "insert" not in what.model.capabilities:
                 raise cannot(body.model or "", t("server.deed_insert"), "suffix")
             options, each = text_options(body), choices_of(body)
             prompts = _prompts(body, lambda: parts.engine(what.model.name))
+            scored = []
+            if wants_scores(body):
+                given = _given(body)
+                scored = echoes(body, given, each, parts.engine(what.model.name).count_tokens)
             chats = [
-                _chat(parts, what, body, prompt, numbered(options, number))
-                for prompt in prompts
+                _chat(
+                    parts,
+                    what,
+                    body,
+                    prompt,
+                    numbered(options, number),
+                    scored[place * each + number] if scored else None,
+                )
+                for place, prompt in enumerate(prompts)
                 for number in range(each)
             ]
-            return Choices(lambda: chats), prompts
+            return Choices(lambda: chats), prompts, scored
 
-        source, prompts = await in_thread(prepare)
+        source, prompts, scored = await in_thread(prepare)
         each = choices_of(body)
         shape = TextReply(
             body.model or "",
             echo=[p for p in prompts for _ in range(each)] if body.echo else (),
+            scored=scored,
             has_logprobs=body.logprobs is not None,
             has_usage=body.has_usage,
             choices=len(prompts) * each,
@@ -72,15 +85,25 @@ def add_routes(routes: APIRouter, parts: Parts) -> None:
 
 
 def _chat(
-    parts: Parts, what: Asked, body: CompletionRequest, prompt: str, options: GenerateOptions
+    parts: Parts,
+    what: Asked,
+    body: CompletionRequest,
+    prompt: str,
+    options: GenerateOptions,
+    echo: Echo | None,
 ) -> Chat:
-    return reply(parts, what, [Message("user", prompt)], options, _start(parts, what, body, prompt))
+    start = _start(parts, what, body, prompt, echo)
+    return reply(parts, what, [Message("user", prompt)], options, start)
 
 
-def _start(parts: Parts, what: Asked, body: CompletionRequest, prompt: str) -> Start:
+def _start(
+    parts: Parts, what: Asked, body: CompletionRequest, prompt: str, echo: Echo | None
+) -> Start:
     def start(wanted: GenerateOptions) -> Iterator[Token]:
         engine: Any = parts.engine(what.model.name)
         wanted = biased(wanted, body.logit_bias, engine)
+        if echo is not None:
+            return echo.start(engine, wanted)
         if body.suffix:
             infilled: Iterator[Token] = engine.infill(prompt, body.suffix, wanted)
             return infilled
@@ -91,29 +114,37 @@ def _start(parts: Parts, what: Asked, body: CompletionRequest, prompt: str) -> S
 
 
 def _prompts(body: CompletionRequest, engine: Callable[[], Any]) -> list[str]:
-    given = body.prompt
+    listed = _given(body)
+    if len(listed) > MOST_PROMPTS:
+        raise UsageError(t("openai.too_many_prompts", most=MOST_PROMPTS), param="prompt")
+    return [one if isinstance(one, str) else engine().detokenize(one) for one in listed]
+
+
+def _given(body: CompletionRequest) -> Sequence[Prompt]:
+    """The prompts as they were given, texts or token ids."""
+    given: Any = body.prompt
     if given is None:
         raise UsageError(t("server.field_required", field="prompt"), param="prompt")
     if isinstance(given, str):
         return [given]
     if not given:
         raise UsageError(t("openai.no_prompt"), param="prompt")
-    listed: Sequence[Any] = [given] if isinstance(given[0], int) else given
-    if len(listed) > MOST_PROMPTS:
-        raise UsageError(t("openai.too_many_prompts", most=MOST_PROMPTS), param="prompt")
-    return [one if isinstance(one, str) else engine().detokenize(one) for one in listed]
+    return [given] if isinstance(given[0], int) else given
 
 
 class TextReply(Reply):
-    """``echo`` has what is sent before each completion."""
+    """``echo`` has what is sent before each completion, ``scored`` its tokens where they count."""
 
     prefix = "cmpl-"
     object_name = "text_completion"
     chunk_name = "text_completion"
 
-    def __init__(self, model: str, *, echo: Sequence[str] = (), **how: Any) -> None:
+    def __init__(
+        self, model: str, *, echo: Sequence[str] = (), scored: Sequence[Echo] = (), **how: Any
+    ) -> None:
         super().__init__(model, **how)
         self._echo = echo
+        self._scored = scored
         self._offset = 0
 
     def opening(self, number: int) -> Iterator[dict[str, Any]]:
@@ -132,7 +163,19 @@ class TextReply(Reply):
         before = self._before(number)
         self._offset = len(before)
         text = before + "".join(token.text for token in tokens)
-        return self._choice(number, text, _reason(last), tokens)
+        choice = self._choice(number, text, _reason(last), tokens)
+        if self._scored:
+            said = choice["logprobs"] or self._logprobs(())
+            read = self._scored[number].logprobs(before)
+            untold = (last.usage.completion_tokens if last.usage else 0) - len(said["tokens"])
+            told: dict[str, list[Any]] = {"tokens": [""], "text_offset": [len(text)]}
+            # The end of an answer, or a piece of a letter, is a token too: who leaves the answer's
+            # own tokens out counts on it.
+            choice["logprobs"] = {
+                name: read[name] + said[name] + told.get(name, [None]) * max(0, untold)
+                for name in read
+            }
+        return choice
 
     def _before(self, number: int) -> str:
         return self._echo[number] if self._echo else ""

@@ -108,7 +108,7 @@ ALLOWED = {
     | FIRST_FLOOR
     | ROOMS
     | {"answering", "ask", "chat", "located", "parts", "preset", "prompt", "trust"}
-    | {"calibrate", "train", "trainable", "training"},
+    | {"calibrate", "hub", "toolbox", "train", "trainable", "training"},
     # What a hub signs are models: it reads their headers, and nothing else of the house.
     "hub": FOUNDATION | FIRST_FLOOR | {"models"},
     # A hub's releases, the stores of models and adapters, the gate and packs meet here.

@@ -63,6 +63,7 @@ SECTIONS = {
     "section_lab": {
         "engine": "ondol.cli.engine:engine",
         "explore": "ondol.cli.explore:explore",
+        "redteam": "ondol.cli.redteam:redteam",
     },
     "section_server": {
         "up": "ondol.cli.server:up",

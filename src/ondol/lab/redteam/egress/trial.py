@@ -25,6 +25,7 @@ from ondol.lab.redteam.egress.disguises import BLIND, DISGUISES
 from ondol.lab.redteam.egress.families import make
 from ondol.lab.redteam.egress.sink import Sink
 from ondol.lab.redteam.egress.world import Attack, Corpus, World, chat, post
+from ondol.lab.redteam.report import Breach, Outcome
 from ondol.parts import Parts
 from ondol.retrieval.embedders import Embedders
 from ondol.retrieval.library import Library
@@ -250,3 +251,27 @@ def ledger_is_intact(parts: Parts) -> bool:
     from ondol.ledger.verification import verify
 
     return verify(parts.ledger).is_intact
+
+
+def outcome(found: dict[str, Any]) -> Outcome:
+    """A ``trial`` as a part of a report: what leaked, a wall in place of a door, a ledger that
+    does not verify, attacks that would be none without the door."""
+    breaches = [
+        Breach(f"{one['number']}: {one['family']}, {one['variant']}", f"arrived at {one['where']}")
+        for one in found["leaked"]
+    ]
+    breaches += [Breach("more of them", "arrived")] * (found["leaks"] - len(found["leaked"]))
+    if found["harmless"]["arrived"] < found["harmless"]["sent"]:
+        breaches.append(Breach("what may go", "did not arrive"))
+    if not found["ledger_intact"]:
+        breaches.append(Breach("the ledger", "does not verify"))
+    if not found["without_the_door"]["arrived"]:
+        breaches.append(Breach("the control", "nothing arrives even without the door"))
+    control = found["without_the_door"]
+    figures = {
+        "families": len(found["families"]),
+        "without_the_door_arrived": f"{control['arrived']} of {control['attacks']}",
+        "harmless_arrived": f"{found['harmless']['arrived']} of {found['harmless']['sent']}",
+        "ledger_intact": found["ledger_intact"],
+    }
+    return Outcome(found["attacks"], tuple(breaches), figures)

@@ -1,0 +1,1 @@
+"""This installation, attacked with every corpus that comes with it (``running``)."""

@@ -1,0 +1,1 @@
+"""Files that do their worst to whoever reads them."""

@@ -39,7 +39,7 @@ QUESTIONS = {
     "ko": ("새 창고의 임대료는 얼마인가요?", "How much notice ends the lease?"),
 }
 PAGES = (
-    "chat evidence documents models ledger memory sampling connect pair settings welcome"
+    "chat evidence documents models ledger memory lab connect pair settings welcome"
 ).split()
 FOLDERS = {
     str(EXAMPLE): "/home/me/mill",
@@ -147,7 +147,7 @@ def photograph(browser: Browser, url: str, target: str, file: Path, language: st
         page.wait_for_selector("main > *")
         if file.name == "evidence":
             page.locator("[data-quote], .quote").first.click()
-        if target == "sampling":
+        if target == "lab":
             page.locator("main textarea").first.fill("The capital of France is")
             page.locator("main .button.primary").first.click()
             time.sleep(4)

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
-from itertools import takewhile
+from itertools import count, takewhile
 from typing import TYPE_CHECKING, Any
 
 from ondol.types import GenerateOptions, Message
@@ -94,8 +94,8 @@ class Check:
             yield self._elsewhere("threads", {"threads": 1, "batch_threads": 1}, 1)
         yield self._elsewhere("batch", {"ubatch_tokens": SMALL_BATCH}, SMALL_BATCH)
         self.on_progress("parallel")
-        with self.opened({}, 2) as engine, _talking(engine, self.max_tokens * 6):
-            yield self._compared("parallel", self._both(engine, forgetting=False))
+        with self.opened({}, 2) as engine, _Talking(engine):
+            yield self._compared("parallel", self._both(engine))
 
     def _elsewhere(
         self, condition: str, changes: Mapping[str, int], value: int | None = None
@@ -165,24 +165,33 @@ def _spoken(engine: LlamaEngine, prompt: str, options: GenerateOptions) -> Said:
     return Said(tuple(token.text for token in said), tuple(token.logprob or 0.0 for token in said))
 
 
-class _talking:
-    """Another answer is being given in the block, from before its first line on."""
+class _Talking:
+    """In the block other answers are being given, one after the other."""
 
-    def __init__(self, engine: LlamaEngine, tokens: int) -> None:
-        options = GenerateOptions(max_tokens=tokens, temperature=1.0, seed=0)
-        self._tokens = engine.complete(OTHER_PROMPT, options)
-        self._thread = threading.Thread(target=self._listen, daemon=True)
+    def __init__(self, engine: LlamaEngine) -> None:
+        self._engine = engine
+        self._is_over = threading.Event()
+        self._speaks = threading.Event()
+        self._thread = threading.Thread(target=self._talk, daemon=True)
 
-    def _listen(self) -> None:
-        for _ in self._tokens:
-            pass
+    def _talk(self) -> None:
+        try:
+            for seed in count():
+                options = GenerateOptions(max_tokens=256, temperature=1.0, seed=seed)
+                with closing(self._engine.complete(OTHER_PROMPT, options)) as tokens:
+                    for _ in tokens:
+                        self._speaks.set()
+                        if self._is_over.is_set():
+                            return
+        finally:
+            self._speaks.set()
 
     def __enter__(self) -> None:
-        next(self._tokens, None)
         self._thread.start()
+        self._speaks.wait()
 
     def __exit__(self, *exception: object) -> None:
-        self._tokens.close()
+        self._is_over.set()
         self._thread.join()
 
 

@@ -5,13 +5,15 @@ The server's own processes are left as they are. Raises what the pool raises.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ondol.engine.llama import LlamaEngine
+    from ondol.engine.settings import EngineSettings, ModelSpec
     from ondol.lab.exploring.determinism import Opened
     from ondol.parts import Parts
 
@@ -22,28 +24,39 @@ LARGEST_VOCABULARY = 2**18
 def opened_by(parts: Parts, model: str) -> Opened:
     """How the lab opens ``model``, with its adapters where its name says so. Raises
     ``ModelNotFoundError``."""
+    from ondol.engine.settings import EngineSettings
     from ondol.models import scales
     from ondol.models.made import served_by
 
     found, named = scales.of(parts.adapters, model)
-    served = served_by(found, parts.store, parts.adapters).name
-    spec = parts.located.spec(served)
+    spec = parts.located.spec(served_by(found, parts.store, parts.adapters).name)
+    settings = EngineSettings.from_config(parts.config)
     on = {adapter.name: scale for adapter, scale in named}
+    return opened_from(spec, settings, on, parts.located.memory_need)
+
+
+def opened_from(
+    spec: ModelSpec,
+    settings: EngineSettings,
+    adapters: Mapping[str, float] = MappingProxyType({}),
+    memory_need: Callable[[ModelSpec, int], int] | None = None,
+) -> Opened:
+    """How the lab opens a file that ``spec`` names."""
 
     @contextmanager
     def opened(changes: Mapping[str, int], parallel: int) -> Iterator[LlamaEngine]:
-        from ondol.engine.pool import EnginePool, EngineSettings
+        from ondol.engine.pool import EnginePool
         from ondol.models.hardware import machine
 
-        running = replace(spec.running, **dict(changes))  # type: ignore[arg-type]
-        settings = EngineSettings.from_config(parts.config)
+        changed: dict[str, Any] = dict(changes)
+        tried = replace(spec, running=replace(spec.running, **changed))
         with EnginePool(
             replace(settings, num_parallel=parallel, num_ctx=NUM_CTX),
-            lambda name: replace(spec, running=running),
-            memory_need=parts.located.memory_need,
+            lambda name: tried,
+            memory_need=memory_need,
             available_bytes=lambda: machine().available_ram_bytes,
         ) as pool:
-            yield pool.engine(served, adapters=on)
+            yield pool.engine(spec.name, adapters=adapters)
 
     return opened
 

@@ -14,7 +14,7 @@ export const PAGES = [
   { name: "memory", icon: "bookmark" },
   { name: "personal", icon: "person" },
   { name: "federation", icon: "people" },
-  { name: "sampling", icon: "sliders" },
+  { name: "lab", icon: "sliders" },
   { name: "connect", icon: "plug" },
   { name: "pair", icon: "phone" },
   { name: "settings", icon: "gear" },

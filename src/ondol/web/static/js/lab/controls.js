@@ -4,8 +4,8 @@
 import { html, useId } from "../core/ui.js";
 import { number, percent, t } from "../core/i18n.js";
 import { Button, Choice, IconButton } from "../parts/index.js";
-import { PRESETS, choices, rest, spread } from "./distribution.js";
-import { shown } from "./tokens.js";
+import { PRESETS, SHOWN, choices, rest, spread } from "./distribution.js";
+import { bitsText, shown } from "./tokens.js";
 
 /** @typedef {import("./distribution.js").Shape} Shape */
 
@@ -22,9 +22,9 @@ export function Sliders({ shape, onChange }) {
   const preset = PRESETS.find((one) => SLIDERS.every(({ name }) => one.shape[name] === shape[name]));
   return html`<div class="stack">
     <${Choice}
-      label=${t("sampling.presets")}
+      label=${t("lab.presets")}
       value=${preset?.name ?? ""}
-      options=${PRESETS.map((one) => ({ value: one.name, text: t(`sampling.preset_${one.name}`) }))}
+      options=${PRESETS.map((one) => ({ value: one.name, text: t(`lab.preset_${one.name}`) }))}
       onChange=${(/** @type {string} */ name) => onChange(/** @type {any} */ (PRESETS.find((one) => one.name === name)).shape)}
     />
     ${SLIDERS.map((one) => html`<${Slider} key=${one.name} ...${one} value=${shape[one.name]} onChange=${(/** @type {number} */ value) => onChange({ ...shape, [one.name]: value })} />`)}
@@ -37,8 +37,8 @@ function Slider({ name, most, step, value, onChange }) {
   const isOff = (name === "topK" && value === 0) || (name === "topP" && value === 1) || (name === "minP" && value === 0);
   return html`<div class="slider">
     <div class="row spread">
-      <label for=${id} title=${t(`sampling.${name}_about`)}>${t(`sampling.${name}`)}</label>
-      <output for=${id} class=${isOff ? "muted" : ""}>${isOff ? t("sampling.off") : number(value)}</output>
+      <label for=${id} title=${t(`lab.${name}_about`)}>${t(`lab.${name}`)}</label>
+      <output for=${id} class=${isOff ? "muted" : ""}>${isOff ? t("lab.off") : number(value)}</output>
     </div>
     <input
       id=${id}
@@ -50,7 +50,7 @@ function Slider({ name, most, step, value, onChange }) {
       aria-describedby=${`${id}-about`}
       onInput=${(/** @type {any} */ event) => onChange(Number(event.currentTarget.value))}
     />
-    <p id=${`${id}-about`} class="muted small-text">${t(`sampling.${name}_about`)}</p>
+    <p id=${`${id}-about`} class="muted small-text">${t(`lab.${name}_about`)}</p>
   </div>`;
 }
 
@@ -58,34 +58,39 @@ function Slider({ name, most, step, value, onChange }) {
  * @param {{token: import("./generation.js").Token, before: string, shape: Shape, onChoose: (token: import("./distribution.js").Alternative) => void}} props
  */
 export function Alternatives({ token, before, shape, onChoose }) {
-  const rows = spread(token.top, shape);
+  const { rows: all, kept, isWhole } = spread(token.top, shape);
+  const rows = all.slice(0, SHOWN);
   const most = Math.max(...rows.map((row) => Math.max(row.before, row.after)), 0.01);
-  const beyond = rest(token.top);
+  const beyond = rest(rows);
   return html`<div class="stack">
-    <p class="sampling-before">${t("sampling.after", { text: before.trim() ? `…${before.slice(-36)}` : t("sampling.beginning") })}</p>
+    <p class="lab-before">
+      ${t("lab.after", { text: before.trim() ? `…${before.slice(-36)}` : t("lab.beginning") })}
+      ${token.bits !== null && html`<span class="lab-bits">${t("lab.bits_here", { bits: bitsText(token.bits) })}</span>`}
+    </p>
     <ol class="alternatives">
       ${rows.map((row) => {
-        const isHere = row.token === token.text;
-        return html`<li key=${row.token} class=${`${row.cut ? "cut" : ""}${isHere ? " here" : ""}`}>
+        const isHere = row.token === token.text && row.logprob === token.logprob;
+        return html`<li key=${`${row.token} ${row.logprob}`} class=${`${row.cut ? "cut" : ""}${isHere ? " here" : ""}`}>
           <code>${shown(row.token)}</code>
           <span class="alternative-bar" aria-hidden="true">
             <i class="was" style=${{ width: `${(row.before / most) * 100}%` }}></i>
             <i class="now" style=${{ width: `${(row.after / most) * 100}%` }}></i>
           </span>
-          <span class="alternative-number" title=${t("sampling.was", { probability: fine(row.before) })}>
-            ${row.cut ? t(`sampling.cut_${row.cut}`) : fine(row.after)}
+          <span class="alternative-number" title=${t("lab.was", { probability: fine(row.before) })}>
+            ${row.cut ? t(`lab.cut_${row.cut}`) : fine(row.after)}
           </span>
           <${IconButton}
             icon="branch"
             size=${16}
-            label=${t("sampling.go_on", { token: shown(row.token) })}
+            label=${t("lab.go_on", { token: shown(row.token) })}
             onClick=${() => onChoose({ token: row.token, logprob: Math.log(Math.max(row.before, 1e-9)) })}
           />
         </li>`;
       })}
     </ol>
     <p class="muted small-text">
-      ${t("sampling.spread", { choices: number(Math.round(choices(rows) * 10) / 10), rest: fine(beyond) })}
+      ${t(isWhole ? "lab.kept" : "lab.kept_at_least", { kept: number(kept), choices: number(Math.round(choices(all) * 10) / 10) })}${" "}
+      ${t("lab.rest", { rest: fine(beyond) })}
     </p>
   </div>`;
 }
@@ -99,6 +104,6 @@ function fine(value) {
 /** @param {{isRunning: boolean, disabled: boolean, onRun: () => void, onStop: () => void}} props */
 export function RunButton({ isRunning, disabled, onRun, onStop }) {
   return isRunning
-    ? html`<${Button} icon="stop" onClick=${onStop}>${t("sampling.stop")}<//>`
-    : html`<${Button} kind="primary" icon="play" disabled=${disabled} onClick=${onRun}>${t("sampling.run")}<//>`;
+    ? html`<${Button} icon="stop" onClick=${onStop}>${t("lab.stop")}<//>`
+    : html`<${Button} kind="primary" icon="play" disabled=${disabled} onClick=${onRun}>${t("lab.run")}<//>`;
 }

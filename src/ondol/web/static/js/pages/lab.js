@@ -1,28 +1,30 @@
 // @ts-check
-// The sampling explorer: what the model might have said at every token, what the sampler makes of
-// that, the same prompt several times side by side.
+// The lab: what the model might have said at every token, what the sampler makes of that, the same
+// prompt several times side by side and what these texts agree on.
 
 import { html, useEffect, useSignal } from "../core/ui.js";
 import { get } from "../core/api.js";
 import { number, t } from "../core/i18n.js";
 import { complain, recall, remember } from "../core/state.js";
 import { Choice, Empty, Field, Icon, IconButton, PageHead, Select } from "../parts/index.js";
-import { Alternatives, RunButton, Sliders } from "../sampling/controls.js";
-import { USUAL } from "../sampling/distribution.js";
-import { Generation } from "../sampling/generation.js";
-import { Column, warmth } from "../sampling/tokens.js";
+import { Alternatives, RunButton, Sliders } from "../lab/controls.js";
+import { USUAL } from "../lab/distribution.js";
+import { Generation } from "../lab/generation.js";
+import { Agreement } from "../lab/agreement.js";
+import { Column, openness, warmth } from "../lab/tokens.js";
 
 const MOST_SEED = 2 ** 31 - 1;
 
-export default function Sampling() {
+export default function Lab() {
   const models = useSignal(/** @type {string[]} */ ([]));
   const model = useSignal("");
   const mode = useSignal(/** @type {"chat" | "text"} */ ("chat"));
-  const prompt = useSignal(recall("sampling-prompt", ""));
+  const prompt = useSignal(recall("lab-prompt", ""));
   const shape = useSignal(USUAL);
   const maxTokens = useSignal(48);
   const seed = useSignal(1);
   const copies = useSignal("1");
+  const colour = useSignal(/** @type {import("../lab/tokens.js").Colour} */ ("probability"));
   const columns = useSignal(/** @type {Generation[]} */ ([]));
   const chosen = useSignal({ column: 0, index: 0 });
 
@@ -41,7 +43,7 @@ export default function Sampling() {
   const isRunning = columns.value.some((one) => one.isRunning.value);
   const stop = () => columns.value.forEach((one) => one.stop());
   const run = () => {
-    remember("sampling-prompt", prompt.value);
+    remember("lab-prompt", prompt.value);
     stop();
     const asked = { model: model.value, mode: mode.value, prompt: prompt.value, maxTokens: maxTokens.value, shape: shape.value };
     columns.value = Array.from({ length: Number(copies.value) }, (_, index) => new Generation(asked, (seed.value + index) % MOST_SEED));
@@ -50,15 +52,15 @@ export default function Sampling() {
   };
   const column = columns.value[chosen.value.column];
   const token = column?.tokens.value[chosen.value.index];
-  /** @param {import("../sampling/distribution.js").Alternative} put */
+  /** @param {import("../lab/distribution.js").Alternative} put */
   const goOn = (put) => {
     column.asked = { ...column.asked, shape: shape.value, maxTokens: Math.max(maxTokens.value, chosen.value.index + 2) };
     column.goOn(chosen.value.index, put);
   };
 
-  return html`<div class="page sampling">
-    <${PageHead} title=${t("sampling.title")} about=${t("sampling.about")} />
-    <div class="sampling-frame">
+  return html`<div class="page lab">
+    <${PageHead} title=${t("lab.title")} about=${t("lab.about")} />
+    <div class="lab-frame">
       <div class="stack">
         <form
           class="card stack"
@@ -67,12 +69,12 @@ export default function Sampling() {
             run();
           }}
         >
-          <${Field} label=${t(mode.value === "chat" ? "sampling.prompt" : "sampling.beginning_of")}>
+          <${Field} label=${t(mode.value === "chat" ? "lab.prompt" : "lab.beginning_of")}>
             ${(/** @type {any} */ id) =>
               html`<textarea
                 ...${id}
                 rows="3"
-                placeholder=${t("sampling.placeholder")}
+                placeholder=${t("lab.placeholder")}
                 value=${prompt.value}
                 onInput=${(/** @type {any} */ event) => {
                   prompt.value = event.currentTarget.value;
@@ -85,7 +87,7 @@ export default function Sampling() {
           <div class="row spread">
             <div class="row">
               <${Select}
-                label=${t("sampling.model")}
+                label=${t("lab.model")}
                 value=${model.value}
                 options=${models.value.map((name) => ({ value: name, text: name }))}
                 onChange=${(/** @type {string} */ name) => {
@@ -93,9 +95,9 @@ export default function Sampling() {
                 }}
               />
               <${Choice}
-                label=${t("sampling.mode")}
+                label=${t("lab.mode")}
                 value=${mode.value}
-                options=${["chat", "text"].map((value) => ({ value, text: t(`sampling.mode_${value}`) }))}
+                options=${["chat", "text"].map((value) => ({ value, text: t(`lab.mode_${value}`) }))}
                 onChange=${(/** @type {"chat" | "text"} */ value) => {
                   mode.value = value;
                 }}
@@ -105,25 +107,32 @@ export default function Sampling() {
           </div>
         </form>
         ${columns.value.length
-          ? html`<div class=${`sampling-columns of-${columns.value.length}`}>
+          ? html`<div class=${`lab-columns of-${columns.value.length}`}>
                 ${columns.value.map(
                   (one, index) => html`<${Column}
                     key=${one.seed}
                     generation=${one}
-                    title=${t("sampling.seed_is", { seed: String(one.seed) })}
+                    title=${t("lab.seed_is", { seed: String(one.seed) })}
+                    shape=${shape.value}
+                    colour=${colour.value}
                     selected=${chosen.value.column === index ? chosen.value.index : null}
                     onSelect=${(/** @type {number} */ at) => {
                       chosen.value = { column: index, index: at };
                     }}
-                    onClose=${null}
                   />`,
                 )}
               </div>
-              <${Scale} />`
-          : html`<${Empty} icon=${html`<${Icon} name="sliders" size=${26} />`} title=${t("sampling.empty")}><p>${t("sampling.empty_about")}</p><//>`}
+              <${Scale}
+                colour=${colour.value}
+                onChange=${(/** @type {import("../lab/tokens.js").Colour} */ next) => {
+                  colour.value = next;
+                }}
+              />
+              ${columns.value.length > 1 && html`<${Agreement} columns=${columns.value} />`}`
+          : html`<${Empty} icon=${html`<${Icon} name="sliders" size=${26} />`} title=${t("lab.empty")}><p>${t("lab.empty_about")}</p><//>`}
         ${token &&
-        html`<section class="card stack" aria-label=${t("sampling.alternatives")}>
-          <h2>${t("sampling.alternatives")}</h2>
+        html`<section class="card stack" aria-label=${t("lab.alternatives")}>
+          <h2>${t("lab.alternatives")}</h2>
           <${Alternatives}
             token=${token}
             before=${column.tokens.value.slice(0, chosen.value.index).map((one) => one.text).join("")}
@@ -132,32 +141,32 @@ export default function Sampling() {
           />
         </section>`}
       </div>
-      <aside class="sampling-side stack" aria-label=${t("sampling.side")}>
-        <section class="card stack" aria-label=${t("sampling.sampler")}>
-          <h2>${t("sampling.sampler")}</h2>
+      <aside class="lab-side stack" aria-label=${t("lab.side")}>
+        <section class="card stack" aria-label=${t("lab.sampler")}>
+          <h2>${t("lab.sampler")}</h2>
           <${Sliders}
             shape=${shape.value}
-            onChange=${(/** @type {import("../sampling/distribution.js").Shape} */ next) => {
+            onChange=${(/** @type {import("../lab/distribution.js").Shape} */ next) => {
               shape.value = next;
             }}
           />
-          <div class="sampling-numbers">
-            <${Field} label=${t("sampling.max_tokens")}>
+          <div class="lab-numbers">
+            <${Field} label=${t("lab.max_tokens")}>
               ${(/** @type {any} */ id) => html`<${Count} id=${id} value=${maxTokens.value} most=${512} onChange=${(/** @type {number} */ value) => (maxTokens.value = value)} />`}
             <//>
-            <${Field} label=${t("sampling.seed")}>
+            <${Field} label=${t("lab.seed")}>
               ${(/** @type {any} */ id) => html`<div class="row seed">
                 <${Count} id=${id} value=${seed.value} most=${MOST_SEED} onChange=${(/** @type {number} */ value) => (seed.value = value)} />
-                <${IconButton} icon="refresh" label=${t("sampling.other_seed")} onClick=${() => (seed.value = Math.floor(Math.random() * 10000))} />
+                <${IconButton} icon="refresh" label=${t("lab.other_seed")} onClick=${() => (seed.value = Math.floor(Math.random() * 10000))} />
               </div>`}
             <//>
           </div>
           <div class="row spread">
-            <span>${t("sampling.side_by_side")}</span>
+            <span>${t("lab.side_by_side")}</span>
             <${Choice}
-              label=${t("sampling.side_by_side")}
+              label=${t("lab.side_by_side")}
               value=${copies.value}
-              options=${["1", "2", "3", "4"].map((value) => ({ value, text: number(Number(value)) }))}
+              options=${["1", "2", "4", "8"].map((value) => ({ value, text: number(Number(value)) }))}
               onChange=${(/** @type {string} */ value) => {
                 copies.value = value;
               }}
@@ -181,10 +190,21 @@ function Count({ id, value, most, onChange }) {
   />`;
 }
 
-function Scale() {
-  return html`<p class="row scale muted small-text">
-    <span>${t("sampling.sure")}</span>
-    ${[1, 0.5, 0.25, 0.1, 0.03, 0.004].map((probability) => html`<i key=${probability} style=${{ background: warmth(probability) }} aria-hidden="true"></i>`)}
-    <span>${t("sampling.unsure")}</span>
-  </p>`;
+/** @param {{colour: import("../lab/tokens.js").Colour, onChange: (colour: import("../lab/tokens.js").Colour) => void}} props */
+function Scale({ colour, onChange }) {
+  const isChoice = colour === "choice";
+  const steps = isChoice ? [0, 1, 2, 3.5, 5, 8].map(openness) : [1, 0.5, 0.25, 0.1, 0.03, 0.004].map(warmth);
+  return html`<div class="row spread lab-scale">
+    <p class="row scale muted small-text">
+      <span>${t(isChoice ? "lab.one_way" : "lab.sure")}</span>
+      ${steps.map((background, index) => html`<i key=${index} style=${{ background }} aria-hidden="true"></i>`)}
+      <span>${t(isChoice ? "lab.many_ways" : "lab.unsure")}</span>
+    </p>
+    <${Choice}
+      label=${t("lab.colour")}
+      value=${colour}
+      options=${["probability", "choice"].map((value) => ({ value, text: t(`lab.colour_${value}`) }))}
+      onChange=${onChange}
+    />
+  </div>`;
 }

@@ -3,7 +3,8 @@
     python benchmarks/memory/run.py [MODEL.gguf] [--quick] [--write]
 
 Each row is one child process that loads a model, answers one request, then reads a prompt longer
-than a micro-batch; its RSS is read from outside after each, and the child is killed.
+than a micro-batch; its RSS is read from outside after each, and the child is killed. What it says
+itself of its KV cache stands beside the computed size. ``--draw`` draws picture.svg again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -18,7 +20,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO, Any
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import pictures
 from synthetic import SHAPES, write
 
 from ondol.config import load
@@ -51,6 +57,7 @@ class Row:
     cache_type: str
     weights: int
     kv_cache: int
+    kv_cache_told: int
     overhead: int
     reclaimable: int
     estimate_rss: int
@@ -69,7 +76,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="the three context sizes only")
     parser.add_argument("--write", action="store_true", help="write results.json")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--draw", action="store_true", help="picture.svg from results.json")
     arguments = parser.parse_args()
+    if arguments.draw:
+        draw(json.loads((HERE / "results.json").read_text()))
+        return
     model = arguments.model or default_model()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
@@ -82,6 +93,7 @@ def main() -> None:
         print(json.dumps(results))
     if arguments.write:
         (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+        draw(results)
 
 
 def default_model() -> str:
@@ -95,11 +107,16 @@ def cases(model: str, folder: Path, *, quick: bool) -> Iterator[Case]:
     if quick:
         return
     yield Case("default model", model, 4096, num_parallel=2)
-    yield Case("default model", model, 4096, cache_type="q8_0")
+    for cache_type in ("q8_0", "q5_0", "q4_0"):
+        yield Case("default model", model, 4096, cache_type=cache_type)
+    yield Case("default model", model, 8192, num_parallel=2, cache_type="q8_0")
     for shape in SHAPES:
         file = folder / "synthetic.gguf"
         write(shape, file)
         yield Case(shape.name, str(file), 4096)
+        if shape.window:
+            for cache_type in ("f16", "q8_0", "q4_0"):
+                yield Case(shape.name, str(file), 32_768, cache_type=cache_type)
 
 
 def measure(case: Case) -> Row:
@@ -107,9 +124,12 @@ def measure(case: Case) -> Row:
     need = memory_need(
         header, case.num_ctx, num_parallel=case.num_parallel, cache_type=case.cache_type
     )
-    with child(case) as process:
-        rss_after_one_request = rss_when(process, "one request")
-        rss_after_long_prompt = rss_when(process, "long prompt")
+    with tempfile.TemporaryFile("w+") as log:
+        with child(case, log) as process:
+            rss_after_one_request = rss_when(process, "one request")
+            rss_after_long_prompt = rss_when(process, "long prompt")
+        log.seek(0)
+        told = re.findall(r"KV buffer size = +([\d.]+) MiB", log.read())
     return Row(
         case.name,
         case.num_ctx,
@@ -117,6 +137,7 @@ def measure(case: Case) -> Row:
         case.cache_type,
         need.weights_bytes,
         need.kv_cache_bytes,
+        round(sum(map(float, told)) * 2**20),
         need.overhead_bytes,
         need.reclaimable_bytes,
         need.rss_bytes,
@@ -126,7 +147,7 @@ def measure(case: Case) -> Row:
 
 
 @contextmanager
-def child(case: Case) -> Iterator[subprocess.Popen[str]]:
+def child(case: Case, log: IO[str]) -> Iterator[subprocess.Popen[str]]:
     # OpenMP reads this when it is loaded; without it a busy machine slows the engine tenfold.
     environment = {**os.environ, "OMP_WAIT_POLICY": "passive"}
     command = [sys.executable, str(HERE / "serve.py"), json.dumps(asdict(case))]
@@ -135,7 +156,7 @@ def child(case: Case) -> Iterator[subprocess.Popen[str]]:
         env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=log,
         text=True,
     )
     try:
@@ -160,10 +181,39 @@ def rss_when(process: subprocess.Popen[str], stage: str) -> int:
     raise SystemExit(f"the engine ended before: {stage} (exit {process.wait()})")
 
 
+def draw(rows: list[dict[str, Any]]) -> None:
+    """The cache of the default model and of one with sliding windows, by type."""
+    mib = 2**20
+    fig, axes = pictures.figure(
+        "A smaller cache type frees what ondol ps says it frees",
+        "KV cache and resident set of a real engine process, MiB; one slot",
+        columns=2,
+    )
+    told = "llama.cpp says"
+    for ax, (name, num_ctx) in zip(
+        axes, (("default model", 4096), ("sliding windows", 32_768)), strict=True
+    ):
+        found = {
+            row["cache_type"]: row
+            for row in rows
+            if (row["name"], row["num_ctx"], row["num_parallel"]) == (name, num_ctx, 1)
+        }
+        series = {
+            "computed": {kind: row["kv_cache"] / mib for kind, row in found.items()},
+            told: {kind: row["kv_cache_told"] / mib for kind, row in found.items()},
+            "RSS": {kind: row["rss_after_long_prompt"] / mib for kind, row in found.items()},
+        }
+        colours = {"computed": pictures.ACCENT, told: pictures.PALETTE[1]}
+        pictures.bars(ax, series, unit="MiB", colours=colours | {"RSS": pictures.YARDSTICK})
+        ax.set_xlabel(f"{name}, {num_ctx:,} tokens")
+    pictures.save(fig, HERE / "picture.svg")
+
+
 def line(row: Row) -> str:
     mib = 2**20
     return (
         f"{row.name:36} ctx {row.num_ctx:5} x{row.num_parallel} {row.cache_type:5} "
+        f"cache {row.kv_cache / mib:6.1f} (told {row.kv_cache_told / mib:6.1f}) "
         f"estimate {row.estimate_rss / mib:7.1f} MiB, RSS {row.rss_after_one_request / mib:7.1f} "
         f"then {row.rss_after_long_prompt / mib:7.1f}  ({row.error:+.1%})"
     )

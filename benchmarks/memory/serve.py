@@ -19,7 +19,7 @@ def main() -> None:
     parameters.n_parallel = case["num_parallel"]
     parameters.cache_type_k = parameters.cache_type_v = CACHE_TYPES[case["cache_type"]]
     parameters.cpuparams.n_threads = 2
-    parameters.verbosity = 0
+    parameters.verbosity = 4  # tells the sizes of its buffers
     parameters.ui = False
     server = xllamacpp.Server(parameters)
     complete(server, "hi")

@@ -42,6 +42,9 @@ SECTIONS = {
         "remember": "ondol.cli.memory:remember",
         "memory": "ondol.cli.memory_group:memory",
         "persona": "ondol.cli.persona:persona",
+        "pin": "ondol.cli.pins:pin",
+        "unpin": "ondol.cli.pins:unpin",
+        "pins": "ondol.cli.pins:pins",
         "library": "ondol.cli.library:library",
         "backup": "ondol.cli.backup:backup",
         "restore": "ondol.cli.backup:restore",
@@ -61,6 +64,7 @@ SECTIONS = {
         "update": "ondol.cli.update:update",
     },
     "section_lab": {
+        "tune": "ondol.cli.tune:tune",
         "engine": "ondol.cli.engine:engine",
         "explore": "ondol.cli.explore:explore",
         "redteam": "ondol.cli.redteam:redteam",

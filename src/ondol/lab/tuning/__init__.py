@@ -1,0 +1,1 @@
+"""Finds how this machine runs a model best: in which format of its weights, and how it computes."""

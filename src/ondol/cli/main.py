@@ -66,6 +66,7 @@ SECTIONS = {
     "section_lab": {
         "tune": "ondol.cli.tune:tune",
         "engine": "ondol.cli.engine:engine",
+        "eval": "ondol.cli.eval:evaluate",
         "explore": "ondol.cli.explore:explore",
         "redteam": "ondol.cli.redteam:redteam",
     },

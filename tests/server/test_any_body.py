@@ -16,6 +16,7 @@ from ondol.server.native import adapters as native_adapters
 from ondol.server.native import collections as native_collections
 from ondol.server.native import conversations as native_conversations
 from ondol.server.native import exploring as native_exploring
+from ondol.server.native import evaluations as native_evaluations
 from ondol.server.native import federations as native_federations
 from ondol.server.native import feedback as native_feedback
 from ondol.server.native import hubs as native_hubs
@@ -90,6 +91,7 @@ POSTS = [
     ("PATCH", "/ondol/v1/memories/{id}"),
     ("DELETE", "/ondol/v1/memories"),
     ("POST", "/ondol/v1/personal/trainings"),
+    ("POST", "/ondol/v1/evaluations"),
     ("POST", "/ondol/v1/personal/comparisons"),
     ("POST", "/ondol/v1/federations"),
     ("POST", "/ondol/v1/federations/look"),
@@ -134,6 +136,7 @@ FIELDS = sorted(
             native_onboarding,
             native_personas,
             native_personal,
+            native_evaluations,
             native_prompts,
             native_publishing,
             native_runs,

@@ -246,6 +246,8 @@ NO_PROGRAMS: list[tuple[str, str, Any]] = [
     ("GET", "personal", None),
     ("POST", "personal/trainings", {}),
     ("POST", "personal/comparisons", {"adapter": "m:style", "sample": "x"}),
+    ("GET", "evaluations", None),
+    ("POST", "evaluations", {}),
     ("GET", "federations", None),
     ("POST", "federations", {"code": "ONDOL1X"}),
     ("POST", "hubs", {"url": "http://127.0.0.1:9", "fingerprint": "ONDOLHUB1-A"}),

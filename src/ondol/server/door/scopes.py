@@ -17,7 +17,7 @@ from ondol.server.errors import ForbiddenError
 # Samples, what personal trainings show of them, and the file of an adapter that learned from them
 # are what the owner wrote; a training ends in what answers. A federation learns from them, too.
 _OWNERS = re.compile(
-    r"/ondol/v1/((keys|pairing|samples|sources|personal|federations)(/.*)?|adapters/.*/file)",
+    r"/ondol/v1/((keys|pairing|samples|sources|personal|federations|evaluations)(/.*)?|adapters/.*/file)",
     re.DOTALL,
 )
 # What is said of an answer becomes what a model learns, and what is remembered stands in every

@@ -36,6 +36,7 @@ from ondol.server.native import collections as native_collections
 from ondol.server.native import confidence as native_confidence
 from ondol.server.native import conversations as native_conversations
 from ondol.server.native import exploring as native_exploring
+from ondol.server.native import evaluations as native_evaluations
 from ondol.server.native import federations as native_federations
 from ondol.server.native import forget as native_forget
 from ondol.server.native import hubs as native_hubs
@@ -50,6 +51,7 @@ from ondol.server.native import packs as native_packs
 from ondol.server.native import pairing as native_pairing
 from ondol.server.native import personal as native_personal
 from ondol.server.native import personas as native_personas
+from ondol.server.native import pins as native_pins
 from ondol.server.native import pulls as native_pulls
 from ondol.server.native import samples as native_samples
 from ondol.server.native import settings as native_settings
@@ -98,6 +100,7 @@ class AskRequest(Lenient):
     all: Flag = False
     wanted: Literal["auto", "here", "home"] = "auto"
     redact: Flag | None = None
+    pinned: Text | None = None
     stream: bool = True
 
 
@@ -137,8 +140,10 @@ def router(parts: Parts) -> APIRouter:
     native_suggestions.add_routes(routes, parts)
     native_memories.add_routes(routes, parts)
     native_personas.add_routes(routes, parts)
+    native_pins.add_routes(routes, parts)
     native_onboarding.add_routes(routes, parts)
     native_personal.add_routes(routes, parts)
+    native_evaluations.add_routes(routes, parts)
     native_federations.add_routes(routes, parts)
     native_hubs.add_routes(routes, parts)
     native_attending.go_with(routes, parts)
@@ -177,6 +182,7 @@ def _add_answers(routes: APIRouter, parts: Parts) -> None:
             where=where,
             everything=body.all,
             wanted=body.wanted,
+            pinned=body.pinned,
         )
         source = Source(asking)
         if not body.stream:

@@ -72,6 +72,8 @@ ALLOWED = {
     "trust": FOUNDATION,
     "ask": FOUNDATION | {"answering", "prompt", "trust"},
     "chat": FOUNDATION | {"answering", "trust"},
+    # What is pinned, and the engine that has read it, meet here.
+    "pinned": FOUNDATION | FIRST_FLOOR | ROOMS | {"answering", "ask", "prompt", "trust"},
     # Rounds of a reply and of what its calls gave; whose tools they are it does not see.
     "tooling": FOUNDATION | {"answering", "ask"},
     # The owner's MCP servers, the labels and the ledger meet here.
@@ -137,6 +139,7 @@ ALLOWED = {
         "parts",
         "json",
         "personal",
+        "pinned",
         "preset",
         "prompt",
         "updating",
@@ -158,6 +161,7 @@ ALLOWED = {
         "lab",
         "located",
         "parts",
+        "pinned",
         "preset",
         "trust",
         "json",

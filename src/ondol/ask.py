@@ -187,7 +187,7 @@ def _here(asked: _Asked, parts: AskParts) -> Generator[Event, None, Answer]:
     if trust.judge is not None:
         options = replace(options, logprobs=max(LOGPROBS, options.logprobs or 0))
     prompt = build_prompt(asked.question, given, asked.history, manner.template)
-    completion = yield from _streamed(engine.generate(prompt, options), asked.clock)
+    completion = yield from streamed(engine.generate(prompt, options), asked.clock)
     if says_something(completion.text):
         name = manner.model or engine.model
         answer = answer_from(completion, evidence, given, parts.num_quotes, name, asked.clock)
@@ -215,7 +215,7 @@ def _at_home(
         asked.options,
     )
     try:
-        completion = yield from _streamed(home.generate(prompt, options, label=label), asked.clock)
+        completion = yield from streamed(home.generate(prompt, options, label=label), asked.clock)
     except OndolError as error:
         if draft is None:
             if asked.clock.first_token is not None:
@@ -246,7 +246,7 @@ def _kept(draft: Answer, decision: Decision) -> Answer:
     return replace(draft, route=route, reasons=reasons)
 
 
-def _streamed(stream: Iterator[Token], clock: Clock) -> Generator[Token, None, Completion]:
+def streamed(stream: Iterator[Token], clock: Clock) -> Generator[Token, None, Completion]:
     tokens = []
     try:
         for token in stream:

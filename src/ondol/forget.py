@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ondol import backup, paths, uploads
+from ondol.engine.states import folder as saved_states
 from ondol.errors import OndolError, TrainingError
 from ondol.parts import Parts
 from ondol.personal import collecting, forgetting
@@ -37,7 +38,8 @@ class FullReceipt:
     examples that are gone, ``adapters`` what had learned from them and is not served any more,
     ``uploads`` how many files that had come by a browser were erased, ``quotes`` how many sentences
     were taken out of the answers that conversations keep, ``responses`` how many answers that were
-    kept for programs and quoted them are gone, ``samples`` how many of what may be learned from.
+    kept for programs and quoted them are gone, ``samples`` how many of what may be learned from,
+    ``states`` how many saved states of models that had read them, or may have.
     ``not_reached`` are words: backups, disk, reader, vectors, engine, training, replaced."""
 
     library: Receipt
@@ -50,6 +52,7 @@ class FullReceipt:
     quotes: int = 0
     responses: int = 0
     samples: int = 0
+    states: int = 0
 
     def json(self) -> dict[str, Any]:
         """As an API gives it, in one level."""
@@ -82,6 +85,8 @@ def forget(
     learned = collecting.documents_gone(parts, chosen.documents.values())
     quotes = parts.kept.conversations.quoting.forget(chosen.documents.values())
     responses = parts.kept.responses.forget(chosen.documents.values())
+    library.pins.forget(chosen.documents.values(), chosen.collections)
+    touched = library.pins.holding(chosen.documents.values(), chosen.collections)
     receipt = library.forget(files, where=where, matching=matching)
     erased = uploads.erase(copies)
     missed += [] if receipt.is_erased else ["reader"]
@@ -91,6 +96,9 @@ def forget(
         engines = tuple((unload or (lambda: _unload(parts)))())
     except OndolError:
         missed.append("engine")
+    kept = {pin.name for pin in library.pins.all()} - {pin.name for pin in touched}
+    # After the models are gone: none of them can save anything more.
+    states = saved_states.erase_all_but(kept)
     # Samples with such an answer before their question are not what was said any more.
     later = collecting.collect(parts, dependents="stale").gone
     missed += [*learned.not_reached, *later.not_reached]
@@ -119,6 +127,7 @@ def forget(
         quotes=quotes,
         responses=responses,
         samples=learned.samples + later.samples,
+        states=states,
     )
 
 

@@ -192,9 +192,10 @@ class Parts(Closing):
         return Oversight(self.config, self.egress, lambda: self.adapters)
 
     def _build_store(self) -> ModelStore:
+        from ondol.engine.states import folder
         from ondol.models.store import ModelStore
 
-        return ModelStore(self.config.models_dir)
+        return ModelStore(self.config.models_dir, folder.erase_of_model)
 
     def _build_adapters(self) -> AdapterStore:
         from ondol.models.adapters import AdapterStore

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,7 @@ class Question:
     where: Wanted
     everything: bool
     wanted: WantedRoute
+    pinned: str | None = None
 
 
 @command("ask")
@@ -51,6 +53,7 @@ class Question:
 @option("--here", "wanted", key="here", flag_value="here")
 @option("--home", "wanted", key="home", flag_value="home")
 @option("--redact", key="redact", is_flag=True)
+@option("--pinned", key="pinned", metavar="NAME", type=words)
 @option("--verbose", key="verbose", is_flag=True)
 @filter_options
 @pass_output
@@ -65,6 +68,7 @@ def ask(
     everything: bool,
     wanted: WantedRoute | None,
     redact: bool,
+    pinned: str | None,
     verbose: bool,
     where: Wanted,
 ) -> None:
@@ -79,6 +83,7 @@ def ask(
             where=where,
             everything=everything,
             wanted=wanted or "auto",
+            pinned=pinned,
         )
         if not where.read(asked.text)[0].strip():
             raise UsageError(t("cli.no_question"), t("cli.no_question_hint"))
@@ -94,6 +99,8 @@ def _events(asked: Question, parts: Parts, output: Output) -> Generator[Event, N
     from ondol.cli.activations import warn_of_missing
     from ondol.models import scales
 
+    if asked.pinned is not None and (asked.paths or asked.piped):
+        raise UsageError(t("pins.only_here"), t("pins.only_here_hint"))
     if asked.paths or asked.piped:
         _open_folder(asked, parts, output)
     elif server := remote.find(parts.config):
@@ -106,6 +113,7 @@ def _events(asked: Question, parts: Parts, output: Output) -> Generator[Event, N
             everything=asked.everything,
             wanted=asked.wanted,
             redact=parts.config["routing.redact"],
+            pinned=asked.pinned,
         )
         return
     # An unknown name is said now, and not after the documents have been searched.
@@ -113,6 +121,10 @@ def _events(asked: Question, parts: Parts, output: Output) -> Generator[Event, N
     if not named:
         warn_of_missing(parts, model.name, output)
     text, where = asked.where.read(asked.text)
+    if asked.pinned is not None:
+        from ondol.pinned import asked_of
+
+        answer = partial(asked_of, asked.pinned, library=parts.library)
     yield from answer(
         text,
         parts,

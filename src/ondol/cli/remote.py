@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote
 
 from ondol.chat_dialect import messages_body, tools_body
 from ondol.egress import guard
@@ -72,6 +73,7 @@ class Server:
         everything: bool = False,
         wanted: Wanted = "auto",
         redact: bool = False,
+        pinned: str | None = None,
     ) -> Iterator[Event]:
         """What ``ondol.ask.ask`` yields. Closing the iterator stops the engine."""
         body: dict[str, Any] = {"question": question, "model": model, "options": _given(options)}
@@ -79,6 +81,7 @@ class Server:
         body |= {"all": True} if everything else {}
         body |= {"wanted": wanted} if wanted != "auto" else {}
         body |= {"redact": True} if redact else {}
+        body |= {"pinned": pinned} if pinned is not None else {}
         with self.stream("/ondol/v1/ask", body) as events:
             for name, data in events:
                 if name == "evidence":
@@ -153,6 +156,11 @@ class Server:
     def unload(self, model: str) -> bool:
         """Free a model's memory; False when it was not loaded."""
         return bool(self._request("DELETE", "/ondol/v1/loaded", {"model": model})["stopped"])
+
+    def read_pin(self, name: str, model: str | None = None) -> None:
+        """Have the server's model read what is pinned as ``name``, in the background."""
+        body = {"model": model} if model else {}
+        self._request("POST", f"/ondol/v1/pins/{quote(name, safe='')}/read", body)
 
     def open_phone_door(self) -> None:
         """Let phones in until the server ends."""

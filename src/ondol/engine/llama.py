@@ -23,6 +23,7 @@ from ondol.engine.json_only import json_only
 from ondol.engine.request import Lease, Loaded, Plan, Wire, ask, refused, tokens
 from ondol.engine.schemas import check as check_schema
 from ondol.engine.scoring import Known, Scored, prompt_tokens, score, score_text, score_tokens
+from ondol.engine.states.folder import epoch
 from ondol.engine.states.keeping import Saved, prepare
 from ondol.engine.timing import timings
 from ondol.engine.tool_schemas import check as check_tools
@@ -131,7 +132,10 @@ class LlamaEngine:
         its state on disk, for the pin of that name: later such chats begin at once."""
         options = options or GenerateOptions()
         options = replace(options, adapters=options.adapters or self._adapters)
-        return ask(self._lease, lambda wire: prepare(wire, messages, pin), options, slot=True)
+        since = epoch()
+        return ask(
+            self._lease, lambda wire: prepare(wire, messages, pin, since), options, slot=True
+        )
 
     def timings(
         self, prompt: Sequence[int], tokens: int, *, is_anew: bool = False

@@ -212,6 +212,7 @@ class AdapterStore:
                 with self._store.lock():
                     changed = replace(adapter, trained_on=trained_on)
                     self._store.write(path, adapter_manifest.to_json(changed))
+                self._store.gone(model.digest)
                 found.append(adapter.full_name)
         return found
 
@@ -229,6 +230,7 @@ class AdapterStore:
             path.unlink(missing_ok=True)
             shutil.rmtree(self._store.releases_directory(adapter.model, name), ignore_errors=True)
             freed_bytes = self._store.sweep()
+        self._store.gone(self._store.get(model).digest)
         return freed_bytes + self._forget([gone] if gone else [])
 
     def forget_private(self, model: str) -> None:

@@ -45,10 +45,13 @@ class BlobVanishedError(InvalidModelError):
 
 
 class ModelStore:
-    """One folder of models. Nothing is written, not even the folder, before something is added."""
+    """One folder of models. Nothing is written, not even the folder, before something is added.
+    ``gone`` is told the digest of a model that went, or lost an adapter ("": nobody knows)."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    def __init__(
+        self, directory: Path, gone: Callable[[str], object] = lambda digest: None
+    ) -> None:
+        self.directory, self.gone = directory, gone
         self.blobs = blobs.Blobs(directory / "blobs")
 
     def list(self) -> Models:
@@ -159,6 +162,7 @@ class ModelStore:
         path = self._manifest_path(wanted)
         if not path.exists():
             raise self._not_found(wanted)
+        was = _read(path)
         with self.writing(path), self.lock():
             try:
                 path.unlink()
@@ -167,6 +171,7 @@ class ModelStore:
             blobs.sync(path.parent)
             for folder in (self.adapters_directory(wanted), self.releases_directory(wanted)):
                 shutil.rmtree(folder, ignore_errors=True)
+            self.gone(was.digest if was else "")
             return self.sweep()
 
     def forget_stale_partials(self) -> int:

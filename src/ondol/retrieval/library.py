@@ -25,6 +25,7 @@ from ondol.retrieval.folders import FailedFile, Folder
 from ondol.retrieval.forgetting import Chosen, Receipt
 from ondol.retrieval.inventory import Inventory, LibraryDocument
 from ondol.retrieval.loaders.isolation import Reader
+from ondol.retrieval.pins import Pins
 from ondol.retrieval.reembedding import Reembedding, ReembedReport
 from ondol.retrieval.reindexing import Reindexed, Reindexing
 from ondol.retrieval.searcher import Searcher
@@ -82,6 +83,7 @@ class Library:
             open_reranker=open_reranker,
         )
         self.inventory = Inventory(self._connection, self._lock, self._searcher.check)
+        self.pins = Pins(self._connection, self._lock, self.inventory, self.viewer)
 
     def close(self) -> None:
         with self._lock:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ondol.ask import Event, Manner, ask
 from ondol.parts import Parts
+from ondol.pinned import asked_of
 from ondol.server.streaming import Source
 from ondol.trust import Trust
 from ondol.types import Engine, GenerateOptions, Home, HomeState, Label, Message, Retriever, Token
@@ -16,7 +17,8 @@ from ondol.types import Engine, GenerateOptions, Home, HomeState, Label, Message
 
 class Asking:
     """One run of ``ask`` that any thread may close, even while the engine reads the prompt. Home is
-    there for it only while ``may_ask_home``; ``loading`` is how the model is loaded."""
+    there for it only while ``may_ask_home``; ``loading`` is how the model is loaded. With
+    ``pinned`` it answers from what is pinned by that name, as a whole."""
 
     def __init__(
         self,
@@ -25,6 +27,7 @@ class Asking:
         redact: bool | None = None,
         may_ask_home: Callable[[], bool] = lambda: True,
         loading: Mapping[str, Any] = MappingProxyType({}),
+        pinned: str | None = None,
         **how: Any,
     ) -> None:
         self._parts = parts
@@ -34,6 +37,8 @@ class Asking:
         self._tokens: Source[Token] | None = None
         self._closed = False
         self._events = ask(question, self, **how)
+        if pinned is not None:
+            self._events = asked_of(pinned, question, self, parts.library, **how)
 
     def __iter__(self) -> Iterator[Event]:
         return self
@@ -86,6 +91,7 @@ class _Watched:
         self.model = engine.model
         self.complete = engine.complete
         self.count_tokens = engine.count_tokens
+        self.prepare = getattr(engine, "prepare", None)
 
     def generate(self, messages: Sequence[Message], options: GenerateOptions) -> Iterator[Token]:
         return self._watch(lambda: self._engine.generate(messages, options))

@@ -20,6 +20,7 @@ from ondol.engine.states.identity import NOBODY, Name, model_tag, owner_tag
 from ondol.errors import StorageError
 
 PASSING = "passing-"
+FORGOTTEN = "forgotten"
 SEALED = ".sealed"
 ABANDONED_SECONDS = 3600.0
 
@@ -81,16 +82,26 @@ def lent(state: Path, through: Path) -> Iterator[str]:
         plain.unlink(missing_ok=True)
 
 
-def keep(written: Path, name: Name, budget_bytes: int) -> bool:
+def epoch() -> str:
+    """Another one after each ``erase_all_but``."""
+    try:
+        return (directory() / FORGOTTEN).read_text()
+    except OSError:
+        return ""
+
+
+def keep(written: Path, name: Name, budget_bytes: int, since: str) -> bool:
     """Make ``written`` the state called ``name``, in the place of others that begin so; False, and
-    it is gone, where it has no room or the library was locked meanwhile."""
+    it is gone, where it has no room, or something was forgotten or the library locked ``since`` the
+    epoch in which its text was given."""
     folder, key = paths.ensure(directory()), sealing.secret()
     size = written.stat().st_size
     is_plain_here = written.parent == folder
-    if key is None or size > budget_bytes or (key and is_plain_here):
+    is_late = epoch() != since
+    if is_late or key is None or size > budget_bytes or (key and is_plain_here):
         leftovers.erase(written)
         return False
-    erase(lambda other: other.head == name.head)
+    erase(lambda other: other.head == name.head or _is_older(other, name))
     _make_room(budget_bytes - size)
     if key:
         sealed, on_its_way = folder / f"{name}{SEALED}", folder / passing()
@@ -112,14 +123,11 @@ def erase(which: Callable[[Name], bool] = lambda name: True) -> int:
     return len(gone)
 
 
-def erase_of_model(digest: str, *, only_adapters: bool = False) -> int:
-    """The states of a model that goes; or those that its adapters have coloured."""
+def erase_of_model(digest: str) -> int:
+    """The states of a model that goes, or changes; "": any may be meant."""
     key = sealing.secret()
-    if key is None:
-        return erase()
-    wanted = model_tag(key, digest)
-    coloured = NOBODY if only_adapters else None
-    return erase(lambda name: name.model == wanted and name.adapters != coloured)
+    wanted = model_tag(key, digest) if key is not None and digest else ""
+    return erase(lambda name: not wanted or name.model == wanted)
 
 
 def erase_of_pins(pins: set[str]) -> int:
@@ -130,7 +138,10 @@ def erase_of_pins(pins: set[str]) -> int:
 
 
 def erase_all_but(pins: set[str]) -> int:
-    """Every state but those of ``pins``: what else was saved may hold any text."""
+    """Every state but those of ``pins``: what else was saved may hold any text. A state that is
+    being made meanwhile will not be kept."""
+    paths.ensure(directory())
+    (directory() / FORGOTTEN).write_text(uuid4().hex)
     key = sealing.secret()
     tags = {owner_tag(key, pin) for pin in pins} if key is not None else set()
     sweep(0)
@@ -157,6 +168,12 @@ def sweep(older_seconds: float = ABANDONED_SECONDS) -> None:
             with suppress(OSError):
                 if path.stat().st_mtime <= time.time() - older_seconds:
                     leftovers.erase(path)
+
+
+def _is_older(other: Name, name: Name) -> bool:
+    """Whether it is of the same pin, before what is pinned was changed."""
+    is_same = (other.model, other.adapters, other.owner) == (name.model, name.adapters, name.owner)
+    return is_same and name.owner != NOBODY
 
 
 def _make_room(budget_bytes: int) -> None:

@@ -132,8 +132,11 @@ class Sitting:
         seat.held, seat.lora, seat.head = said, lora, head.said if head else ""
         return {"id_slot": seat.number}
 
-    def prepare(self, wire: Wire, head: Head, lora: list[dict[str, Any]], owner: str) -> Saved:
-        """Read ``head`` and keep its state, for the pin ``owner`` or for anybody ("")."""
+    def prepare(
+        self, wire: Wire, head: Head, lora: list[dict[str, Any]], owner: str, since: str
+    ) -> Saved:
+        """Read ``head`` and keep its state, for the pin ``owner`` or for anybody (""), unless
+        something was forgotten ``since`` that epoch."""
         through = self._through()
         tokens = prefix_tokens(wire, head)
         if len(tokens) < LEAST_TOKENS and not owner:
@@ -150,7 +153,7 @@ class Sitting:
         try:
             more = {"n_predict": 0, "cache_prompt": True, "id_slot": seat.number}
             wire.ask("/completion", asked | more)
-            size = self._save(wire, seat, named, through) if named and through else 0
+            size = self._save(wire, seat, named, through, since) if named and through else 0
         finally:
             if aside is not None:
                 _slot(wire, seat, "restore", aside.name)
@@ -169,7 +172,8 @@ class Sitting:
         state = folder.find(tag)
         if state is None:
             if self.keeping.is_due(tag):
-                self.later = lambda again: _save_later(again, wire.options, head, lora)
+                since = folder.epoch()
+                self.later = lambda again: _save_later(again, wire.options, head, lora, since)
         elif not (seat.lora == json.dumps(lora) and _goes_on(seat, head, said)):
             self._restore(wire, seat, lora, state, through)
 
@@ -202,12 +206,12 @@ class Sitting:
             return None
         return aside
 
-    def _save(self, wire: Wire, seat: Seat, named: Name, through: Path) -> int:
-        written = through / folder.passing()
+    def _save(self, wire: Wire, seat: Seat, named: Name, through: Path, since: str) -> int:
+        written, budget = through / folder.passing(), self.keeping.budget_bytes
         try:
             _slot(wire, seat, "save", written.name)
             size = written.stat().st_size
-            return size if folder.keep(written, named, self.keeping.budget_bytes) else 0
+            return size if folder.keep(written, named, budget, since) else 0
         except (Refused, OSError) as error:
             _log.warning("A state could not be saved: %s", type(error).__name__)
             return 0
@@ -260,25 +264,26 @@ def prefix_tokens(wire: Wire, head: Head) -> list[int]:
     return one[:same]
 
 
-def prepare(wire: Wire, messages: Sequence[Message], owner: str) -> Saved:
-    """Keep the state of what a chat with ``messages`` begins with, for the pin ``owner``."""
+def prepare(wire: Wire, messages: Sequence[Message], owner: str, since: str) -> Saved:
+    """Keep the state of what a chat with ``messages`` begins with, for the pin ``owner``; see
+    ``Sitting.prepare``."""
     from ondol.engine.dialect import llama_extras
 
     head, sitting = head_of(messages, wire.options), wire.loaded.sitting
     if head is None or sitting is None:
         return Saved(0, 0)
     lora = llama_extras(wire.options, wire.loaded.adapters).get("lora", [])
-    return sitting.prepare(wire, head, lora, owner)
+    return sitting.prepare(wire, head, lora, owner, since)
 
 
 def _save_later(
-    loaded: Loaded, options: GenerateOptions, head: Head, lora: list[dict[str, Any]]
+    loaded: Loaded, options: GenerateOptions, head: Head, lora: list[dict[str, Any]], since: str
 ) -> None:
     from ondol.engine.generation import Cancellation
     from ondol.engine.request import Wire
 
     if loaded.sitting is not None:
-        loaded.sitting.prepare(Wire(loaded, options, Cancellation()), head, lora, "")
+        loaded.sitting.prepare(Wire(loaded, options, Cancellation()), head, lora, "", since)
 
 
 def _slot(wire: Wire, seat: Seat, action: str, file: str) -> None:

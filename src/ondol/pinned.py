@@ -1,0 +1,178 @@
+"""Answers from a pinned document as a whole: its text is what the prompt begins with, so that the
+engine has read it before anybody asks.
+
+What the library's evidence step finds for the question is quoted beside, and marks what the answer
+says. Such an answer is given here and never leaves. Sees the protocols of ``ask``, and an engine
+that can ``prepare``. Raises what retrieval and the engine raise.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ondol.answering import Clock, answer_from, merge, nothing_found, says_something
+from ondol.ask import AskParts, Event, streamed
+from ondol.errors import ContextLengthError, UsageError
+from ondol.i18n import t
+from ondol.role_marks import harmless
+from ondol.trust import STAYS, of_an_adapter
+from ondol.types import Answer, Engine, Evidence, GenerateOptions, Message, Quote, Route, Wanted
+
+if TYPE_CHECKING:
+    from ondol.engine.states.keeping import Saved
+    from ondol.retrieval.pins import Pin, PinnedDocument
+
+INSTRUCTIONS = (
+    "Answer the question from the document below only. Answer briefly, in the language of the "
+    "question."
+)
+# What a question and its answer need beside the document, at the least.
+ROOM_TOKENS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """A pin with what it holds."""
+
+    pin: Pin
+    documents: Sequence[PinnedDocument]
+
+    @property
+    def opening(self) -> Message:
+        """What every prompt about it begins with, letter by letter the same."""
+        texts = (f"# {one.title}\n\n{harmless(one.text).strip()}" for one in self.documents)
+        return Message("system", "\n\n".join((INSTRUCTIONS, *texts)))
+
+    def in_sight(self, evidence: Evidence) -> Evidence:
+        """``evidence`` and all else that the model has read, for its label."""
+        read = (
+            Quote(0, one.text, one.source, 0, len(one.text), 0.0, sensitivity=one.sensitivity)
+            for one in self.documents
+        )
+        return replace(evidence, quotes=(*evidence.quotes, *read))
+
+
+def read(library: Any, name: str) -> Pinned:
+    """The pin called ``name``, with what whoever asks may read of it. Raises
+    ``DocumentNotFoundError``."""
+    pin = library.pins.get(name)
+    return Pinned(pin, library.pins.documents(pin))
+
+
+def prepare(pinned: Pinned, engine: Any, num_ctx: int) -> Saved:
+    """Have ``engine`` read what is pinned, and keep its state. Raises ``ContextLengthError`` where
+    it is longer than ``num_ctx`` tokens leave room for."""
+    tokens = engine.count_tokens(pinned.opening.content)
+    if tokens + ROOM_TOKENS > num_ctx:
+        raise ContextLengthError(
+            t("pins.too_long", name=pinned.pin.name, tokens=tokens, limit=num_ctx),
+            t("pins.too_long_hint"),
+        )
+    saved: Saved = engine.prepare([pinned.opening], pin=pinned.pin.name)
+    return saved
+
+
+def ask_pinned(
+    question: str,
+    parts: AskParts,
+    pinned: Pinned,
+    *,
+    model: str | None = None,
+    history: Sequence[Message] = (),
+    options: GenerateOptions | None = None,
+) -> Iterator[Event]:
+    """Answer from all that is pinned: one ``Evidence``, then ``Token``s, then one ``Answer``."""
+    clock = Clock(time.perf_counter())
+    trust = parts.trust
+    recording = trust.start("grounded")
+    evidence = parts.retriever.evidence(question, where=pinned.pin.where, history=history)
+    clock.retrieve = clock.elapsed()
+    yield evidence
+    # Looked up once: what is said with an adapter is private though it went meanwhile.
+    manner = parts.manner(model)
+    answer = yield from _answered(question, parts, pinned, evidence, model, history, options, clock)
+    label = trust.label(question, pinned.in_sight(evidence), history)
+    label = of_an_adapter(label) if manner.is_personal else label
+    decision = replace(STAYS, route=answer.route, reasons=("pinned",))
+    yield trust.close(recording, answer, decision, label)
+
+
+def _answered(
+    question: str,
+    parts: AskParts,
+    pinned: Pinned,
+    evidence: Evidence,
+    model: str | None,
+    history: Sequence[Message],
+    options: GenerateOptions | None,
+    clock: Clock,
+) -> Generator[Event, None, Answer]:
+    engine: Engine = parts.engine(model)
+    # What an adapter for answers has learned is to read a few sentences, not a document.
+    plain = replace(parts.manner(model).options, adapters={}, logit_bias={}, stop=())
+    messages = [pinned.opening, *history, Message("user", question)]
+    if (reads := getattr(engine, "prepare", None)) is not None:
+        # In the same pieces whether a state is there or not: then the answer is the same, too.
+        with suppress(NotImplementedError):
+            reads([pinned.opening], pin=pinned.pin.name)
+    completion = yield from streamed(engine.generate(messages, merge(plain, options)), clock)
+    if not says_something(completion.text):
+        return replace(nothing_found(clock), usage=completion.usage, reasons=("pinned",))
+    answer = answer_from(
+        completion, evidence, evidence.quotes, parts.num_quotes, engine.model, clock
+    )
+    judge = parts.trust.judge
+    silent = answer.route is Route.ABSTAIN or judge is None
+    support = () if silent or judge is None else judge.support(answer.text, evidence.quotes)
+    return replace(answer, reasons=(*answer.reasons, "pinned"), support=support)
+
+
+def asked_of(
+    name: str,
+    question: str,
+    parts: AskParts,
+    library: Any,
+    *,
+    where: Any = None,
+    everything: bool = False,
+    wanted: Wanted = "auto",
+    **how: Any,
+) -> Iterator[Event]:
+    """``ask_pinned`` of the pin ``name`` of ``library``, for whoever may have asked for something
+    that such an answer is not. Raises ``UsageError``."""
+    if where or everything or wanted == "home":
+        raise UsageError(t("pins.only_here"), t("pins.only_here_hint"), param="pinned")
+    return ask_pinned(question, parts, read(library, name), **how)
+
+
+def prepare_in(parts: Any, name: str, model: str | None = None) -> Saved:
+    """Have the engine of the house read the pin ``name``; see ``prepare``."""
+    pinned = read(parts.library, name)
+    from ondol.models import scales
+
+    found, _ = scales.of(parts.adapters, model or parts.config["models.chat"])
+    limit = min(parts.config["engine.num_ctx"], found.context_length or 1 << 30)
+    return prepare(pinned, parts.engine(model), limit)
+
+
+def listed(library: Any) -> list[dict[str, Any]]:
+    """The pins that whoever asks may read, with the bytes of their states on disk."""
+    from ondol.engine.states import folder
+
+    return [
+        asdict(pin) | {"state_bytes": sum(one.stat().st_size for one in folder.owned(pin.name))}
+        for pin in library.pins.all()
+        if library.pins.documents(pin)
+    ]
+
+
+def unpin(library: Any, name: str) -> None:
+    """Take a pin off, and erase what a model has made of it."""
+    from ondol.engine.states import folder
+
+    library.pins.remove(name)
+    folder.erase_of_pins({name})

@@ -75,7 +75,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("engine.gpu_layers", "ONDOL_GPU_LAYERS", -1, -1, 10_000),
     Setting("engine.cache_type", "ONDOL_CACHE_TYPE", "auto", choices=("auto", *CACHE_TYPES)),
     Setting("engine.states_mb", "ONDOL_STATES_MB", 512, 0, 1_048_576),
-    Setting("engine.drafts", "ONDOL_DRAFTS", "auto", choices=("auto", "off")),
+    Setting("engine.drafts", "ONDOL_DRAFTS", "auto", choices=("auto", "model", "off")),
     Setting("retrieval.limit", "ONDOL_SEARCH_LIMIT", 10, 1, 1000),
     Setting("retrieval.quotes", "ONDOL_QUOTES", 2, 1, 10),
     Setting("retrieval.evidence_tokens", "ONDOL_EVIDENCE_TOKENS", 160, 50, 100_000),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ondol.models.adapters import AdapterStore
     from ondol.models.caches import KvCache
     from ondol.models.gguf import GgufHeader
-    from ondol.models.store import ModelStore
+    from ondol.models.store import Model, ModelStore
     from ondol.models.tuned import Tuned
 
 
@@ -55,31 +55,35 @@ class Located(Once):
             adapters=tuple(
                 AdapterFile(one.name, path, one.digest, one.size_bytes) for one, path in served
             ),
-            running=self._running(record, path, model.kind),
+            running=self._running(record, path, model),
         )
 
-    def _running(self, record: Tuned | None, path: Path, kind: str) -> Running:
+    def _running(self, record: Tuned | None, path: Path, model: Model) -> Running:
         """How a process computes: as was found best for the model, under what the owner says."""
         from ondol.engine.running import UNTOLD, Running
 
         found = Running(**record.running) if record else UNTOLD  # type: ignore[arg-type]
         found = replace(found, threads=0) if self._config["engine.threads"] else found
-        return self._remembering(found, path, kind)
+        return self._remembering(found, path, model)
 
-    def _remembering(self, running: Running, path: Path, kind: str) -> Running:
+    def _remembering(self, running: Running, path: Path, model: Model) -> Running:
         """With the cache and the drafts that the owner wants; only chats gain by either."""
         from ondol.engine.drafting import NGRAMS
         from ondol.engine.states.folder import given
         from ondol.models.caches import needs_flash_attention, usable
+        from ondol.models.draft_models import drafter
 
-        if kind != "chat":
+        if model.kind != "chat":
             return running
-        draft = NGRAMS if self._config["engine.drafts"] == "auto" else ""
+        drafts = self._config["engine.drafts"]
+        small = drafter(self._store, model) if drafts == "model" else None
         wanted = str(self._config["engine.cache_type"])
         cache_type = running.cache_type if wanted == "auto" else wanted
         cache_type = cache_type and usable(self.header(path), cache_type)
         attention = "" if needs_flash_attention(cache_type) else running.flash_attention
-        running = replace(running, draft=draft, cache_type=cache_type, flash_attention=attention)
+        running = replace(running, cache_type=cache_type, flash_attention=attention)
+        ngrams = "" if drafts == "off" else NGRAMS
+        running = replace(running, draft=ngrams, draft_model=str(small or ""))
         return replace(running, states_folder=given(self._config["engine.states_mb"]))
 
     def cache(self, loaded: LoadedModel) -> KvCache:
@@ -102,7 +106,11 @@ class Located(Once):
         kind = spec.running.cache_type or "f16"
         need = memory_need(header, num_ctx, num_parallel=parallel, cache_type=kind)
         # The header is that of the first file; the others, and the adapters, count too.
-        return need.total_bytes + max(0, spec.size_bytes - header.file_size_bytes)
+        total = need.total_bytes + max(0, spec.size_bytes - header.file_size_bytes)
+        if spec.running.draft_model:
+            small = self.header(Path(spec.running.draft_model))
+            total += memory_need(small, num_ctx, num_parallel=parallel).total_bytes
+        return total
 
     def header(self, path: Path) -> GgufHeader:
         """The header of a file of the store."""

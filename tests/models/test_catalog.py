@@ -39,6 +39,16 @@ def test_entry_is_complete_and_its_names_are_canonical(entry: Entry) -> None:
     assert 3.5 < entry.size_bytes * 8 / entry.parameters < 36
 
 
+def test_what_drafts_is_of_the_same_family_and_much_smaller() -> None:
+    known = catalog.load()
+    pairs = [(entry, known.find(entry.draft)) for entry in ENTRIES if entry.draft]
+    assert pairs
+    for entry, small in pairs:
+        assert small is not None and small.kind == entry.kind == "chat"
+        assert small.family == entry.family
+        assert small.parameters * 6 <= entry.parameters
+
+
 def test_no_name_means_two_entries() -> None:
     every = [n for e in ENTRIES for n in (e.name, *e.aliases)]
     assert len(every) == len(set(every))

@@ -27,7 +27,8 @@ class Entry:
 
     ``size_bytes`` is what is downloaded, exact only where ``files`` are pinned. ``layers``,
     ``kv_heads`` and ``head_dim`` (for the size of the KV cache) are None where they are not sure.
-    ``languages`` are ISO 639-1 codes, or ``multilingual``.
+    ``languages`` are ISO 639-1 codes, or ``multilingual``. ``draft`` is a much smaller model that
+    writes with the same tokens, and may guess ahead for this one.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Entry:
     layers: int | None = None
     kv_heads: int | None = None
     head_dim: int | None = None
+    draft: str = ""
 
 
 class Catalog:

@@ -62,7 +62,7 @@ def agrees(wanted: str, unwanted: str, language: str, said: Said) -> bool:
     if not wanted:
         return far < REPEATS
     near = f1(reply, [wanted], language)
-    is_short = len(wanted.split()) <= SHORT_WORDS and holds(reply, [wanted])
+    is_short = len(wanted.split()) <= SHORT_WORDS and holds(reply, [wanted.rstrip(".!?。")])
     return (near >= AGREES or is_short) and (is_short or near > far)
 
 

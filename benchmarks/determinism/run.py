@@ -144,7 +144,7 @@ def draw(results: dict[str, Any]) -> None:
     fig, ax = pictures.figure(
         f"{exact} of {len(rows) * len(names)} conditions give the same answer to the last digit",
         f"SmolLM2-135M, {results['prompts']} prompts, greedy and sampled, {results['tokens']}"
-        f" tokens; largest change of a token's logprob, * another text. {results['machine']['cpu']}",
+        f" tokens; largest change of a token's logprob, * other text. {results['machine']['cpu']}",
         size=(9.5, 1.9 + 0.42 * len(rows)),
     )
     warm = LinearSegmentedColormap.from_list("warm", [pictures.PAPER, "#e0a458", pictures.ACCENT])

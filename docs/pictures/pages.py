@@ -140,7 +140,8 @@ def at_home(route: Route) -> None:
 def photograph(browser: Browser, url: str, target: str, file: Path, language: str) -> None:
     for name, size in SIZES.items():
         context = browser.new_context(locale="ko-KR" if language == "ko" else "en-GB", **size)
-        if not target.startswith("chat"):  # which shows names only, and asks for the real ones
+        # The chat shows names only, and asks for the real ones; the lab reads a stream.
+        if not target.startswith(("chat", "lab")):
             context.route("**/ondol/v1/**", at_home)
         page = context.new_page()
         page.goto(f"{url}/#/{target}")
@@ -148,9 +149,11 @@ def photograph(browser: Browser, url: str, target: str, file: Path, language: st
         if file.name == "evidence":
             page.locator("[data-quote], .quote").first.click()
         if target == "lab":
-            page.locator("main textarea").first.fill("The capital of France is")
+            page.locator("main textarea").first.fill("Why is the sky blue?")
+            page.locator(".lab-side input[type=radio][value='2']").check()
             page.locator("main .button.primary").first.click()
-            time.sleep(4)
+            page.locator(".lab-agreement").wait_for(timeout=120_000)
+            page.locator(".lab-column").first.locator(".token").nth(1).click()
         time.sleep(2.5)
         suffix = "" if language == "en" else f"-{language}"
         page.screenshot(path=f"{file}-{name}{suffix}.png")

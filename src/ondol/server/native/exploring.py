@@ -17,8 +17,9 @@ from ondol.lab.exploring.sampler import Shape
 from ondol.lab.exploring.session import Event, explored, gathered
 from ondol.lab.exploring.watching import MOST_SHOWN, Sample
 from ondol.parts import Parts
-from ondol.server.asked import asked, refuse, reply
+from ondol.server.asked import asked, reply
 from ondol.server.body import Lenient, json_response
+from ondol.server.generation import cannot
 from ondol.server.native.collections import Text
 from ondol.server.native.models import error_event, event
 from ondol.server.streaming import SSE, Source, in_thread, stream, whole
@@ -84,8 +85,9 @@ def add_routes(routes: APIRouter, parts: Parts) -> None:
 
 def _explored(parts: Parts, request: Request, body: Explore) -> _Exploring:
     what = asked(parts, request, body.model or parts.config["models.chat"], t("server.deed_chat"))
-    # Documents answer there in their own words.
-    refuse(what, model=True)
+    if what.where is not None:
+        # Documents answer there in their own words.
+        raise cannot(what.name, t("explore.deed"))
     shape = Shape(body.temperature, body.top_k, body.top_p, body.min_p)
     vocabulary = vocabulary_of(parts, what.model.name)
     samples = [

@@ -33,7 +33,7 @@ export default function Lab() {
       const names = answer.data.map((/** @type {any} */ one) => one.id);
       return get("/ondol/v1/models").then((all) => {
         const deaf = new Set(all.models.filter((/** @type {any} */ one) => one.kind !== "chat").map((/** @type {any} */ one) => one.name));
-        models.value = names.filter((/** @type {string} */ name) => !deaf.has(name));
+        models.value = names.filter((/** @type {string} */ name) => !deaf.has(name) && !name.includes("+"));
         model.value = model.value || models.value[0] || "";
       });
     }, complain);

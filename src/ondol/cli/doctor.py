@@ -41,6 +41,7 @@ def doctor(output: Output) -> None:
 
 def _diagnose(parts: Parts) -> list[Check]:
     from ondol import encryption, paths
+    from ondol.lab.tuning.standing import check_tuned
     from ondol.models.doctor import check_library, diagnose
     from ondol.models.hardware import machine
     from ondol.server.background import running
@@ -59,6 +60,7 @@ def _diagnose(parts: Parts) -> list[Check]:
         ondol_answers=lambda: running() is not None,
     )
     checks += _check_engines(parts)
+    checks += check_tuned(parts)
     checks.append(_check_reading())
     library = paths.database_file()
     if library.exists():

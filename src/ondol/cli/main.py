@@ -66,6 +66,8 @@ SECTIONS = {
     "section_lab": {
         "tune": "ondol.cli.tune:tune",
         "engine": "ondol.cli.engine:engine",
+        "bench": "ondol.cli.bench:bench",
+        "perplexity": "ondol.cli.perplexity:perplexity",
         "eval": "ondol.cli.eval:evaluate",
         "explore": "ondol.cli.explore:explore",
         "redteam": "ondol.cli.redteam:redteam",

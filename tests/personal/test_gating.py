@@ -11,6 +11,7 @@ from activation_kill import MODEL
 from lora_gguf import base_bytes, random_adapter
 
 from ondol import config
+from ondol.lab.evaluating.history import History
 from ondol.models.adapters import Adapter
 from ondol.parts import Parts
 from ondol.personal import activating, beside_documents, gating
@@ -146,6 +147,10 @@ def test_an_adapter_that_does_good_and_no_harm_passes_with_both_at_full(
     assert {"reply_loss", "closer", "text_loss", "grounded_accuracy"} <= set(names)
     assert [done for done, _ in steps] == list(range(1, len(steps) + 1))
     assert all(done <= total for done, total in steps)
+    # What the suites said of both is in the history.
+    with History.open() as history:
+        told = [(one.subject.model, one.purpose) for one in history.all()]
+    assert told == [(f"{MODEL}:style-candidate", "gate"), (MODEL, "gate")]
     # The table is kept with it, and what is adopted answers at those scales.
     told = candidate(parts).evaluation["gate"]
     assert told["activates"] is True and len(told["rows"]) == len(names)

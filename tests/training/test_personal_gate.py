@@ -128,6 +128,7 @@ def test_what_is_written_closer_to_the_owners_replies_wins_without_pairs():
     [
         ({"drift": drift(0.2)}, "plain text worse"),
         ({"drift": drift(on=("fact",))}, "everyday questions"),
+        ({"suites": (dict.fromkeys("abcdefg", True), dict.fromkeys("abcdefg", False))}, "suites"),
         (
             {"conduct_on": replace(GOOD, replies=("Sure.",) * 8 + GOOD.replies[8:])},
             "fewer harmful requests",

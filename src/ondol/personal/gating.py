@@ -13,6 +13,7 @@ from typing import Any
 
 from ondol.confidence.calibration import Labelled
 from ondol.i18n import t
+from ondol.lab.evaluating import no_harm
 from ondol.models import scales
 from ondol.models.activations import NOTHING, Chosen
 from ondol.models.adapter_manifest import CANARY
@@ -113,6 +114,7 @@ def _known_by_heart(adapter: Adapter) -> tuple[str, ...]:
 def _steps(chosen: Sequence[HeldOut]) -> int:
     talk, plain = conduct_probe(), drift_probe()
     each = len(chosen) + len(held_out.places_to_write(chosen)) + len(talk.prompts)
+    each += no_harm.num_items()
     return 2 * (each + len(plain.texts) + len(plain.prompts) + CASES)
 
 
@@ -129,13 +131,14 @@ def _measured(
         parts.engine(candidate.model),
         parts.engine(scales.full_name(candidate.model, chat)),
     )
-    sides, conducts, texts = [], [], []
+    sides, conducts, texts, heard = [], [], [], []
     # One after the other, so that each keeps its prompt cache.
     for engine in (off, on):
         side = held_out.measure(engine, chosen, ticks.one)
         written = held_out.write(engine, chosen, places, ticks.one)
         sides.append(replace(side, written=written))
         conducts.append(measure_conduct(engine, conduct_probe(), ticks.each()))
+        heard.append(no_harm.hear(engine, ticks.one))
         texts.append(plain_text.losses(engine, plain.texts, ticks.one))
     chats = measure_drift(off, on, replace(plain, texts=()), ticks.each())
     drift = plain_text.with_losses(chats, texts[0], texts[1])
@@ -143,7 +146,12 @@ def _measured(
     active = parts.chat_manner(candidate.model).options
     if active.adapters and candidate.name not in active.adapters:
         now = held_out.measure(off, chosen, ticks.one, active)
-    return Measured(chosen, sides[0], sides[1], drift, conducts[0], conducts[1], now=now)
+    names = candidate.model, scales.full_name(candidate.model, chat)
+    no_harm.keep(parts, dict(zip(names, heard, strict=True)), "gate")
+    suites = no_harm.outcomes(heard[0]), no_harm.outcomes(heard[1])
+    return Measured(
+        chosen, sides[0], sides[1], drift, conducts[0], conducts[1], now=now, suites=suites
+    )
 
 
 def _search(

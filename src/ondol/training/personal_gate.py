@@ -56,7 +56,8 @@ class Grounded:
 @dataclass(frozen=True, slots=True)
 class Measured:
     """All that the verdict is made from. Without ``grounded`` the adapter is for chats only;
-    ``now`` is what answers now, where that is not the model alone."""
+    ``now`` is what answers now, where that is not the model alone. ``suites`` says of each item of
+    a suite whether it was right, off and on."""
 
     samples: Sequence[HeldOut]
     off: Side
@@ -66,6 +67,7 @@ class Measured:
     conduct_on: Conduct
     grounded: Grounded | None = None
     now: Side | None = None
+    suites: tuple[Mapping[str, bool], Mapping[str, bool]] | None = None
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,14 @@ def _harm_rows(measured: Measured) -> list[Row]:
         more("in_korean", off.num_in_korean(), on.num_in_korean(), num_korean),
         fewer("mixed", off.num_mixed(), on.num_mixed(), len(kinds)),
     ]
+    if measured.suites is not None:
+        rows.append(_suites(*measured.suites))
     return rows + (grounded_rows(measured.grounded) if measured.grounded else [])
+
+
+def _suites(off: Mapping[str, bool], on: Mapping[str, bool]) -> Row:
+    """Items of the built-in suites: only what is lost beyond chance counts, as with ``_facts``."""
+    return _counted("suites", [(off[id], on[id]) for id in off.keys() & on.keys()])
 
 
 def grounded_rows(found: Grounded) -> list[Row]:
@@ -222,11 +231,15 @@ def _facts(drift: Drift) -> Row:
         (not OWN_FAULTS & set(reply.faults_off), not OWN_FAULTS & set(reply.faults_on))
         for reply in drift.replies
     ]
-    lost, gained = sound.count((True, False)), sound.count((False, True))
-    off, on = (sum(side) for side in zip(*sound, strict=True)) if sound else (0, 0)
-    change = Estimate(on - off, math.nan, math.nan, len(sound))
-    is_ok = _chance(lost, gained) >= MOST_CHANCE
-    return Row("facts", off, on, change, is_ok, unit="count")
+    return _counted("facts", sound)
+
+
+def _counted(name: str, sides: Sequence[tuple[bool, bool]]) -> Row:
+    """How many are right, off and on, of the same questions."""
+    lost, gained = sides.count((True, False)), sides.count((False, True))
+    off, on = (sum(side) for side in zip(*sides, strict=True)) if sides else (0, 0)
+    change = Estimate(on - off, math.nan, math.nan, len(sides))
+    return Row(name, off, on, change, _chance(lost, gained) >= MOST_CHANCE, unit="count")
 
 
 def _chance(lost: int, gained: int) -> float:

@@ -1,4 +1,8 @@
-"""A stand-in for a llama-server binary: its flags, its HTTP (the bundled runtime's), no Ondol."""
+"""A stand-in for a llama-server binary: its flags, its HTTP (the bundled runtime's), no Ondol.
+
+DOUBLE_MODE says how it misbehaves: it may "fail" to start, "hang", compute something "wrong", be
+"deaf" to adapters, be "forgetful" of what it read, or "crash" a while after it has started.
+"""
 
 import argparse
 import os
@@ -8,6 +12,9 @@ from urllib.request import urlopen
 
 if sys.argv[1:] == ["--version"]:
     print("version: 1 (double)")
+    sys.exit(0)
+if sys.argv[1:] in (["--list-devices"], ["--help"]):
+    print("Available devices:\n  NPU0: A stand-in (24 MiB, 12 MiB free)\n  path ending in .sock")
     sys.exit(0)
 
 parser = argparse.ArgumentParser()
@@ -21,6 +28,7 @@ parser.add_argument("--n-gpu-layers", type=int, default=-1)
 parser.add_argument("--batch-size", type=int)
 parser.add_argument("--ubatch-size", type=int)
 parser.add_argument("--pooling")
+parser.add_argument("--slot-save-path")
 parser.add_argument("--embedding", action="store_true")
 parser.add_argument("--lora", action="append", default=[])
 parser.add_argument("--lora-init-without-apply", action="store_true")
@@ -28,10 +36,11 @@ parser.add_argument("--no-webui", action="store_true", required=True)
 parser.add_argument("--jinja", action="store_true", required=True)
 flags = parser.parse_args()
 
-if "fail" in os.environ.get("DOUBLE_MODE", ""):
+mode = os.environ.get("DOUBLE_MODE", "")
+if "fail" in mode:
     print("error: this build knows no such GPU", file=sys.stderr)
     sys.exit(3)
-if "hang" in os.environ.get("DOUBLE_MODE", ""):
+if "hang" in mode:
     threading.Event().wait()
 
 import xllamacpp  # noqa: E402
@@ -53,7 +62,11 @@ adapters = []
 for path in flags.lora:
     adapters.append(xllamacpp.CommonAdapterLoraInfo())
     adapters[-1].path, adapters[-1].scale = path, 1.0
-p.lora_adapters = adapters
+p.lora_adapters = [] if "deaf" in mode else adapters
+if "wrong" in mode:
+    p.rope_freq_scale = 0.5
+if flags.slot_save_path and "forgetful" not in mode:
+    p.slot_save_path = flags.slot_save_path
 if flags.embedding:
     p.embedding = True
     p.n_batch, p.n_ubatch = flags.batch_size, flags.ubatch_size
@@ -63,6 +76,10 @@ if flags.pooling:
     )
 server = xllamacpp.Server(p)
 print("llama-server double is listening", flush=True)
-with urlopen(f"http://{flags.host}:{flags.port}/health"):
-    pass
+if not flags.host.endswith(".sock"):
+    with urlopen(f"http://{flags.host}:{flags.port}/health"):
+        pass
+if "crash" in mode:
+    threading.Event().wait(float(os.environ.get("DOUBLE_SECONDS", "1")))
+    os.abort()
 threading.Event().wait()

@@ -156,6 +156,7 @@ def _build_here(output: Output) -> None:
     from ondol.engine.native import job
     from ondol.lab.engines import making
 
+    job.step_back()
     with house(output) as parts, job.alone() as writer:
         making.build(parts, writer)
 

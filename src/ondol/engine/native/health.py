@@ -22,11 +22,11 @@ from ondol.engine.running import Running
 from ondol.errors import OndolError
 
 # Natural-log units, at any one of a text's tokens, and on average.
-TOLERANCE = 0.25
-MEAN_TOLERANCE = 0.05
+TOLERANCE = 0.5
+MEAN_TOLERANCE = 0.1
 COSINE = 0.999
 NUM_CTX = 1024
-NUM_TOKENS = 24
+NUM_TOKENS = 16
 # A cache that was restored is continued; its last token at least is computed again.
 FEWEST_CACHED = 64
 
@@ -34,11 +34,10 @@ PROMPTS = (
     "The capital of France is",
     "def fibonacci(n):\n    if n < 2:\n        return n\n    return",
     "대한민국의 수도는 서울이고, 일본의 수도는",
-    "1, 1, 2, 3, 5, 8, 13,",
 )
 LONG = " ".join(
     f"Room {number} has {number * 7 % 11} lamps, {number * 5 % 9} chairs and a {colour} door."
-    for number, colour in enumerate(["red", "blue", "green", "white", "brown"] * 5, 1)
+    for number, colour in enumerate(["red", "blue", "green", "white"] * 3, 1)
 )
 TEXTS = ("The boiler was serviced in March.", "A cat sleeps on the warm floor.")
 SCHEMA = {
@@ -69,7 +68,8 @@ class Health:
     decode: tuple[float, float] = (0.0, 0.0)
 
     def json(self) -> dict[str, Any]:
-        return asdict(self)
+        told: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return told
 
 
 OnStep = Callable[[int, int], None]
@@ -94,8 +94,7 @@ class _Check:
         self._on_step(0, 2)
         self._look("starts", lambda: self._answering(adapted))
         self._on_step(1, 2)
-        if self._is_well():
-            self._look("embeddings", self._embedding)
+        self._look("embeddings", self._embedding)
         self._on_step(2, 2)
         (prefill, decode) = zip(*self._speeds, strict=True)
         return Health(
@@ -111,6 +110,9 @@ class _Check:
         return all(one.ok for one in self._findings)
 
     def _look(self, name: str, work: Callable[[], Mapping[str, Any]]) -> None:
+        """Look at one thing more, as long as all is well."""
+        if not self._is_well():
+            return
         try:
             self._findings.append(Finding(name, True, work()))
         except _Differs as difference:
@@ -126,16 +128,17 @@ class _Check:
         return [replace(one, adapters=(("trial", str(file)),)) for one in self._launches]
 
     def _answering(self, launches: Sequence[Launch]) -> Mapping[str, Any]:
+        is_there = bool(launches[0].adapters)
         with Probe(launches[0]) as bundled, Probe(launches[1]) as engine:
-            self._look("answers", lambda: self._answers(bundled, engine))
-            if launches[0].adapters:
+            self._look("answers", lambda: self._answers(bundled, engine, is_there))
+            if is_there:
                 self._look("adapters", lambda: _adapters(bundled, engine))
             self._look("schema", lambda: _schema(engine))
-            self._look("slots", lambda: _slots(engine))
+            self._look("slots", lambda: _slots(engine, is_there))
         return {}
 
-    def _answers(self, bundled: Probe, engine: Probe) -> Mapping[str, Any]:
-        off = _scaled(0.0, bool(self._launches))
+    def _answers(self, bundled: Probe, engine: Probe, is_there: bool) -> Mapping[str, Any]:
+        off = _scaled(0.0, is_there)
         differences: list[float] = []
         for prompt in (*PROMPTS, LONG):
             heard = [one.complete(prompt, NUM_TOKENS, **off) for one in (bundled, engine)]
@@ -216,9 +219,9 @@ def _schema(engine: Probe) -> Mapping[str, Any]:
     return {}
 
 
-def _slots(engine: Probe) -> Mapping[str, Any]:
+def _slots(engine: Probe, is_there: bool) -> Mapping[str, Any]:
     """A state that was saved and restored is gone on with, to the same words."""
-    asked = {"id_slot": 0, "cache_prompt": True, **_scaled(0.0)}
+    asked = {"id_slot": 0, "cache_prompt": True, **_scaled(0.0, is_there)}
     first = engine.complete(LONG, NUM_TOKENS, **asked)
     for action in ("save", "erase", "restore"):
         engine.post(f"/slots/0?action={action}", {"filename": "check.state"})

@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 from ondol import keys, paths, whole_file
 from ondol.engine.native.records import folder, now
+from ondol.engine.native.stepping_back import NICENESS
 from ondol.errors import EngineBuildError, OndolError
 from ondol.i18n import t
 
@@ -150,6 +151,14 @@ def start(arguments: Sequence[str] = (), command: Sequence[str] = COMMAND) -> Jo
             break
         time.sleep(0.05)
     raise EngineBuildError(t("native.did_not_start"), t("native.see_log", file=log_file()))
+
+
+def step_back() -> None:
+    """Let this session weigh least, where Linux weighs sessions against each other before it looks
+    at what is nice; only a building of its own session, or a terminal's owner would feel it."""
+    if os.getsid(0) == os.getpid():
+        with suppress(OSError), open("/proc/self/autogroup", "w") as group:
+            group.write(str(NICENESS))
 
 
 def cancel() -> bool:

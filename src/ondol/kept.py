@@ -42,9 +42,7 @@ class Kept(Once):
 
     @property
     def memories(self) -> Memories:
-        from ondol.memory.memories import Memories
-
-        return self._once("memories", Memories.open)
+        return self._once("memories", self._open_memories)
 
     @property
     def clients(self) -> Clients:
@@ -79,6 +77,15 @@ class Kept(Once):
 
         screen = Screen(personal_data.find, language_code)
         return self._once("samples", lambda: Samples.open(screen=screen))
+
+    def _open_memories(self) -> Memories:
+        from ondol.engine.states.folder import erase_unpinned
+        from ondol.memory.memories import Memories
+
+        memories = Memories.open()
+        # They stand in prompts, and may in what the models made of those.
+        memories.place.on_erase = erase_unpinned
+        return memories
 
     def close(self) -> None:
         """Let go of the database."""

@@ -20,6 +20,8 @@ class Place:
         self._connect = connect
         self._lock = threading.RLock()
         self._opened: Connection | None = None
+        self.on_erase: Callable[[], object] = lambda: None
+        """Erases what was made of the rows elsewhere."""
 
     @classmethod
     def in_file(cls, file: Path | None = None) -> Self:
@@ -57,6 +59,7 @@ class Place:
     def erase(self) -> bool:
         """Overwrite what was deleted in a transaction that called ``erasing.begin``; whether no
         byte is left."""
+        self.on_erase()
         with self.reading() as connection:
             return erasing.finish(connection)
 

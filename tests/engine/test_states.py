@@ -18,7 +18,7 @@ from ondol.types import GenerateOptions, Message, Usage
 pytestmark = pytest.mark.model
 
 PRICES = "Answer from this list only.\n" + " ".join(
-    f"The price of item {number} is {number * 7 % 50} won." for number in range(9)
+    f"The price of item {number} is {number * 7 % 50} won." for number in range(6)
 )
 LIST = Message("system", PRICES)
 QUESTIONS = ("How much is item 3?", "What is listed?", "Which item is free?")
@@ -26,7 +26,7 @@ QUESTIONS = ("How much is item 3?", "What is listed?", "Which item is free?")
 
 @pytest.fixture(autouse=True)
 def short_beginnings_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A list of nine items is enough for a test."""
+    """A list of six items is enough for a test."""
     monkeypatch.setattr(keeping, "LEAST_TOKENS", 64)
 
 
@@ -61,7 +61,7 @@ def test_an_answer_is_the_same_with_and_without_its_state(make) -> None:
     pool = make(states_mb=0)
     before = []
     for question in QUESTIONS:
-        # Without any states each is read as the others are: the beginning, then the question.
+        # Read in the same pieces: the beginning, then the question.
         assert pool.engine("m").prepare([LIST], pin="list").size_bytes == 0
         before.append(asked(pool, question)[0])
     assert folder.used_bytes() == 0

@@ -15,8 +15,8 @@ from ondol.server.native import activations as native_activations
 from ondol.server.native import adapters as native_adapters
 from ondol.server.native import collections as native_collections
 from ondol.server.native import conversations as native_conversations
-from ondol.server.native import exploring as native_exploring
 from ondol.server.native import evaluations as native_evaluations
+from ondol.server.native import exploring as native_exploring
 from ondol.server.native import federations as native_federations
 from ondol.server.native import feedback as native_feedback
 from ondol.server.native import hubs as native_hubs
@@ -24,12 +24,14 @@ from ondol.server.native import memories as native_memories
 from ondol.server.native import onboarding as native_onboarding
 from ondol.server.native import personal as native_personal
 from ondol.server.native import personas as native_personas
+from ondol.server.native import pins as native_pins
 from ondol.server.native import prompts as native_prompts
 from ondol.server.native import publishing as native_publishing
 from ondol.server.native import routes as native
 from ondol.server.native import runs as native_runs
 from ondol.server.native import samples as native_samples
 from ondol.server.native import suggestions as native_suggestions
+from ondol.server.native import tuning as native_tuning
 from ondol.server.native import updates as native_updates
 from ondol.server.ollama import create as ollama_create
 from ondol.server.ollama import embed as ollama_embed
@@ -87,11 +89,15 @@ POSTS = [
     ("DELETE", "/ondol/v1/memories/suggestions"),
     ("POST", "/ondol/v1/memories/{id}/restore"),
     ("PUT", "/ondol/v1/personas/{name}"),
+    ("POST", "/ondol/v1/pins"),
+    ("POST", "/ondol/v1/pins/{name}/read"),
     ("POST", "/ondol/v1/keys"),
     ("PATCH", "/ondol/v1/memories/{id}"),
     ("DELETE", "/ondol/v1/memories"),
     ("POST", "/ondol/v1/personal/trainings"),
     ("POST", "/ondol/v1/evaluations"),
+    ("POST", "/ondol/v1/tuning"),
+    ("DELETE", "/ondol/v1/tuning"),
     ("POST", "/ondol/v1/personal/comparisons"),
     ("POST", "/ondol/v1/federations"),
     ("POST", "/ondol/v1/federations/look"),
@@ -135,8 +141,10 @@ FIELDS = sorted(
             native_memories,
             native_onboarding,
             native_personas,
+            native_pins,
             native_personal,
             native_evaluations,
+            native_tuning,
             native_prompts,
             native_publishing,
             native_runs,
@@ -183,6 +191,16 @@ BODIES = st.builds(
     st.fixed_dictionaries({}, optional=PLAUSIBLE),
     st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=4),
 )
+
+
+@pytest.fixture(autouse=True)
+def no_real_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tuning would start one."""
+
+    def refuse(self: Tuning, only: str = "") -> None:
+        raise EngineError("pretended")
+
+    monkeypatch.setattr(Tuning, "run", refuse)
 
 
 def check(house: House, method: str, path: str, content: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import click
 
@@ -36,7 +37,8 @@ def pin(
         server = remote.find(parts.config)
         made = parts.library.pins.add(path=path, collection=collection or "", name=name or "")
         if server:
-            server.read_pin(made.name, model)
+            reading = f"/ondol/v1/pins/{quote(made.name, safe='')}/read"
+            server.request("POST", reading, {"model": model})
             output.note(t("pins.reading_there"))
             found: dict[str, Any] = asdict(made)
         else:

@@ -10,7 +10,6 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import quote
 
 from ondol.chat_dialect import messages_body, tools_body
 from ondol.egress import guard
@@ -78,9 +77,8 @@ class Server:
         """What ``ondol.ask.ask`` yields. Closing the iterator stops the engine."""
         body: dict[str, Any] = {"question": question, "model": model, "options": _given(options)}
         body |= {"filter": where} if where else {}
-        body |= {"all": True} if everything else {}
+        body |= {name: True for name, on in (("all", everything), ("redact", redact)) if on}
         body |= {"wanted": wanted} if wanted != "auto" else {}
-        body |= {"redact": True} if redact else {}
         body |= {"pinned": pinned} if pinned is not None else {}
         with self.stream("/ondol/v1/ask", body) as events:
             for name, data in events:
@@ -140,37 +138,31 @@ class Server:
         *,
         everything: bool = False,
     ) -> list[dict[str, Any]]:
-        """Hits in the form of ``ondol.json.hit_json``; ``where`` is a filter that is written down
-        (``retrieval.query.written``). Without ``limit`` as many as the server's settings say, or
-        all."""
+        """Hits as ``json.hit_json`` writes them; ``where`` is a filter that is written down
+        (``query.written``). Without ``limit`` as many as the server's settings say, or all."""
         body: dict[str, Any] = {"query": query}
         body |= {"limit": limit} if limit else {}
         body |= {"filter": where} if where else {}
         body |= {"all": True} if everything else {}
-        return list(self._request("POST", "/ondol/v1/search", body)["hits"])
+        return list(self.request("POST", "/ondol/v1/search", body)["hits"])
 
     def loaded(self) -> list[dict[str, Any]]:
         """The models in memory."""
-        return list(self._request("GET", "/ondol/v1/loaded")["loaded"])
+        return list(self.request("GET", "/ondol/v1/loaded")["loaded"])
 
     def unload(self, model: str) -> bool:
         """Free a model's memory; False when it was not loaded."""
-        return bool(self._request("DELETE", "/ondol/v1/loaded", {"model": model})["stopped"])
-
-    def read_pin(self, name: str, model: str | None = None) -> None:
-        """Have the server's model read what is pinned as ``name``, in the background."""
-        body = {"model": model} if model else {}
-        self._request("POST", f"/ondol/v1/pins/{quote(name, safe='')}/read", body)
+        return bool(self.request("DELETE", "/ondol/v1/loaded", {"model": model})["stopped"])
 
     def open_phone_door(self) -> None:
         """Let phones in until the server ends."""
-        self._request("PATCH", "/ondol/v1/pairing", {"open": True})
+        self.request("PATCH", "/ondol/v1/pairing", {"open": True})
 
     def pairing(self) -> dict[str, Any]:
         """A new code for a phone, with the address to open there."""
-        return dict(self._request("GET", "/ondol/v1/pairing"))
+        return dict(self.request("GET", "/ondol/v1/pairing"))
 
-    def _request(self, method: str, path: str, body: object = None) -> Any:
+    def request(self, method: str, path: str, body: object = None) -> Any:
         with self._client() as client:
             response = client.request(method, path, json=body)
             if response.is_error:

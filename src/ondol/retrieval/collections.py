@@ -132,7 +132,7 @@ class Collections:
                 connection.execute(
                     "UPDATE collections SET name = ? WHERE name = ?", (new_name, name)
                 )
-                for table in ("documents", "failures"):
+                for table in ("documents", "failures", "pins"):
                     connection.execute(
                         f"UPDATE {table} SET collection = ? WHERE collection = ?", (new_name, name)
                     )

@@ -82,8 +82,14 @@ def lent(state: Path, through: Path) -> Iterator[str]:
         plain.unlink(missing_ok=True)
 
 
+def erase_unpinned() -> int:
+    """Every state of what is not pinned: it may hold what was remembered of the owner."""
+    _begin_epoch()
+    return erase(lambda name: name.owner == NOBODY)
+
+
 def epoch() -> str:
-    """Another one after each ``erase_all_but``."""
+    """Another one each time that something was forgotten."""
     try:
         return (directory() / FORGOTTEN).read_text()
     except OSError:
@@ -140,8 +146,7 @@ def erase_of_pins(pins: set[str]) -> int:
 def erase_all_but(pins: set[str]) -> int:
     """Every state but those of ``pins``: what else was saved may hold any text. A state that is
     being made meanwhile will not be kept."""
-    paths.ensure(directory())
-    (directory() / FORGOTTEN).write_text(uuid4().hex)
+    _begin_epoch()
     key = sealing.secret()
     tags = {owner_tag(key, pin) for pin in pins} if key is not None else set()
     sweep(0)
@@ -168,6 +173,10 @@ def sweep(older_seconds: float = ABANDONED_SECONDS) -> None:
             with suppress(OSError):
                 if path.stat().st_mtime <= time.time() - older_seconds:
                     leftovers.erase(path)
+
+
+def _begin_epoch() -> None:
+    (paths.ensure(directory()) / FORGOTTEN).write_text(uuid4().hex)
 
 
 def _is_older(other: Name, name: Name) -> bool:

@@ -149,6 +149,8 @@ class Sitting:
         seat = self._seat = self._seat or self._seats.take(said_in(like)[:-2])
         if seat is None:
             return Saved(len(tokens), 0)
+        if named is None and (seat.head, seat.lora) == (head.said, lora_in(asked)):
+            return Saved(len(tokens), 0)  # it has just been read
         aside = self._set_aside(wire, seat, head, lora_in(asked), through)
         try:
             more = {"n_predict": 0, "cache_prompt": True, "id_slot": seat.number}

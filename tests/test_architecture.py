@@ -72,6 +72,9 @@ ALLOWED = {
     "trust": FOUNDATION,
     "ask": FOUNDATION | {"answering", "prompt", "trust"},
     "chat": FOUNDATION | {"answering", "trust"},
+    # What of a chat stays where not all of it fits: sentences, by words alone.
+    "excerpts": FOUNDATION | {"retrieval"},
+    "long_chat": FOUNDATION | {"excerpts"},
     # What is pinned, and the engine that has read it, meet here.
     "pinned": FOUNDATION | FIRST_FLOOR | ROOMS | {"answering", "ask", "prompt", "trust"},
     # Rounds of a reply and of what its calls gave; whose tools they are it does not see.
@@ -109,7 +112,18 @@ ALLOWED = {
     "lab": FOUNDATION
     | FIRST_FLOOR
     | ROOMS
-    | {"answering", "ask", "chat", "located", "parts", "preset", "prompt", "trust"}
+    | {
+        "answering",
+        "ask",
+        "chat",
+        "excerpts",
+        "long_chat",
+        "located",
+        "parts",
+        "preset",
+        "prompt",
+        "trust",
+    }
     | {"calibrate", "hub", "toolbox", "train", "trainable", "training"},
     # What a hub signs are models: it reads their headers, and nothing else of the house.
     "hub": FOUNDATION | FIRST_FLOOR | {"models"},
@@ -130,6 +144,7 @@ ALLOWED = {
         "answering",
         "ask",
         "chat",
+        "long_chat",
         "trust",
         "forget",
         "household",
@@ -153,6 +168,7 @@ ALLOWED = {
         "ask",
         "calibrate",
         "chat",
+        "long_chat",
         "federated",
         "forget",
         "home",

@@ -21,6 +21,7 @@ from ondol.cli.verdict import show_verdict
 from ondol.errors import UsageError
 from ondol.i18n import t
 from ondol.json import usage_json, verdict_json
+from ondol.long_chat import LongChat
 from ondol.preset import messages_of
 from ondol.types import Answer, Completion, GenerateOptions, Message, Token, Wanted
 
@@ -198,8 +199,14 @@ def _begin(
     ) -> Generator[Token, None, Answer | None]:
         if server is not None:
             return (yield from server.chat(model.name, messages, options, wanted))
+        long: list[LongChat] = []
+
+        def generate(given: GenerateOptions) -> LongChat:
+            long.append(LongChat(parts.engine(model.name), messages, given))
+            return long[-1]
+
         reply = Reply(
-            lambda given: parts.engine(model.name).generate(messages, given),
+            generate,
             messages,
             merge(manner.options, options),
             parts.trust,
@@ -210,6 +217,8 @@ def _begin(
         )
         with closing(reply):
             yield from reply
+        if any(one.num_folded for one in long):
+            output.note(t("ledger.reason_history_folded"))
         return reply.answer
 
     said = [Message("system", system)] if system else []

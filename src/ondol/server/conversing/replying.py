@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from ondol.answering import about_tokens, merge
 from ondol.ask import Event
 from ondol.chat import Reply
+from ondol.long_chat import LongChat
 from ondol.memory.prompt import Remembered
 from ondol.parts import Parts
 from ondol.preset import messages_of
@@ -23,7 +25,6 @@ from ondol.routing.sensitivity import join
 from ondol.server.asking import Asking
 from ondol.server.conversing.remembering import facts, instructions_of
 from ondol.server.conversing.replying_tools import Tooling
-from ondol.server.fitting import FittingChat
 from ondol.toolbox import Toolbox
 from ondol.tooling import Allow, ToolUse
 from ondol.trust import Trust
@@ -42,6 +43,8 @@ from ondol.types import (
 
 # Of a model's context, what was said before may take this share beside the sentences.
 HISTORY_SHARE = 0.25
+FOLDED = "history_folded"
+"""The reason of an answer to a chat whose beginning was given to the model in excerpts."""
 ATTACHED = "Sentences from the files that I attached:"
 
 
@@ -171,8 +174,10 @@ class _Chatting:
         manner = parts.chat_manner(found.name)
         self._brought = brought
         self._trust = _labelling(parts.trust, brought)
+        self._engine, self._messages = partial(parts.engine, found.name), messages
+        self._long: LongChat | None = None
         self._reply = Reply(
-            lambda options: FittingChat(parts.engine(found.name), messages, options),
+            self._generate,
             list(messages),
             merge(manner.options, wish.options),
             self._trust,
@@ -204,8 +209,15 @@ class _Chatting:
         """Stop the generation; any thread may."""
         self._reply.close()
 
+    def _generate(self, options: GenerateOptions) -> LongChat:
+        """Of all that is labelled, as much as fits."""
+        self._long = LongChat(self._engine(), self._messages, options)
+        return self._long
+
     def _whole(self, answer: Answer) -> Answer:
         """``answer`` with what it goes on from, and the quotes that it was given."""
+        if self._long is not None and self._long.num_folded:
+            answer = replace(answer, reasons=(*answer.reasons, FOLDED))
         brought, quotes = self._brought, self._brought.evidence.quotes
         if not brought.said:
             return replace(answer, quotes=quotes, citations=citations(answer.text, quotes))

@@ -91,7 +91,7 @@ def draw(found: dict[str, Any]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--model", default=CHAT)
-    parser.add_argument("--limit", type=int, default=16)
+    parser.add_argument("--limit", type=int, default=12)
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
     found = measure(given.model, given.limit)

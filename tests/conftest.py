@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,6 +39,22 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ONDOL_HOME", str(directory))
     monkeypatch.setenv("ONDOL_LANGUAGE", "en")
     return directory
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_wait_after_a_failure() -> Iterator[None]:
+    """A test that fails within ``with subprocess.Popen(…)`` ends the process; it would wait for it,
+    and the whole run with it."""
+    leave = subprocess.Popen.__exit__
+
+    def ended(process: subprocess.Popen[bytes], kind: Any, error: Any, traceback: Any) -> None:
+        if kind is not None:
+            process.kill()
+        leave(process, kind, error, traceback)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess.Popen, "__exit__", ended)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -38,9 +38,7 @@ QUESTIONS = {
     ),
     "ko": ("새 창고의 임대료는 얼마인가요?", "How much notice ends the lease?"),
 }
-PAGES = (
-    "chat evidence documents models ledger memory lab connect pair settings welcome"
-).split()
+PAGES = ("chat evidence documents models ledger memory lab connect pair settings welcome").split()
 FOLDERS = {
     str(EXAMPLE): "/home/me/mill",
     str(EXAMPLE.parent): "/home/me",

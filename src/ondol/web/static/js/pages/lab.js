@@ -127,8 +127,7 @@ export default function Lab() {
                 onChange=${(/** @type {import("../lab/tokens.js").Colour} */ next) => {
                   colour.value = next;
                 }}
-              />
-              ${columns.value.length > 1 && html`<${Agreement} columns=${columns.value} />`}`
+              />`
           : html`<${Empty} icon=${html`<${Icon} name="sliders" size=${26} />`} title=${t("lab.empty")}><p>${t("lab.empty_about")}</p><//>`}
         ${token &&
         html`<section class="card stack" aria-label=${t("lab.alternatives")}>
@@ -140,6 +139,7 @@ export default function Lab() {
             onChoose=${goOn}
           />
         </section>`}
+        ${columns.value.length > 1 && html`<${Agreement} columns=${columns.value} />`}
       </div>
       <aside class="lab-side stack" aria-label=${t("lab.side")}>
         <section class="card stack" aria-label=${t("lab.sampler")}>

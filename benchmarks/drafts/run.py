@@ -7,7 +7,8 @@
 Every prompt is answered without drafts, with, and as Ondol's rule decides, in changing order, from
 a warm cache and without sampling; what is compared is the time of decoding alone. The three texts
 must be the same, and so must the probabilities of their tokens. ``--engine`` names a llama-server
-with Ondol's changes (``ondol engine build``), where it is not the one that serves.
+with Ondol's changes (``ondol engine build``), where it is not the one that serves. ``--cpu``
+compares the process's CPU time instead, which other work disturbs less (with ``--threads 1``).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import json
 import random
 import statistics
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--engine", type=Path)
     parser.add_argument("--model", default=MODEL)
-    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--threads", type=int, default=count_threads())
+    parser.add_argument("--prompts", type=int, default=12, help="of each set")
+    parser.add_argument("--tokens", type=int, default=TOKENS)
+    parser.add_argument("--cpu", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="4 prompts of each set, 48 tokens")
     parser.add_argument("--sweep", action="store_true")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--draw", action="store_true")
@@ -82,18 +87,20 @@ def main() -> None:
     if arguments.draw:
         draw(json.loads((HERE / "results.json").read_text()))
         return
-    binary = arguments.engine or serving()
-    prompts = {name: each[: 4 if arguments.quick else 12] for name, each in sets().items()}
+    if arguments.quick:
+        arguments.prompts, arguments.tokens = 4, 48
+    arguments.engine = arguments.engine or serving()
+    prompts = {name: each[: arguments.prompts] for name, each in sets().items()}
     if arguments.sweep:
         for draft in SWEEP:
-            with process(arguments.model, binary, draft) as client:
+            with process(arguments, draft) as client:
                 ways = ("off", "on")
                 found = {name: summed(measure(client, p, ways)) for name, p in prompts.items()}
-            ratios = {name: found[name]["on"]["ratio"] for name in found}
-            print(draft, json.dumps(ratios), flush=True)
+            for name, one in found.items():
+                print(draft, name, json.dumps(one["on"]), flush=True)
         return
-    with process(arguments.model, binary, drafting.NGRAMS) as client:
-        found = {}
+    found = {}
+    with process(arguments, drafting.NGRAMS) as client:
         for name, each in prompts.items():
             found[name] = summed(measure(client, each, WAYS))
             print(name, json.dumps(found[name]), flush=True)
@@ -101,9 +108,10 @@ def main() -> None:
     results = {
         "model": arguments.model,
         "draft": drafting.NGRAMS,
-        "tokens": TOKENS,
+        "tokens": arguments.tokens,
         "cpu": here.cpu,
-        "threads": count_threads(),
+        "threads": arguments.threads,
+        "compared": "CPU time" if arguments.cpu else "time",
         "sets": found,
     }
     if arguments.write:
@@ -126,7 +134,7 @@ def sets() -> dict[str, list[list[dict[str, str]]]]:
     rng = random.Random(11)
     quoting, beside = [], []
     for document in documents[:12]:
-        question = rng.choice([q for q in document.questions if q.answer]).question
+        question = rng.choice([q for q in document.questions if q.answer]).text
         quoting.append([said("system", QUOTE), said("user", f"{document.text}\n\n{question}")])
         about = f"{document.text}\n\nWrite a letter to a friend about what you think of this."
         beside.append([said("user", about)])
@@ -138,52 +146,68 @@ def said(role: str, content: str) -> dict[str, str]:
     return {"role": role, "content": content}
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The process, and how it is asked."""
+
+    http: Any
+    tokens: int
+    cpu_seconds: Callable[[], float] | None
+
+
 @contextmanager
-def process(model: str, binary: Path, draft: str) -> Iterator[Any]:
+def process(arguments: argparse.Namespace, draft: str) -> Iterator[Asked]:
+    import psutil
+
     store = ModelStore(load().models_dir)
     launch = Launch(
-        name=model,
-        model=str(store.path(store.get(model))),
+        name=arguments.model,
+        model=str(store.path(store.get(arguments.model))),
         num_ctx=2048,
         num_parallel=1,
-        threads=count_threads(),
+        threads=arguments.threads,
         gpu_layers=0,
-        binary=str(binary),
+        binary=str(arguments.engine),
         running=Running(draft=draft),
     )
     child = EngineProcess(launch)
     try:
         child.wait_ready(120)
-        yield connect(child.address, child.key)
+        (server,) = psutil.Process(child.pid).children()
+        cpu = (lambda: sum(server.cpu_times()[:2])) if arguments.cpu else None
+        yield Asked(connect(child.address, child.key), arguments.tokens, cpu)
     finally:
         child.kill()
 
 
 def measure(
-    client: Any, prompts: list[list[dict[str, str]]], ways: tuple[str, ...]
+    asked: Asked, prompts: list[list[dict[str, str]]], ways: tuple[str, ...]
 ) -> list[dict[str, Answered]]:
     found = []
     for number, messages in enumerate(prompts):
-        ask(client, messages, "off", 1)
+        ask(asked, messages, "off", 1)
         # In changing order, each way twice; the faster counts, which other work disturbed less.
         turns = [*ways[number % len(ways) :], *ways[: number % len(ways)]]
-        answers = [(way, ask(client, messages, way, TOKENS)) for way in (*turns, *reversed(turns))]
+        answers = [(w, ask(asked, messages, w, asked.tokens)) for w in (*turns, *reversed(turns))]
         found.append(
             {way: min((a for w, a in answers if w == way), key=lambda a: a.ms) for way in ways}
         )
     return found
 
 
-def ask(client: Any, messages: list[dict[str, str]], way: str, tokens: int) -> Answered:
+def ask(asked: Asked, messages: list[dict[str, str]], way: str, tokens: int) -> Answered:
     body: dict[str, Any] = {"messages": messages, "max_tokens": tokens, "temperature": 0}
     body |= {"logprobs": True, "top_logprobs": 5, "cache_prompt": True}
-    drafts = drafting.of(client, body) if way == "auto" else drafting.Drafts({"ondol_drafts": way})
-    response = client.post("/v1/chat/completions", json=body | dict(drafts.asked), timeout=120)
+    rule = drafting.of(asked.http, body) if way == "auto" else None
+    drafts = rule or drafting.Drafts({"ondol_drafts": way})
+    before = asked.cpu_seconds() if asked.cpu_seconds else 0.0
+    response = asked.http.post("/v1/chat/completions", json=body | dict(drafts.asked), timeout=280)
+    spent = asked.cpu_seconds() - before if asked.cpu_seconds else 0.0
     told = next(iter(drafts.learning([response.json()])))
     timings, choice = told["timings"], told["choices"][0]
     steps = (choice.get("logprobs") or {}).get("content") or ()
     return Answered(
-        timings["predicted_ms"] / timings["predicted_n"],
+        (1000 * spent if asked.cpu_seconds else timings["predicted_ms"]) / timings["predicted_n"],
         timings.get("draft_n", 0),
         timings.get("draft_n_accepted", 0),
         choice["message"]["content"],

@@ -1,9 +1,9 @@
 """Which requests are answered with drafts: tokens guessed from what stands in the prompt, checked
 by the model many at a time, so that the answer is the same and sooner there.
 
-A draft that is refused costs time. So each process is watched: as long as of the drafted tokens
-more were accepted than what they cost in time, requests of that kind ask for drafts; else only one
-in ``TRY_AGAIN`` does. Knows requests and timings as llama-server writes them; raises nothing.
+A draft that is refused costs time, and how much depends on the format of the weights and on the
+machine. So each process is watched: requests of a kind ask for drafts while answers with them took
+less time a token than those without. Knows timings as llama-server writes them; raises nothing.
 """
 
 from __future__ import annotations
@@ -19,32 +19,53 @@ if TYPE_CHECKING:
 NGRAMS = "4,12"
 """A repetition of 4 tokens, as such or of the prompt, drafts the 12 that came after them."""
 
-WORTH = 0.5  # the part of a token's time that one more in a batch costs: benchmarks/drafts
 KEPT = 0.8  # how much of what was seen before counts beside a new answer
-TRY_AGAIN = 16
+TRY_AGAIN = 24
+FEW_TOKENS = 8  # an answer of fewer says nothing of speed
 MUCH_TEXT = 1200
 
 Kind = Literal["quoting", "prose", "held"]
 
 
 @dataclass(slots=True)
+class _Pace:
+    """Milliseconds and tokens, the later the more."""
+
+    ms: float = 0.0
+    tokens: float = 0.0
+
+    def add(self, ms: float, tokens: float) -> None:
+        self.ms, self.tokens = KEPT * self.ms + ms, KEPT * self.tokens + tokens
+
+    @property
+    def per_token(self) -> float:
+        return self.ms / self.tokens if self.tokens else 0.0
+
+
+@dataclass(slots=True)
 class _Seen:
-    """What drafts of one kind of request came to, the later answers the more."""
+    """Answers to one kind of request, with drafts and without."""
 
-    drafted: float = 0.0
-    accepted: float = 0.0
-    skipped: int = 0
+    drafted: _Pace = field(default_factory=_Pace)
+    plain: _Pace = field(default_factory=_Pace)
+    requests: int = 0
 
-    def pays(self) -> bool:
-        if self.accepted >= WORTH * self.drafted:
-            return True
-        self.skipped = (self.skipped + 1) % TRY_AGAIN
-        return self.skipped == 0
+    def asks(self) -> bool:
+        self.requests += 1
+        if self.drafted.tokens and not self.plain.tokens:
+            return False
+        # Now and then the other way: a machine that was busy is not busy for ever.
+        return self._pays() != (self.requests % TRY_AGAIN == 0)
 
-    def learn(self, drafted: float, accepted: float) -> None:
-        if drafted:
-            self.drafted = KEPT * self.drafted + drafted
-            self.accepted = KEPT * self.accepted + accepted
+    def _pays(self) -> bool:
+        return not self.drafted.tokens or self.drafted.per_token <= self.plain.per_token
+
+    def learn(self, timings: Mapping[str, Any]) -> None:
+        tokens = _number(timings, "predicted_n")
+        if tokens >= FEW_TOKENS:
+            # An answer that found nothing to guess from was a plain one.
+            pace = self.drafted if _number(timings, "draft_n") else self.plain
+            pace.add(_number(timings, "predicted_ms"), tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +91,7 @@ def of(client: httpx2.Client, body: Mapping[str, Any]) -> Drafts:
     if (body.get("max_tokens") or body.get("n_predict") or 2) == 1:
         return Drafts({"ondol_drafts": "off"})
     seen = _seen.setdefault(client, {}).setdefault(kind_of(body), _Seen())
-    pays = seen.pays()
-    return Drafts({"ondol_drafts": "on" if pays else "off"}, seen if pays else None)
+    return Drafts({"ondol_drafts": "on" if seen.asks() else "off"}, seen)
 
 
 def kind_of(body: Mapping[str, Any]) -> Kind:
@@ -94,9 +114,11 @@ def _letters(body: Mapping[str, Any]) -> int:
 def _watched(events: Iterable[Mapping[str, Any]], seen: _Seen) -> Iterator[Mapping[str, Any]]:
     for event in events:
         # Only the last has timings.
-        timings = event.get("timings")
-        if isinstance(timings, Mapping):
-            drafted, accepted = timings.get("draft_n"), timings.get("draft_n_accepted")
-            if isinstance(drafted, int | float) and isinstance(accepted, int | float):
-                seen.learn(drafted, accepted)
+        if isinstance(timings := event.get("timings"), Mapping):
+            seen.learn(timings)
         yield event
+
+
+def _number(timings: Mapping[str, Any], name: str) -> float:
+    value = timings.get(name)
+    return float(value) if isinstance(value, int | float) else 0.0

@@ -10,6 +10,8 @@ from house import CHAT, EMBEDDING, House
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from ondol.errors import EngineError
+from ondol.lab.tuning.tuning import Tuning
 from ondol.server.anthropic import requests as anthropic_requests
 from ondol.server.native import activations as native_activations
 from ondol.server.native import adapters as native_adapters

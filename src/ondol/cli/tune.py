@@ -13,14 +13,12 @@ import click
 from ondol.cli.command import command, model_argument, option, pass_output
 from ondol.cli.house import house
 from ondol.cli.output import Output
-from ondol.errors import InvalidModelError, ModelError, OndolError, UsageError
+from ondol.errors import InvalidModelError, ModelError, UsageError
 from ondol.i18n import t
 
 if TYPE_CHECKING:
     from ondol.lab.tuning.choosing import Row
-    from ondol.lab.tuning.mix import Mix
     from ondol.lab.tuning.report import Report
-    from ondol.lab.tuning.tuning import Tuning
     from ondol.parts import Parts
 
 BAR = 32
@@ -63,14 +61,15 @@ def _tune(
     is_quick: bool,
     picture: Path | None,
 ) -> None:
+    from ondol.lab.tuning.jobs import known_format, mix_of_owner
     from ondol.lab.tuning.tuning import Tuning
 
     with output.bar(None, bar_format="{desc} [{elapsed}]") as bar:
         tuning = Tuning(
-            parts, name, _mix(parts), is_quick=is_quick, on_step=bar.set_description_str
+            parts, name, mix_of_owner(parts), is_quick=is_quick, on_step=bar.set_description_str
         )
         with tuning:
-            wanted = _format(tuning, format)
+            wanted = known_format(tuning, format)
             _unload(parts, tuning.model, output)
             report = tuning.run(wanted)
             if not is_dry:
@@ -84,32 +83,6 @@ def _tune(
         picture.write_text(drawn(report), encoding="utf-8")
         output.note(t("tune.picture_written", path=picture))
     _show(report, output)
-
-
-def _mix(parts: Parts) -> Mix:
-    """What the owner asks, as far as there is a ledger that says so."""
-    from ondol import paths
-    from ondol.lab.tuning.mix import Mix, mix_of
-
-    if paths.database_file().exists():
-        # Where it is locked nobody can say what was asked.
-        with suppress(OndolError):
-            return mix_of(parts.ledger.entries(kind="answer"))
-    return Mix()
-
-
-def _format(tuning: Tuning, format: str) -> str:
-    known = {name.lower(): name for name in tuning.formats()}
-    if format and format.lower() not in known:
-        told = t(
-            "tune.unknown_format",
-            name=tuning.model,
-            format=format,
-            formats=", ".join(known.values()),
-        )
-        hint = t("tune.unknown_format_hint", name=tuning.model)
-        raise UsageError(told, hint, param="apply")
-    return known[format.lower()] if format else ""
 
 
 def _unload(parts: Parts, name: str, output: Output) -> None:

@@ -24,7 +24,7 @@ _OWNERS = re.compile(
 # prompt: a program may read both where it may read conversations, and puts no words in there. Whom
 # the owner trusts with models, and what of theirs is installed, is the owner's to say.
 _OWNERS_TO_CHANGE = re.compile(
-    r"/ondol/v1/((settings|onboarding|memories|personas|hubs|updates|packs)(/.*)?"
+    r"/ondol/v1/((settings|onboarding|memories|personas|hubs|updates|packs|tuning|engines)(/.*)?"
     r"|messages/.*/feedback)",
     re.DOTALL,
 )

@@ -35,8 +35,9 @@ from ondol.server.native import attending as native_attending
 from ondol.server.native import collections as native_collections
 from ondol.server.native import confidence as native_confidence
 from ondol.server.native import conversations as native_conversations
-from ondol.server.native import exploring as native_exploring
+from ondol.server.native import engines as native_engines
 from ondol.server.native import evaluations as native_evaluations
+from ondol.server.native import exploring as native_exploring
 from ondol.server.native import federations as native_federations
 from ondol.server.native import forget as native_forget
 from ondol.server.native import hubs as native_hubs
@@ -56,6 +57,7 @@ from ondol.server.native import pulls as native_pulls
 from ondol.server.native import samples as native_samples
 from ondol.server.native import settings as native_settings
 from ondol.server.native import suggestions as native_suggestions
+from ondol.server.native import tuning as native_tuning
 from ondol.server.native import updates as native_updates
 from ondol.server.native import views as native_views
 from ondol.server.native.collections import FilterFields, Wanted, read_question
@@ -144,6 +146,8 @@ def router(parts: Parts) -> APIRouter:
     native_onboarding.add_routes(routes, parts)
     native_personal.add_routes(routes, parts)
     native_evaluations.add_routes(routes, parts)
+    native_tuning.add_routes(routes, parts)
+    native_engines.add_routes(routes, parts)
     native_federations.add_routes(routes, parts)
     native_hubs.add_routes(routes, parts)
     native_attending.go_with(routes, parts)

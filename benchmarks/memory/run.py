@@ -186,25 +186,22 @@ def draw(rows: list[dict[str, Any]]) -> None:
     mib = 2**20
     fig, axes = pictures.figure(
         "A smaller cache type frees what ondol ps says it frees",
-        "KV cache and resident set of a real engine process, MiB; one slot",
+        "MiB of a real engine process, one slot; the cache as computed, and as llama.cpp has it",
         columns=2,
+        size=(9, 4.5),
     )
-    told = "llama.cpp says"
-    for ax, (name, num_ctx) in zip(
-        axes, (("default model", 4096), ("sliding windows", 32_768)), strict=True
-    ):
+    shown = (("default model", 4096), ("sliding windows", 32_768))
+    for ax, (name, num_ctx) in zip(axes, shown, strict=True):
         found = {
             row["cache_type"]: row
             for row in rows
             if (row["name"], row["num_ctx"], row["num_parallel"]) == (name, num_ctx, 1)
         }
         series = {
-            "computed": {kind: row["kv_cache"] / mib for kind, row in found.items()},
-            told: {kind: row["kv_cache_told"] / mib for kind, row in found.items()},
+            "KV cache": {kind: row["kv_cache"] / mib for kind, row in found.items()},
             "RSS": {kind: row["rss_after_long_prompt"] / mib for kind, row in found.items()},
         }
-        colours = {"computed": pictures.ACCENT, told: pictures.PALETTE[1]}
-        pictures.bars(ax, series, unit="MiB", colours=colours | {"RSS": pictures.YARDSTICK})
+        pictures.bars(ax, series, unit="MiB", colours={"RSS": pictures.YARDSTICK})
         ax.set_xlabel(f"{name}, {num_ctx:,} tokens")
     pictures.save(fig, HERE / "picture.svg")
 

@@ -1,5 +1,5 @@
-"""``ondol bench``: how many tokens a second a model reads and writes on this machine, as llama-bench
-counts them; and llama-bench itself beside it, where a native engine brought it."""
+"""``ondol bench``: how many tokens a second a model reads and writes here, as llama-bench counts
+them; and llama-bench itself beside it, where a native engine brought it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 YARDSTICK = "llama-bench"
 
 
-class Numbers(click.ParamType):
+class Numbers(click.ParamType[tuple[int, ...]]):
     """The type of whole numbers with commas between them."""
 
     name = "N,N…"
@@ -80,7 +80,7 @@ class Row:
 @option("--alone", key="bench_alone", is_flag=True)
 @option("--csv", "as_csv", key="bench_csv", is_flag=True)
 @pass_output
-def bench(output: Output, name: str | None, repetitions: int, **asked: Any) -> None:
+def bench(output: Output, /, name: str | None, repetitions: int, **asked: Any) -> None:
     from ondol.engine.settings import EngineSettings
     from ondol.lab.measuring import llama_bench
 
@@ -132,7 +132,8 @@ def _measured(
     with output.bar(total, unit="") as bar:
         for threads, batch, ubatch in ways:
             used = threads or spec.running.threads or settings.threads or count_threads()
-            own = replace(spec.running, threads=used, batch_threads=threads)
+            own = replace(spec.running, threads=used)
+            own = replace(own, batch_threads=threads or own.batch_threads)
             own = replace(own, batch_tokens=batch or own.batch_tokens)
             wanted = replace(spec, running=replace(own, ubatch_tokens=ubatch or own.ubatch_tokens))
             started = launch(wanted, 1, settings)

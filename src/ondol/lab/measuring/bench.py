@@ -91,11 +91,11 @@ def bench(
     with alone(spec, settings, longest) as pool:
         engine = pool.engine(spec.name)
         text = engine.tokenize(plain_text())
-        _run(engine, text, Workload(prompt=WARM_UP, generate=WARM_UP), 0)
+        once(engine, text, Workload(prompt=WARM_UP, generate=WARM_UP), 0)
         for test in tests:
             samples = []
             for number in range(repetitions):
-                samples.append(_run(engine, text, test, number))
+                samples.append(once(engine, text, test, number))
                 done += 1
                 if on_step is not None:
                     on_step(done, len(tests) * repetitions)
@@ -104,8 +104,8 @@ def bench(
     return found
 
 
-def _run(engine: LlamaEngine, text: Sequence[int], test: Workload, number: int) -> float:
-    """Tokens a second of one run; every one reads another piece of ``text``."""
+def once(engine: LlamaEngine, text: Sequence[int], test: Workload, number: int) -> float:
+    """Tokens a second of run ``number``; every one reads another piece of ``text``."""
     start = number * 7 % max(1, len(text) - test.depth - test.prompt)
     piece = [*text[start:], *text, *text][: test.depth + max(1, test.prompt)]
     if test.depth:

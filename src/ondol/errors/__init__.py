@@ -52,8 +52,6 @@ OndolError                      unexpected            500   exit 1
 │   ├── InvalidSamplesError     nothing to learn from 422
 │   ├── SampleNotFoundError                           404
 │   ├── EvaluationNotFoundError                       404
-│   ├── EvaluationBusyError     one at a time         409
-│   ├── EvaluationStoppedError  and nothing is kept   409
 │   └── SourceNotFoundError                           404
 ├── ConversationError           a conversation        422   exit 9
 │   ├── ConversationNotFoundError                     404
@@ -143,11 +141,7 @@ from ondol.errors.documents import (
     PersonaNotFoundError,
     SuggestionNotFoundError,
 )
-from ondol.errors.evaluations import (
-    EvaluationBusyError,
-    EvaluationNotFoundError,
-    EvaluationStoppedError,
-)
+from ondol.errors.evaluations import EvaluationNotFoundError
 from ondol.errors.federations import (
     FederationError,
     FederationLinkError,
@@ -234,9 +228,7 @@ __all__ = [
     "EngineNotFoundError",
     "EngineTimeoutError",
     "EngineUnhealthyError",
-    "EvaluationBusyError",
     "EvaluationNotFoundError",
-    "EvaluationStoppedError",
     "ExpiredError",
     "FederationError",
     "FederationLinkError",

@@ -14,12 +14,8 @@ import pytest
 from ondol import backup, database, paths, rebuild
 from ondol.cli.main import run
 from ondol.config import Config
-from ondol.errors import (
-    EvaluationBusyError,
-    EvaluationNotFoundError,
-    EvaluationStoppedError,
-    UsageError,
-)
+from ondol.errors import EvaluationNotFoundError, UsageError
+from ondol.errors.evaluations import EvaluationBusyError, EvaluationStoppedError
 from ondol.lab.evaluating import evaluate as evaluating
 from ondol.lab.evaluating import golden
 from ondol.lab.evaluating.evaluate import Wanted, evaluate

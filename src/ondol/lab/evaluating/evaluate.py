@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from ondol import __version__
-from ondol.errors import EvaluationStoppedError, OndolError, UsageError
+from ondol.errors import OndolError, UsageError
+from ondol.errors.evaluations import EvaluationStoppedError
 from ondol.i18n import t
 from ondol.lab.evaluating import golden, suites
 from ondol.lab.evaluating.asking import Asker

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
-from ondol.errors import EvaluationBusyError, EvaluationStoppedError, OndolError
+from ondol.errors import OndolError
+from ondol.errors.evaluations import EvaluationBusyError, EvaluationStoppedError
 from ondol.i18n import t
 from ondol.lab.evaluating.evaluate import Wanted, evaluate, plan, subject_of
 from ondol.parts import Parts

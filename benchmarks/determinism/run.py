@@ -1,7 +1,8 @@
 """What of an answer can be had again, and what moves it: one thing changed at a time, in several
 weight formats, with the bundled engine and (where there is one) the native one.
 
-    python benchmarks/determinism/run.py [--quick] [--write] [--runtime LLAMA_SERVER]
+    python benchmarks/determinism/run.py [--quick] [--write] [--formats F16,…]
+                                         [--runtime LLAMA_SERVER]
 
 A cell is the largest difference of a token's logprob over all prompts, greedy and sampled; 0 is the
 same to the last digit. ``*`` marks a text that became another one.
@@ -35,7 +36,6 @@ from ondol.models.store import ModelStore
 
 HERE = Path(__file__).parent
 PROMPTS = (
-    "Name three birds and say where they live.",
     "Explain to a child why a house with a warm floor needs less wood than one with an open fire,"
     " and what the people of old Korea did to keep their rooms warm through a long winter night.",
     "서울은 어떤 도시인가요? 두 문장으로 말해 주세요.",
@@ -49,7 +49,7 @@ CONDITIONS = {
     "batch": "batches of 16",
     "parallel": "beside another answer",
 }
-TOKENS = 48
+TOKENS = 40
 
 
 def main() -> None:
@@ -57,9 +57,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one prompt, two formats")
     parser.add_argument("--write", action="store_true", help="results.json and picture.svg")
     parser.add_argument("--runtime", default="", help="a native llama-server to try as well")
+    parser.add_argument("--formats", default="", help="of the weights, with commas")
     arguments = parser.parse_args()
     prompts = PROMPTS[:1] if arguments.quick else PROMPTS
     formats = ("Q4_1", "F16") if arguments.quick else FORMATS
+    formats = tuple(arguments.formats.split(",")) if arguments.formats else formats
     runtimes = {
         "bundled": "bundled",
         **({"native": arguments.runtime} if arguments.runtime else {}),

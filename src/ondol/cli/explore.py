@@ -297,6 +297,7 @@ def _check(looked: Looked, parts: Parts, output: Output) -> None:
         threads_of(parts),
         looked.max_tokens,
         looked.seed,
+        looked.is_text,
         lambda condition: output.note(t("explore.trying", condition=_condition(condition))),
     )
     findings = list(check.run())

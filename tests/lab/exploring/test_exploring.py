@@ -126,6 +126,11 @@ def test_steps_say_how_sure_the_model_was() -> None:
     assert sample.finish_reason == "stop" and sample.json()["text"] == "Warm floors."
 
 
+def test_what_is_as_good_as_impossible_leaves_numbers() -> None:
+    told = totals([{"logprob": -3.4e38, "entropy_bits": [0.0, 0.0], "rank": None}])
+    assert 0 <= told["mean_probability"] < 1e-9 and math.isfinite(told["perplexity"])
+
+
 def test_same_texts_are_one_cluster_and_nothing_new() -> None:
     found = diversity(["Paris.", "paris", "The Paris!"])
     assert found.clusters == ((0, 1, 2),)

@@ -69,13 +69,15 @@ class Finding:
 
 @dataclass(slots=True)
 class Check:
-    """``threads`` are those of the settings' processes."""
+    """``threads`` are those of the settings' processes; a prompt that ``is_text`` is gone on with
+    as it is."""
 
     opened: Opened
     prompt: str
     threads: int
     max_tokens: int = 32
     seed: int = 1
+    is_text: bool = False
     on_progress: Callable[[str], None] = lambda condition: None
     _raw: str = field(default="", init=False)
     _first: tuple[Said, Said] | None = field(default=None, init=False)
@@ -84,7 +86,8 @@ class Check:
         """One finding after the other; the first process is what all others are held to."""
         self.on_progress("first")
         with self.opened({}, 1) as engine:
-            self._raw = engine.apply_template([Message("user", self.prompt)])
+            asked = [Message("user", self.prompt)]
+            self._raw = self.prompt if self.is_text else engine.apply_template(asked)
             self._first = self._both(engine)
             yield self._compared("cached", self._both(engine, forgetting=False))
             yield self._compared("again", self._both(engine))

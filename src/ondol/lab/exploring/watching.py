@@ -18,6 +18,8 @@ from ondol.types import GenerateOptions, Token, Usage
 # So many alternatives leave an entropy uncertain by less than a tenth of a bit, as a rule.
 WATCHED = 1000
 MOST_SHOWN = 100
+# What is less likely than this counts as this likely: a mean has to stay a number.
+LEAST = -100.0
 
 Start = Callable[[GenerateOptions], Iterator[Token]]
 
@@ -48,7 +50,7 @@ class Step:
             return {"text": self.text, "logprob": None}
         return {
             "text": self.text,
-            "logprob": round(self.logprob or 0.0, 6),
+            "logprob": round(max(self.logprob or 0.0, -9999.0), 6),
             "rank": self.rank,
             "entropy_bits": [round(bound, 4) for bound in self.entropy],
             "kept": self.kept,
@@ -100,8 +102,7 @@ class Sample:
 
         def begin(options: GenerateOptions) -> Iterator[Token]:
             wanted = options.logprobs
-            most = max(WATCHED, min(self.shape.top_k, self.vocabulary))
-            return _Watched(start(replace(options, logprobs=most)), wanted, self._watched)
+            return _Watched(start(replace(options, logprobs=WATCHED)), wanted, self._watched)
 
         return begin
 
@@ -175,7 +176,7 @@ def _rank(token: Token, rows: tuple[Row, ...]) -> int | None:
 
 def totals(steps: Sequence[Mapping[str, Any]]) -> dict[str, float | int]:
     """Of a text whose steps (as JSON) these are: how sure the model was."""
-    logprobs = [step["logprob"] for step in steps if step["logprob"] is not None]
+    logprobs = [max(step["logprob"], LEAST) for step in steps if step["logprob"] is not None]
     if not logprobs:
         return {"tokens": len(steps)}
     mean = sum(logprobs) / len(logprobs)
@@ -185,5 +186,7 @@ def totals(steps: Sequence[Mapping[str, Any]]) -> dict[str, float | int]:
         "mean_probability": round(math.exp(mean), 4),
         "perplexity": round(math.exp(-mean), 3),
         "mean_entropy_bits": round(sum(bits) / len(bits), 3),
-        "not_the_likeliest": sum(step.get("rank") != 1 for step in steps if step["logprob"]),
+        "not_the_likeliest": sum(
+            step.get("rank") != 1 for step in steps if step["logprob"] is not None
+        ),
     }

@@ -17,6 +17,7 @@ from ondol.server.native import activations as native_activations
 from ondol.server.native import adapters as native_adapters
 from ondol.server.native import collections as native_collections
 from ondol.server.native import conversations as native_conversations
+from ondol.server.native import engines as native_engines
 from ondol.server.native import evaluations as native_evaluations
 from ondol.server.native import exploring as native_exploring
 from ondol.server.native import federations as native_federations
@@ -98,6 +99,7 @@ POSTS = [
     ("DELETE", "/ondol/v1/memories"),
     ("POST", "/ondol/v1/personal/trainings"),
     ("POST", "/ondol/v1/evaluations"),
+    ("PUT", "/ondol/v1/engines/serving"),
     ("POST", "/ondol/v1/tuning"),
     ("DELETE", "/ondol/v1/tuning"),
     ("POST", "/ondol/v1/personal/comparisons"),
@@ -145,6 +147,7 @@ FIELDS = sorted(
             native_personas,
             native_pins,
             native_personal,
+            native_engines,
             native_evaluations,
             native_tuning,
             native_prompts,

@@ -27,6 +27,7 @@ CHECKS = [
 # They reach out, open a door, read folders or wait for what never comes.
 ELSEWHERE = (
     r"/blobs/|pull|pairing|onboarding|/settings|browse|audio|folders|sync|/documents$|events$"
+    r"|engines/build"
 )
 
 # An honest 501.

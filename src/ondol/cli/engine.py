@@ -38,22 +38,20 @@ def _complete(context: click.Context, parameter: click.Parameter, incomplete: st
 @pass_output
 def list_engines(output: Output) -> None:
     from ondol.engine.native import job, records
+    from ondol.lab.engines import making
 
     with house(output) as parts:
-        active, found, building = records.active(), records.listed(), job.read()
-        runtime = str(parts.config["engine.runtime"])
-    serving = records.serving() if runtime == "auto" else None
-    if output.json:
-        output.emit(
-            {
-                "serving": serving.name if serving else runtime.replace("auto", records.BUNDLED),
-                "runtime": runtime,
-                "engines": [one.json(active) for one in found],
-                "build": building.json() if building else None,
-            }
+        told, active, found, building = (
+            making.overview(parts),
+            records.active(),
+            records.listed(),
+            job.read(),
         )
+    if output.json:
+        output.emit(told)
         return
-    state = t(f"native.state_{'ready' if serving or runtime != 'auto' else 'serving'}")
+    runtime, is_bundled = told["runtime"], told["serving"] == records.BUNDLED
+    state = t("native.state_serving" if is_bundled else "native.state_ready")
     rows = [(records.BUNDLED, _bundled_version(), "–", state, "–")]
     rows += [_row(one, active) for one in found]
     output.table(

@@ -36,7 +36,7 @@ def house(output: Output, **flags: object) -> Iterator[Parts]:
             try:
                 yield parts
             finally:
-                for engine, reason in fallback.untold():
+                for engine, reason in () if output.json else fallback.untold():
                     output.warn(t("native.left", engine=engine, reason=reason))
 
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ondol import paths
 from ondol.engine import runtime
@@ -20,6 +21,7 @@ from ondol.engine.native import (
     changes,
     compiling,
     health,
+    job,
     processor,
     records,
     source,
@@ -101,6 +103,19 @@ def check(parts: Parts, engine: NativeEngine, model: ModelSpec, on_step: OnStep)
         told = t("native.unhealthy", name=engine.name, reason=sentence(wrong))
         raise EngineUnhealthyError(told, t("native.unhealthy_hint", name=engine.name))
     return engine
+
+
+def overview(parts: Parts) -> dict[str, Any]:
+    """The engines of this machine, the one that serves, and how far a building is."""
+    active, building, runtime_ = records.active(), job.read(), str(parts.config["engine.runtime"])
+    serving = records.serving() if runtime_ == runtime.AUTO else None
+    named = records.BUNDLED if runtime_ == runtime.AUTO else runtime_
+    return {
+        "serving": serving.name if serving else named,
+        "runtime": runtime_,
+        "engines": [one.json(active) for one in records.listed()],
+        "build": building.json() if building else None,
+    }
 
 
 def sentence(finding: health.Finding) -> str:

@@ -51,6 +51,7 @@ OndolError                      unexpected            500   exit 1
 │   ├── TrainingCancelledError  and nothing is kept   409
 │   ├── InvalidSamplesError     nothing to learn from 422
 │   ├── SampleNotFoundError                           404
+│   ├── EvaluationBusyError     one at a time         409
 │   ├── EvaluationNotFoundError                       404
 │   └── SourceNotFoundError                           404
 ├── ConversationError           a conversation        422   exit 9
@@ -141,7 +142,7 @@ from ondol.errors.documents import (
     PersonaNotFoundError,
     SuggestionNotFoundError,
 )
-from ondol.errors.evaluations import EvaluationNotFoundError
+from ondol.errors.evaluations import EvaluationBusyError, EvaluationNotFoundError
 from ondol.errors.federations import (
     FederationError,
     FederationLinkError,
@@ -228,6 +229,7 @@ __all__ = [
     "EngineNotFoundError",
     "EngineTimeoutError",
     "EngineUnhealthyError",
+    "EvaluationBusyError",
     "EvaluationNotFoundError",
     "ExpiredError",
     "FederationError",

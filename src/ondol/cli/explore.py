@@ -3,31 +3,29 @@ several answers to one prompt agree, and which answers can be had again on this 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from math import exp
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ondol.cli import explore_shown as shown
 from ondol.cli import stdin
 from ondol.cli.command import command, model_option, option, pass_output, words
 from ondol.cli.house import house
-from ondol.cli.output import Output, clean
+from ondol.cli.output import Output
 from ondol.errors import UsageError
 from ondol.i18n import t
 from ondol.lab.exploring.sampler import Shape
 
 if TYPE_CHECKING:
-    from ondol.lab.exploring.determinism import Finding, Likeness
     from ondol.lab.exploring.session import Event
     from ondol.lab.exploring.watching import Sample
     from ondol.parts import Parts
     from ondol.types import GenerateOptions, Message, Token
 
 SHOWN = 4
-UNSURE, SURPRISED = 0.5, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +129,11 @@ def _look(looked: Looked, parts: Parts, output: Output) -> None:
             if name == "token":
                 steps.append(data)
             elif name == "sample":
-                _show_sample(data, steps, looked, output)
+                alone = looked.samples == 1
+                shown.show_sample(data, steps, looked.shape, output, alone=alone)
                 steps = []
             elif looked.samples > 1:
-                _show_summary(data, output)
+                shown.show_summary(data, output)
 
 
 def _events(looked: Looked, parts: Parts) -> Generator[Event]:
@@ -186,107 +185,6 @@ def _here(looked: Looked, parts: Parts) -> Iterator[Event]:
     )
 
 
-def _show_sample(
-    data: dict[str, Any], steps: list[dict[str, Any]], looked: Looked, output: Output
-) -> None:
-    if output.quiet:
-        output.line(clean(data["text"].strip()))
-        return
-    if looked.samples > 1:
-        output.line(t("explore.seed", seed=data["seed"]), bold=True)
-    for step in steps:
-        output.write(_coloured(step))
-    output.line()
-    if looked.samples == 1:
-        output.line()
-        columns = [t(f"explore.column_{name}") for name in ("token", "p", "bits", "kept", "others")]
-        output.table(columns, [_row(step, looked) for step in steps])
-        output.line()
-    if "perplexity" in data:
-        facts = t(
-            "explore.facts",
-            tokens=data["tokens"],
-            mean=_percent(data["mean_probability"]),
-            perplexity=f"{data['perplexity']:.2f}",
-            bits=f"{data['mean_entropy_bits']:.2f}",
-        )
-        output.line(facts, dim=True)
-    if looked.samples == 1:
-        shape = looked.shape
-        output.note(
-            t(
-                "explore.legend",
-                top_k=shape.top_k,
-                top_p=shape.top_p,
-                min_p=shape.min_p,
-                temperature=shape.temperature,
-            ),
-            dim=True,
-        )
-    else:
-        output.line()
-
-
-def _show_summary(data: dict[str, Any], output: Output) -> None:
-    if output.quiet:
-        return
-    output.line(
-        t(
-            "explore.diversity",
-            one=f"{data['distinct_1']:.2f}",
-            two=f"{data['distinct_2']:.2f}",
-            bleu=f"{data['self_bleu']:.2f}",
-        )
-    )
-    key = "explore.agreement" if len(data["clusters"]) > 1 else "explore.agreement_all"
-    output.line(
-        t(
-            key,
-            agree=len(data["clusters"][0]),
-            texts=data["texts"],
-            meanings=len(data["clusters"]),
-            bits=f"{data['entropy_bits']:.2f}",
-        )
-    )
-
-
-def _row(step: dict[str, Any], looked: Looked) -> list[str]:
-    if step["logprob"] is None:
-        return [_shown(step["text"]), "", "", "", ""]
-    others = [one for one in step["alternatives"] if one["logprob"] != step["logprob"]]
-    low, high = step["entropy_bits"]
-    return [
-        _shown(step["text"]),
-        _percent(exp(step["logprob"])),
-        f"{(low + high) / 2:.1f}",
-        f"{step['kept']}" + ("" if step["is_whole"] else "+"),
-        "  ".join(_other(one) for one in others[: looked.alternatives]),
-    ]
-
-
-def _other(one: dict[str, Any]) -> str:
-    said = f"{_shown(one['text'])} {_percent(exp(one['logprob']))}"
-    return f"({said})" if one["cut"] else said
-
-
-def _shown(text: str) -> str:
-    """Spaces and line ends that one can see."""
-    seen = text.replace("\n", "⏎").replace("\t", "⇥")
-    bare = seen.strip(" ")
-    return clean("·" * (len(seen) - len(seen.lstrip(" "))) + bare) if bare else "·" * len(seen)
-
-
-def _coloured(step: dict[str, Any]) -> str:
-    text = clean(step["text"])
-    if step["logprob"] is None or (sure := exp(step["logprob"])) >= UNSURE:
-        return text
-    return click.style(text, fg="red" if sure < SURPRISED else "yellow")
-
-
-def _percent(share: float) -> str:
-    return f"{share:.0%}" if share >= 0.1 else f"{share:.1%}" if share >= 0.001 else "<0.1%"
-
-
 def _check(looked: Looked, parts: Parts, output: Output) -> None:
     from ondol.lab.exploring.determinism import Check, summary
     from ondol.lab.exploring.opening import opened_by, threads_of
@@ -298,35 +196,11 @@ def _check(looked: Looked, parts: Parts, output: Output) -> None:
         looked.max_tokens,
         looked.seed,
         looked.is_text,
-        lambda condition: output.note(t("explore.trying", condition=_condition(condition))),
+        lambda name: output.note(t("explore.trying", condition=shown.condition(name))),
     )
     findings = list(check.run())
     if output.json:
         told = [one.json() for one in findings]
         output.emit({"model": looked.model, "findings": told, "summary": summary(findings)})
         return
-    columns = [t(f"explore.column_{name}") for name in ("condition", "greedy", "sampled")]
-    output.table(columns, [_finding(one) for one in findings])
-    output.note("")
-    found = summary(findings)
-    for name in ("exact", "text", "neither"):
-        if found[name]:
-            said: Callable[[str], str] = _condition
-            output.note(t(f"explore.{name}", conditions=", ".join(map(said, found[name]))))
-
-
-def _finding(one: Finding) -> list[str]:
-    return [_condition(one.condition, one.value), _like(one.greedy), _like(one.sampled)]
-
-
-def _condition(name: str, value: int | None = None) -> str:
-    told = t(f"explore.condition_{name}")
-    return told if value is None else f"{told} ({value})"
-
-
-def _like(like: Likeness) -> str:
-    if like.is_exact:
-        return t("explore.like_exact")
-    if like.differs_at is None:
-        return t("explore.like_text", largest=f"{like.largest:.1g}")
-    return t("explore.like_neither", token=like.differs_at + 1)
+    shown.show_findings(findings, output)

@@ -12,6 +12,9 @@ import pytest
 from hub_scene import Scene, write_llama
 
 from ondol.errors import EngineError, ModelTooLargeError, UpdateFailedError
+from ondol.lab.evaluating import no_harm
+from ondol.lab.evaluating.history import History
+from ondol.lab.evaluating.results import Score
 from ondol.models.inspection import About
 from ondol.parts import Parts
 from ondol.samples.records import Draft
@@ -119,7 +122,7 @@ def test_a_model_that_is_no_worse_passes_and_says_what_was_measured(
     assert tried.gate["reply_loss_a_letter"]["value"] == pytest.approx(-0.5)
     steps = [one for one in told if one.step == "gate"]
     assert steps and steps[-1].completed == steps[-1].total
-    assert len(steps) <= 2 * trial.MOST_HEARD
+    assert len(steps) <= 2 * (trial.MOST_HEARD + no_harm.num_items(trial.SUITES))
 
 
 def test_without_enough_of_its_owners_replies_nothing_is_compared(
@@ -128,7 +131,25 @@ def test_without_enough_of_its_owners_replies_nothing_is_compared(
     file = write_llama(hub.work / "unheard.gguf", 22)
     parts.store.add("tiny:1m", [parts.store.stage(file, "weights", file.name)], About())
     tried, told = compare(parts, monkeypatch, 1.0, 9.0)
-    assert tried.gate == {} and [one.step for one in told] == ["smoke"]
+    assert list(tried.gate) == ["suites"]
+    assert [one.step for one in told].count("gate") == 2 * no_harm.num_items(trial.SUITES)
+
+
+def test_a_model_that_does_less_of_what_it_is_told_is_refused(
+    parts: Parts, hub: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_llama(hub.work / "obeyed.gguf", 24)
+    parts.store.add("tiny:1m", [parts.store.stage(file, "weights", file.name)], About())
+
+    def hear(engine: Engine, *_: object) -> no_harm.Heard:
+        right = {f"i{number}": engine.loss < 2 for number in range(9)}
+        return (Score("instructions", right),)
+
+    monkeypatch.setattr(no_harm, "hear", hear)
+    with pytest.raises(UpdateFailedError, match="100% to 0% of the suite instructions"):
+        compare(parts, monkeypatch, 1.0, 9.0)
+    with History.open() as history:
+        assert [one.purpose for one in history.all()] == ["update", "update"]
 
 
 def test_where_both_have_no_room_the_one_that_serves_makes_it(

@@ -12,10 +12,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ondol.errors import InvalidModelError, ModelTooLargeError, OndolError, UpdateFailedError
 from ondol.i18n import t
+from ondol.lab.evaluating import no_harm
+from ondol.lab.evaluating.evaluate import subject_of
+from ondol.lab.evaluating.results import Evaluation, Subject, compared
 from ondol.models.adapter_manifest import Adapter
 from ondol.models.manifest import Model
 from ondol.parts import Parts
@@ -35,6 +38,9 @@ TEXTS = ("What is two plus two?", "둘에 둘을 더하면 무엇입니까?")
 NUM_TOKENS = 8
 MOST_HEARD = 16
 """Of the owner's held-out replies: each token of them is a question to both models."""
+SUITES = ("instructions",)
+"""Of those that ``ondol eval`` asks, what a model is asked before it is active: briefly, for a
+large one takes seconds a reply."""
 FEWEST_GROUPS = 5
 """Conversations; fewer give an interval that means nothing (``training.personal_gate``)."""
 
@@ -46,13 +52,19 @@ def try_model(parts: Parts, model: Model, now: Model | None, tell: Tell) -> Trie
     if model.format == "onnx":
         _check_graph(parts, model)
         return Tried()
-    heard = _held_out(parts) if now is not None and now.kind == model.kind == "chat" else []
-    before = _hear(parts.engine(now.name), heard, tell, 0) if now is not None and heard else []
+    rival = now if now is not None and now.kind == model.kind == "chat" else None
+    heard = _held_out(parts) if rival else []
+    asking = _Asking(heard, tell)
+    before = asking.side(parts.engine(rival.name)) if rival else None
     spec = replace(spec_of(parts, model), name=model.source.removeprefix(ORIGIN) or model.name)
     with loaded(parts, spec, model.name) as engine:
         check(model.kind, spec.name, engine, model.embedding_length)
-        after = _hear(engine, heard, tell, len(heard))
-    return _judged(spec.name, heard, before, after)
+        after = asking.side(engine) if rival else None
+    if rival is None or before is None or after is None:
+        return Tried()
+    told = _judged(spec.name, heard, before[0], after[0])
+    sides = (subject_of(parts, rival.name), before[1]), (_subject(spec.name, model), after[1])
+    return Tried({**told, **_followed(spec.name, no_harm.keep_of(sides, "update"))})
 
 
 def try_adapter(parts: Parts, adapter: Adapter, path: Path, tell: Tell) -> None:
@@ -181,19 +193,29 @@ def _held_out(parts: Parts) -> list[HeldOut]:
     return chosen if len({one.group for one in chosen}) >= FEWEST_GROUPS else []
 
 
-def _hear(
-    engine: LlamaEngine, heard: Sequence[HeldOut], tell: Tell, done: int
-) -> list[float | None]:
-    """The loss of each reply in nats a letter: two models may have different tokens."""
-    found: list[float | None] = []
-    for number, one in enumerate(heard, start=1):
-        try:
-            logprobs = engine.score(one.messages, one.reply)
-        except InvalidModelError as error:
-            raise _failed(engine.model, error.message) from error
-        found.append(-sum(logprobs) / max(1, len(one.reply)))
-        tell(Progress("gate", done + number, 2 * len(heard)))
-    return found
+class _Asking:
+    """Asks two models the same, and tells how far it is."""
+
+    def __init__(self, heard: Sequence[HeldOut], tell: Tell) -> None:
+        self._heard, self._tell, self._done = heard, tell, 0
+        self._total = 2 * (len(heard) + no_harm.num_items(SUITES))
+
+    def side(self, engine: LlamaEngine) -> tuple[list[float | None], no_harm.Heard]:
+        """The loss of each reply in nats a letter, for two models may have different tokens; and
+        the scores of the suites."""
+        found: list[float | None] = []
+        for one in self._heard:
+            try:
+                logprobs = engine.score(one.messages, one.reply)
+            except InvalidModelError as error:
+                raise _failed(engine.model, error.message) from error
+            found.append(-sum(logprobs) / max(1, len(one.reply)))
+            self._tick()
+        return found, no_harm.hear(engine, self._tick, SUITES)
+
+    def _tick(self) -> None:
+        self._done += 1
+        self._tell(Progress("gate", self._done, self._total))
 
 
 def _judged(
@@ -201,9 +223,9 @@ def _judged(
     heard: Sequence[HeldOut],
     before: Sequence[float | None],
     after: Sequence[float | None],
-) -> Tried:
+) -> dict[str, Any]:
     if not heard:
-        return Tried()
+        return {}
     change = difference([one.group for one in heard], before, after)
     told = {"reply_loss_a_letter": change.as_dict()}
     if change.low > 0:
@@ -211,7 +233,25 @@ def _judged(
             t("updating.worse", name=name, points=f"{change.value:.2f}", count=len(heard)),
             t("updating.worse_hint"),
         )
-    return Tried(told)
+    return told
+
+
+def _subject(name: str, model: Model) -> Subject:
+    """A release on trial, as the history knows it."""
+    weights = model.file("weights")
+    return Subject(name, weights.digest if weights else "", model.quantization, name, name)
+
+
+def _followed(name: str, sides: Sequence[Evaluation]) -> dict[str, Any]:
+    """What the suites said; ``UpdateFailedError`` for a model that loses at them beyond chance."""
+    changes = compared(sides[0], sides[1])
+    for one in changes:
+        if one.is_worse:
+            told = {"suite": one.suite, "before": f"{one.before:.0%}", "after": f"{one.after:.0%}"}
+            raise UpdateFailedError(
+                t("updating.loses", name=name, **told), t("updating.worse_hint")
+            )
+    return {"suites": [one.json() for one in changes]}
 
 
 def _failed(name: str, reason: str) -> UpdateFailedError:

@@ -8,7 +8,7 @@ the engine raises; a history that cannot be written is no reason against anythin
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 
 from ondol.answering import gather
@@ -18,7 +18,7 @@ from ondol.lab.evaluating.asking import MOST_TOKENS
 from ondol.lab.evaluating.evaluate import made, subject_of
 from ondol.lab.evaluating.history import History
 from ondol.lab.evaluating.items import Item, Said
-from ondol.lab.evaluating.results import Purpose, Score, scored
+from ondol.lab.evaluating.results import Evaluation, Purpose, Score, Subject, scored
 from ondol.parts import Parts
 from ondol.types import Engine, GenerateOptions
 
@@ -27,21 +27,23 @@ ASKED = ("instructions", "leakage")
 Heard = tuple[Score, ...]
 
 
-def items() -> dict[str, Sequence[Item]]:
+def items(names: Collection[str] = ASKED) -> dict[str, Sequence[Item]]:
     """What is asked, by suite."""
-    found = {name: suites.brief(suites.load(name)) for name in ASKED}
+    found = {name: suites.brief(suites.load(name)) for name in names}
     return {name: [one for one in some if one.shelf is None] for name, some in found.items()}
 
 
-def num_items() -> int:
+def num_items(names: Collection[str] = ASKED) -> int:
     """How many questions that are."""
-    return sum(map(len, items().values()))
+    return sum(map(len, items(names).values()))
 
 
-def hear(engine: Engine, tick: Callable[[], None] = lambda: None) -> Heard:
+def hear(
+    engine: Engine, tick: Callable[[], None] = lambda: None, names: Collection[str] = ASKED
+) -> Heard:
     """The scores of ``engine``; ``tick`` is called after each question."""
     found = []
-    for name, asked in items().items():
+    for name, asked in items(names).items():
         said = []
         for item in asked:
             said.append(_said(engine, item))
@@ -55,13 +57,22 @@ def outcomes(heard: Heard) -> dict[str, bool]:
     return {id: right for score in heard for id, right in score.right.items()}
 
 
-def keep(parts: Parts, heard: Mapping[str, Heard], purpose: Purpose) -> None:
+def keep(parts: Parts, heard: Mapping[str, Heard], purpose: Purpose) -> list[Evaluation]:
     """Write what each of these models said into the history, in this order."""
+    found = [(subject_of(parts, model), scores) for model, scores in heard.items()]
+    return keep_of(found, purpose)
+
+
+def keep_of(heard: Sequence[tuple[Subject, Heard]], purpose: Purpose) -> list[Evaluation]:
+    """The same for models that are not installed."""
+    found = [
+        made(subject, scores, purpose, sum(one.median_seconds * len(one.right) for one in scores))
+        for subject, scores in heard
+    ]
     with suppress(StorageError, LockedError), History.open() as history:
-        for model, scores in heard.items():
-            if scores:
-                seconds = sum(one.median_seconds * len(one.right) for one in scores)
-                history.add(made(subject_of(parts, model), scores, purpose, seconds))
+        for one in found:
+            history.add(one)
+    return found
 
 
 def _said(engine: Engine, item: Item) -> Said:

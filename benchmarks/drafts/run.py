@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
 import statistics
 import sys
 from collections.abc import Callable, Iterator
@@ -40,10 +41,10 @@ from ondol.training.grounding import own_documents
 
 HERE = Path(__file__).parent
 MODEL = "smollm2:135m"
-TOKENS = 96
+TOKENS = 64
 WAYS = ("off", "on", "auto")
-SWEEP = ("2,6", "3,8", "3,16", "4,8", "4,12", "4,16", "6,12", "8,16", "12,24", "12,48")
-QUOTE = "Quote the sentences of the text that answer the question, word for word."
+SWEEP = ("3,8", "4,4", "4,8", "4,12", "6,6", "6,8", "6,12", "8,8", "8,16", "12,48")
+QUOTE = "Copy the numbered sentence that answers the question, word for word."
 SUBJECTS = (
     "a lighthouse in a storm",
     "two friends who open a bakery",
@@ -129,13 +130,20 @@ def serving() -> Path:
 
 
 def sets() -> dict[str, list[list[dict[str, str]]]]:
-    """Messages of each set: quoting answers, prose beside a text, prose."""
+    """Messages of each set: answers that quote their evidence, prose beside a text, prose."""
     documents = [one for one in own_documents() if one.language == "en"][::20]
     rng = random.Random(11)
     quoting, beside = [], []
-    for document in documents[:12]:
-        question = rng.choice([q for q in document.questions if q.answer]).text
-        quoting.append([said("system", QUOTE), said("user", f"{document.text}\n\n{question}")])
+    for document in documents:
+        question = rng.choice([q for q in document.questions if q.answer and q.support])
+        sentences = re.split(r"(?<=[.!?])\s+", document.text)
+        proof = next((s for s in sentences if question.support[0] in s), None)
+        if proof is not None:
+            given = [proof, *[s for s in sentences if s != proof][:2]]
+            rng.shuffle(given)
+            lines = [f"[{number}] {sentence}" for number, sentence in enumerate(given, 1)]
+            lines.append(f"\nQuestion: {question.text}\n\nWhich sentence answers it? Copy it.")
+            quoting.append([said("system", QUOTE), said("user", "\n".join(lines))])
         about = f"{document.text}\n\nWrite a letter to a friend about what you think of this."
         beside.append([said("user", about)])
     prose = [[said("user", f"Write a short story about {subject}.")] for subject in SUBJECTS]

@@ -141,6 +141,7 @@ def _show(receipt: FullReceipt, output: Output) -> None:
         ("quotes", str(receipt.quotes), receipt.quotes),
         ("responses", str(receipt.responses), receipt.responses),
         ("samples", str(receipt.samples), receipt.samples),
+        ("states", str(receipt.states), receipt.states),
     ]
     columns = [t("forget.column_where"), t("forget.column_what")]
     shown = [(t(f"forget.in_{name}"), what) for name, what, count in rows if count]

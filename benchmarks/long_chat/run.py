@@ -4,7 +4,7 @@
 
 Facts are stated, then talked over until the chat is several times as long as a context of 1,024
 tokens; then each is asked for. ``dropped``: the oldest exchanges go, and nothing of them stays.
-``gist``: sentences that state most stay. ``gist and question``: what Ondol does; sentences about the
+``gist``: sentences that state most stay. ``gist and question``: what Ondol does; those about the
 question too. ``model``: the model itself writes a summary of as many tokens. ``held``: whether the
 answer stands in what the model reads; ``said``: whether it stands in its reply.
 """
@@ -88,7 +88,7 @@ def both(engine: Any, messages: Sequence[Message], limit: int) -> list[Message]:
 
 
 class Summarising:
-    """The model's own summary, made once: of every part that its context holds, one after another."""
+    """The model's own summary, made once: of every part that its context holds, in turn."""
 
     def __init__(self) -> None:
         self.seconds, self._text = 0.0, ""

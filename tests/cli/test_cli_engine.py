@@ -64,6 +64,15 @@ def test_an_engine_that_was_left_is_told_of_once(ondol, kept: NativeEngine) -> N
     assert check["ok"] is None and "ondol engine use native-1" in check["hint"]
 
 
+@pytest.mark.model
+def test_what_may_not_be_fetched_is_said(ondol, config, monkeypatch) -> None:
+    monkeypatch.setenv("ONDOL_OFFLINE", "true")
+    monkeypatch.setenv("PIP_INDEX_URL", "https://x.example")
+    refused = ondol("engine", "build", "--wait")
+    assert (refused.code, "offline" in refused.stderr) == (6, True)
+    assert ondol("engine", "list", "--json").json["build"]["code"] == "egress_refused"
+
+
 def test_an_engine_is_left_and_removed(ondol, kept: NativeEngine) -> None:
     records.use("native-1")
     assert ondol("engine", "use", "bundled", "--json").json == {"serving": "bundled"}

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ondol import errors
 from ondol.cli.command import Group, command, option, pass_output
 from ondol.cli.house import house
 from ondol.cli.output import Output
-from ondol.errors import EngineBuildError
+from ondol.errors import EngineBuildError, OndolError
 from ondol.i18n import t
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from ondol.engine.native.records import NativeEngine
 
 POLL_SECONDS = 0.2
+# What fails at once, as where nothing may be fetched, is said at once.
+FIRST_SECONDS = 5.0
 
 engine = Group("engine", help=t("cli.engine_help"), subcommand_metavar="COMMAND …")
 
@@ -91,8 +95,7 @@ def build(output: Output, wait: bool, cancel: bool, here: bool) -> None:
         toolchain.find_compiler()
         making.smallest_model(parts)
         begun = job.start()
-    if wait:
-        begun = _follow(output, begun)
+    begun = _follow(output, begun, wait=wait)
     if output.json:
         output.emit({"build": begun.json()})
     elif not begun.is_running:
@@ -159,14 +162,16 @@ def _build_here(output: Output) -> None:
         making.build(parts, writer)
 
 
-def _follow(output: Output, begun: Job) -> Job:
-    """Wait for the end of a building, which goes on if we are interrupted; raises as it failed."""
+def _follow(output: Output, begun: Job, *, wait: bool) -> Job:
+    """Wait for the end of a building, or until it is well on its way; it goes on if we are
+    interrupted. Raises as it failed."""
     from ondol.engine.native import job
 
     now = begun
+    until = math.inf if wait else time.monotonic() + FIRST_SECONDS
     try:
         with _Bar(output) as bar:
-            while now.is_running:
+            while now.is_running and time.monotonic() < until and (wait or not now.step):
                 bar.name(t(f"native.building_{now.state}"))
                 bar.step(now.step, now.steps)
                 time.sleep(POLL_SECONDS)
@@ -174,13 +179,20 @@ def _follow(output: Output, begun: Job) -> Job:
     except KeyboardInterrupt:
         output.note(t("native.goes_on"))
         raise
-    if now.state != "done":
-        failed = EngineBuildError(
-            now.error or t(f"native.building_{now.state}"), now.hint or t("native.begun_hint")
-        )
-        failed.code = now.code or failed.code
-        raise failed
+    if not now.is_running and now.state != "done":
+        raise _failure(now)
     return now
+
+
+def _failure(now: Job) -> OndolError:
+    """Why a building ended, of the class that it was there."""
+    kinds = {
+        kind.code: kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, OndolError)
+    }
+    kind = kinds.get(now.code, EngineBuildError)
+    return kind(now.error or t(f"native.building_{now.state}"), now.hint or t("native.begun_hint"))
 
 
 def _show(output: Output, found: NativeEngine) -> None:

@@ -52,7 +52,7 @@ def launch(spec: ModelSpec, num_ctx: int, settings: EngineSettings) -> Launch:
         num_ctx=num_ctx,
         num_parallel=settings.num_parallel,
         threads=spec.running.threads or settings.threads or count_threads(),
-        gpu_layers=settings.gpu_layers,
+        gpu_layers=settings.gpu_layers if engine is None or engine.devices else 0,
         embedding=spec.kind in ("embedding", "reranker"),
         pooling="rank" if spec.kind == "reranker" else spec.pooling,
         binary=str(engine.path) if engine else binary,

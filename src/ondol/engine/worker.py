@@ -148,6 +148,9 @@ def environment(parameters: dict[str, Any]) -> dict[str, str]:
         "LLAMA_ARG_CACHE_RAM": "0",
         "LLAMA_ARG_ENDPOINT_SLOTS": "1",
         "LLAMA_ARG_KV_UNIFIED": "0",
+        "LLAMA_ARG_OFFLINE": "1",
+        # It would look for a second how much of the model a graphics card takes.
+        **({"LLAMA_ARG_FIT": "off"} if parameters["gpu_layers"] == 0 else {}),
         # Of tokens from a draft a plain build tells no probabilities; see native.changes.
         "LLAMA_ARG_SPEC_TYPE": "none",
         **applying.variables(parameters["running"]),

@@ -50,7 +50,7 @@ def describe(binary: Path) -> NativeEngine:
     if version is None:
         told = t("native.no_version", path=binary)
         raise ConfigError(told, t("native.none_on_path_hint"))
-    devices = tuple(f"{n}: {what}" for n, what in _DEVICE.findall(_ask(binary, "--list-devices")))
+    devices = devices_of(binary)
     kind = re.sub(r"[^a-z]", "", devices[0].partition(":")[0].lower()) if devices else "cpu"
     mark = hashlib.sha256(str(binary).encode()).hexdigest()[:6]
     return NativeEngine(
@@ -63,6 +63,11 @@ def describe(binary: Path) -> NativeEngine:
         takes_socket=".sock" in _ask(binary, "--help"),
         added_at=records.now(),
     )
+
+
+def devices_of(binary: Path) -> tuple[str, ...]:
+    """The graphics cards that ``binary`` can use."""
+    return tuple(f"{n}: {what}" for n, what in _DEVICE.findall(_ask(binary, "--list-devices")))
 
 
 def again(engine: NativeEngine) -> NativeEngine:

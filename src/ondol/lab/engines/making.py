@@ -93,7 +93,11 @@ def check(parts: Parts, engine: NativeEngine, model: ModelSpec, on_step: OnStep)
     settings = replace(EngineSettings.from_config(parts.config), runtime=runtime.BUNDLED)
     bundled = runtime.launch(model, health.NUM_CTX, settings)
     theirs = replace(
-        bundled, binary=engine.binary, engine=engine.name, takes_socket=engine.takes_socket
+        bundled,
+        binary=engine.binary,
+        engine=engine.name,
+        takes_socket=engine.takes_socket,
+        gpu_layers=bundled.gpu_layers if engine.devices else 0,
     )
     on_step(0, 2)
     found = health.check(bundled, theirs, on_step)
@@ -213,6 +217,7 @@ def _keep(
         stamp=records.stamp_of(binary) or (0, 0),
         processor=processor.fingerprint(),
         compiler=tools.compiler.version,
+        devices=adopting.devices_of(binary),
         takes_socket=True,
         seconds=round(seconds, 1),
         added_at=records.now(),

@@ -25,6 +25,8 @@ AGREES = 0.5
 """F1 from which a reply says what the owner wanted."""
 REPEATS = 0.8
 """F1 from which it says again what the owner disliked."""
+MOST = 200
+"""Questions that are asked, the latest opinions first."""
 MOST_HISTORY = 6
 """Turns before the question that are told again."""
 SHORT_WORDS = 4
@@ -47,8 +49,10 @@ def items(parts: Parts, unseen_by: Collection[str] = ()) -> tuple[list[Item], in
             continue
         if one.id in learned:
             left_out += 1
-        else:
-            found.append(made)
+            continue
+        found.append(made)
+        if len(found) == MOST:
+            break
     return found, left_out
 
 

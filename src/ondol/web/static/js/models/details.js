@@ -5,6 +5,7 @@ import { html } from "../core/ui.js";
 import { bytes, moment, number, t } from "../core/i18n.js";
 import { Copy, Drawer } from "../parts/index.js";
 import { loaded } from "./shelf.js";
+import { Tuning } from "./tuning.js";
 import { context, parameters } from "./words.js";
 
 /** @param {{model: import("./shelf.js").Model, onClose: () => void}} props */
@@ -27,6 +28,7 @@ export function Details({ model, onClose }) {
   return html`<${Drawer} title=${model.name} onClose=${onClose}>
     <div class="stack">
       <dl class="facts">${facts.filter(([, value]) => value).map(([name, value]) => html`<dt key=${name}>${name}</dt><dd>${value}</dd>`)}</dl>
+      ${model.kind === "chat" && html`<${Tuning} model=${model.name} />`}
       <${Code} name=${t("models.source")} text=${model.source} />
       <${Code} name=${t("models.digest")} text=${model.digest} />
       <p class="muted small-text">${t("models.digest_about")}</p>

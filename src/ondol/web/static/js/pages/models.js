@@ -14,7 +14,7 @@ import { PullCards } from "../models/pull_cards.js";
 import { look, whenDone } from "../models/pulls.js";
 import { lookAtMachine, models, reload, reloadCatalog } from "../models/shelf.js";
 
-export const catalogues = ["models"];
+export const catalogues = ["models", "tuning"];
 
 const LOOK_MS = 4000;
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 from house import CHAT, House
 from playwright.sync_api import Page, expect
+from test_accessible import violations
 from visiting import Visitor
 
 from ondol.engine.scripted import ScriptedEngine
@@ -204,6 +205,10 @@ def test_same_prompt_stands_side_by_side_with_seeds_of_its_own(
     agreement = page.get_by_role("region", name="Do they agree?")
     expect(agreement).to_contain_text("4 of 4 say the same")
     expect(agreement).to_contain_text("1 · 0 bits")
+    page.get_by_text("Greedy").click()
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        assert violations(page) == []
 
 
 def test_plain_text_is_gone_on_with(house: House, laptop: Visitor, dice: LoadedDice) -> None:

@@ -43,7 +43,7 @@ export function Agreement({ columns }) {
         ["meanings", `${number(told.clusters.length)} · ${t("lab.bits", { bits: bitsText(told.entropy_bits) })}`],
         ["distinct", `${percent(told.distinct_1)} · ${percent(told.distinct_2)}`],
         ["self_bleu", number(Math.round(told.self_bleu * 100) / 100)],
-      ].map(([name, value]) => html`<div key=${name}><dt title=${t(`lab.${name}_about`)}>${t(`lab.${name}`)}</dt><dd>${value}</dd><p class="muted small-text">${t(`lab.${name}_about`)}</p></div>`)}
+      ].map(([name, value]) => html`<div key=${name}><dt>${t(`lab.${name}`)}</dt><dd class="lab-value">${value}</dd><dd class="muted small-text">${t(`lab.${name}_about`)}</dd></div>`)}
     </dl>
   </section>`;
 }

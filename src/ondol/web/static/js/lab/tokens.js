@@ -40,7 +40,7 @@ export function Column({ generation, title, shape, colour, selected, onSelect })
   const told = generation.error.value;
   return html`<section class="lab-column" aria-label=${title}>
     <header class="row spread">
-      <h3>${title}</h3>
+      <h2>${title}</h2>
       <div class="row">
         ${generation.isRunning.value &&
         html`<span class="spinner" role="img" aria-label=${t("lab.running")}></span>

@@ -74,7 +74,7 @@ ALLOWED = {
     "chat": FOUNDATION | {"answering", "trust"},
     # What of a chat stays where not all of it fits: sentences, by words alone.
     "excerpts": FOUNDATION | {"retrieval"},
-    "long_chat": FOUNDATION | {"excerpts"},
+    "long_chat": FOUNDATION | {"answering", "excerpts"},
     # What is pinned, and the engine that has read it, meet here.
     "pinned": FOUNDATION | FIRST_FLOOR | ROOMS | {"answering", "ask", "prompt", "trust"},
     # Rounds of a reply and of what its calls gave; whose tools they are it does not see.

@@ -22,6 +22,8 @@ FEWEST_TERMS = 3
 USERS_WEIGHT, FACT_WEIGHT, CENTRAL_WEIGHT = 1.0, 0.5, 0.5
 # Of two sentences that share this much, one is enough.
 ALIKE = 0.6
+# What shares less than this part of what the best does is about something else.
+LEAST_SHARE = 0.5
 
 _WORD = re.compile(r"\w+")
 _FACT = re.compile(r"\d|(?<=[^.!?\s] )[A-Z]\w|[가-힣]+(?:입니다|이에요|예요|이야|해요|합니다)")
@@ -89,7 +91,7 @@ def about(
         return sum(weights.get(term, 0.0) for term in terms(one.text))
 
     best = sorted(said, key=lambda one: -score(one))
-    least = 0.3 * score(best[0])
+    least = LEAST_SHARE * score(best[0])
     return _within([one for one in best if score(one) > least], budget_tokens, count)
 
 

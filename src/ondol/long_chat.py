@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ondol.answering import about_tokens
 from ondol.errors import ContextLengthError
 from ondol.excerpts import Said, about, gist, sentences_of
 from ondol.role_marks import harmless
@@ -63,9 +64,11 @@ def folded(
         return Folded(list(messages), 0)
     gone = [message for one in earlier[:boundary] for message in one]
     said = sentences_of(gone)
-    brief = gist(said, share["gist"], count)
+    # By an estimate on the high side: an engine is not asked about hundreds of sentences.
+    brief = gist(said, share["gist"], about_tokens)
     question = next((m.content for m in now if m.role == "user"), "")
-    found = about([one for one in said if one not in brief], question, share["about"], count)
+    # Also what the gist holds: a small model finds it beside the question, not far above it.
+    found = about(said, question, share["about"], about_tokens)
     kept = [message for one in earlier[boundary:] for message in one]
     if not kept:
         found, brief = [], _in_order(said, [*brief, *found])

@@ -275,6 +275,7 @@ def test_command_shows_writes_and_ends_as_the_report_says(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_nothing_gets_through() -> None:
     """The real parts, with fewer of those attacks that could go on for ever."""
     report = running.run(command.CHILD, config.load(), quick=True)

@@ -111,9 +111,7 @@ def _is_readable(kind: str) -> bool:
     return kind not in ("I8", "I16", "I32", "I64", "F64", "Q8_1", "Q8_K", "Q1_0", "Q2_0")
 
 
-def _converted(
-    old: BinaryIO, data_offset: int, tensor: TensorInfo, kind: str
-) -> Iterator[bytes]:
+def _converted(old: BinaryIO, data_offset: int, tensor: TensorInfo, kind: str) -> Iterator[bytes]:
     """The bytes of ``tensor`` as ``kind``, some rows at a time."""
     block, block_bytes = _SIZES[tensor.type]
     row = tensor.shape[0]

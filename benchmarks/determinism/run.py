@@ -42,12 +42,12 @@ PROMPTS = (
 )
 FORMATS = ("Q4_1", "Q4_0", "Q8_0", "F16")
 CONDITIONS = {
-    "again": "again, after another prompt",
-    "cached": "prompt in the cache",
-    "restart": "new process",
-    "threads": "1 thread, not 2",
-    "batch": "batches of 16",
-    "parallel": "beside another answer",
+    "again": "asked\nagain",
+    "cached": "prompt in\nthe cache",
+    "restart": "new\nprocess",
+    "threads": "one\nthread",
+    "batch": "batches\nof 16",
+    "parallel": "beside\nanother answer",
 }
 TOKENS = 40
 
@@ -142,9 +142,13 @@ def draw(results: dict[str, Any]) -> None:
     from matplotlib.colors import LinearSegmentedColormap, LogNorm
 
     rows, names = results["rows"], [n for n in CONDITIONS if n in results["rows"][0]["cells"]]
-    exact = sum(c["exact"] == c["texts"] for r in rows for n, c in r["cells"].items() if n in names)
+    moved = [
+        CONDITIONS[name].replace("\n", " ")
+        for name in names
+        if any(row["cells"][name]["exact"] < row["cells"][name]["texts"] for row in rows)
+    ]
     fig, ax = pictures.figure(
-        f"{exact} of {len(rows) * len(names)} conditions give the same answer to the last digit",
+        f"What moves an answer: {', '.join(moved) or 'nothing that was tried'}",
         f"SmolLM2-135M, {results['prompts']} prompts, greedy and sampled, {results['tokens']}"
         f" tokens; largest change of a token's logprob, * other text. {results['machine']['cpu']}",
         size=(9.5, 1.9 + 0.42 * len(rows)),
@@ -153,14 +157,14 @@ def draw(results: dict[str, Any]) -> None:
     values = [[max(r["cells"][n]["largest"], 1e-7) for n in names] for r in rows]
     ax.imshow(values, cmap=warm, norm=LogNorm(1e-7, 1), aspect="auto")
     ax.grid(False)
-    ax.set_xticks(range(len(names)), [CONDITIONS[n].replace(", ", ",\n") for n in names])
+    ax.set_xticks(range(len(names)), [CONDITIONS[n] for n in names])
     ax.set_yticks(range(len(rows)), [r["row"] for r in rows])
     ax.tick_params(length=0)
     for y, one in enumerate(rows):
         for x, name in enumerate(names):
             found = one["cells"][name]
             star = "*" if found["same_texts"] < found["texts"] else ""
-            told = "exact" if found["exact"] == found["texts"] else f"{found['largest']:.0e}"
+            told = "exact" if found["exact"] == found["texts"] else f"{found['largest']:.1g}"
             ax.text(x, y, told + star, ha="center", va="center", size=9)
     pictures.save(fig, HERE / "picture.svg")
 

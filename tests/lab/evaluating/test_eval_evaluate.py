@@ -180,6 +180,15 @@ def test_two_evaluations_are_compared_by_what_both_asked() -> None:
     assert not same.is_better
 
 
+def test_few_items_prove_nothing_however_they_turned_out() -> None:
+    score = Score("refusal", {f"i{number}": True for number in range(7)})
+    assert (score.estimate.value, score.estimate.high) == (1.0, 1.0)
+    assert 0.6 < score.estimate.low < 0.7
+    assert Score("refusal", {"x": False}).estimate.high > 0.7
+    [change] = compared(made("a", {"x": True, "y": True}), made("b", {"x": False, "y": False}))
+    assert change.after == 0 and not change.is_worse
+
+
 def test_history_is_found_by_id_and_by_the_name_of_a_model(home: Path) -> None:
     with History.open() as history:
         for one in (made("ab1"), made("ab2"), made("c3", model="other:1b")):

@@ -6,9 +6,10 @@ its meaning, so two evaluations can be compared by what both asked.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ondol.lab.evaluating.items import Item, Said
@@ -16,6 +17,8 @@ from ondol.training.bootstrap import Estimate, difference, mean
 
 Purpose = Literal["owner", "gate", "update"]
 GOLDEN = "golden"
+Z = 1.96
+MOST_CHANCE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +51,16 @@ class Score:
 
     @property
     def estimate(self) -> Estimate:
-        """The share that was right, with its 95 % interval."""
+        """The share that was right, with its 95 % interval: a bootstrap's, or, where all are right
+        or none is, of which a bootstrap can say nothing, Wilson's (1927) over the groups."""
         ids = sorted(self.right)
-        return mean([self.group(id) for id in ids], [float(self.right[id]) for id in ids])
+        groups = [self.group(id) for id in ids]
+        found = mean(groups, [float(self.right[id]) for id in ids])
+        if found.value not in (0.0, 1.0):
+            return found
+        far = Z * Z / (len(set(groups)) + Z * Z)
+        low, high = (0.0, far) if found.value == 0 else (1 - far, 1.0)
+        return replace(found, low=low, high=high)
 
     def group(self, id: str) -> str:
         return self.groups.get(id, id)
@@ -95,7 +105,8 @@ class Evaluation:
 @dataclass(frozen=True, slots=True)
 class Change:
     """A suite in two evaluations, by the items that both asked. ``is_worse`` and ``is_better`` say
-    that it is so beyond chance."""
+    that it is so beyond chance: by the bootstrap, and by an exact sign test (McNemar 1947), for of
+    a few items the one says too much."""
 
     suite: str
     before: float
@@ -106,11 +117,11 @@ class Change:
 
     @property
     def is_worse(self) -> bool:
-        return self.difference.high < 0
+        return self.difference.high < 0 and chance(len(self.lost), len(self.gained)) < MOST_CHANCE
 
     @property
     def is_better(self) -> bool:
-        return self.difference.low > 0
+        return self.difference.low > 0 and chance(len(self.gained), len(self.lost)) < MOST_CHANCE
 
     def json(self) -> dict[str, Any]:
         return {
@@ -153,6 +164,12 @@ def _change(before: Score, after: Score) -> Change:
         tuple(_where(ids, before.right, after.right)),
         tuple(_where(ids, after.right, before.right)),
     )
+
+
+def chance(lost: int, gained: int) -> float:
+    """How likely at least ``lost`` of so many changes go that way when either is as likely."""
+    changed = lost + gained
+    return math.fsum(math.comb(changed, k) for k in range(lost, changed + 1)) / 2.0**changed
 
 
 def _where(

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ondol.engine.drafting import NGRAMS
 from ondol.engine.native import trial_adapter
 from ondol.engine.native.probe import Heard, Probe, ProbeError
 from ondol.engine.native.records import now
@@ -134,6 +135,7 @@ class _Check:
             if is_there:
                 self._look("adapters", lambda: _adapters(bundled, engine))
             self._look("schema", lambda: _schema(engine))
+            self._look("drafts", lambda: _drafts(engine, is_there))
             self._look("slots", lambda: _slots(engine, is_there))
         return {}
 
@@ -219,6 +221,17 @@ def _schema(engine: Probe) -> Mapping[str, Any]:
     return {}
 
 
+def _drafts(engine: Probe, is_there: bool) -> Mapping[str, Any]:
+    """Tokens that were guessed ahead are the same, and as likely as without; an engine that knows
+    of no such requests guesses nothing."""
+    asked = _scaled(0.0, is_there)
+    prompt = f"{LONG} {LONG[:150]}"
+    plain, drafted = (
+        engine.complete(prompt, NUM_TOKENS, ondol_drafts=way, **asked) for way in ("off", "on")
+    )
+    return _summed(compared(plain, drafted))
+
+
 def _slots(engine: Probe, is_there: bool) -> Mapping[str, Any]:
     """A state that was saved and restored is gone on with, to the same words."""
     asked = {"id_slot": 0, "cache_prompt": True, **_scaled(0.0, is_there)}
@@ -240,7 +253,7 @@ def _small(launch: Launch, folder: Path) -> Launch:
     """One question at a time, and no more context than the questions have."""
     states = folder / ("engine" if launch.binary else "bundled")
     states.mkdir(exist_ok=True)
-    running = Running(states_folder=str(states))
+    running = Running(states_folder=str(states), draft=NGRAMS)
     return replace(launch, num_ctx=NUM_CTX, num_parallel=1, running=running, adapters=(), mmproj="")
 
 

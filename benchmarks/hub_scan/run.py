@@ -2,11 +2,11 @@
 
     .venv/bin/python benchmarks/hub_scan/run.py [corpus|speed|engine] [--write]
 
-``corpus``: every release of ``tests/hub/corpus`` through the real child. ``speed``: models of
-500 MB and the default model, beside SHA-256 of the same file; CPU seconds, which do not count
-waiting. Memory is the child's largest resident set, as the kernel says it. ``engine``: a tiny llama
-with bytes of its header changed at random, until so many have passed the scanner; each of those is
-given to llama.cpp, which may take or refuse it, and may not end or hang.
+``corpus``: every release of ``ondol.lab.redteam.releases`` through the real child. ``speed``:
+models of 500 MB and the default model, beside SHA-256 of the same file; CPU seconds, which do not
+count waiting. Memory is the child's largest resident set, as the kernel says it. ``engine``: a tiny
+llama with bytes of its header changed at random, until so many have passed the scanner; each of
+those is given to llama.cpp, which may take or refuse it, and may not end or hang.
 """
 
 from __future__ import annotations

@@ -67,6 +67,7 @@ def main() -> None:
         os.environ |= {"ONDOL_HOME": home, "ONDOL_MODELS": str(models)}
         found = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
         found |= {"measured_at": datetime.now(UTC).date().isoformat(), "machine": about_machine()}
+        found["engine"] = serving.name if native == (serving and serving.path) else native.name
         if arguments.what == "table":
             found["table"] = table(native.absolute(), arguments.quick)
         else:
@@ -198,7 +199,7 @@ def llama_bench(program: Path, model: Path, repetitions: int) -> dict[str, float
         command += ["-t", str(machine().physical_cores), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         (row,) = json.loads(done.stdout)
-        return statistics.median(row["samples_ts"])
+        return float(statistics.median(row["samples_ts"]))
 
     return {
         "prefill": run("-p", str(PROMPT), "-n", "0"),

@@ -21,6 +21,7 @@ from ondol.lab.tuning.tuning import Tuning, running_variants
 from ondol.models import tuned
 from ondol.models.gguf import read_header
 from ondol.models.hardware import Machine
+from ondol.models.made import Made
 from ondol.models.store import About, ModelStore
 from ondol.parts import Parts
 
@@ -227,3 +228,15 @@ def test_request_that_reads_nothing_has_no_infinite_speed() -> None:
 
     assert math.isfinite(speed._prefill(Usage())) and math.isfinite(speed._decode(Usage()))
     assert speed._decode(Usage(completion_tokens=65, completion_seconds=2.0)) == 32.0
+
+
+def test_model_that_was_made_from_another_is_tuned_with_it(
+    parts: Parts, pretended: list[tuple[str, dict]]
+) -> None:
+    parts.store.copy(MODEL, "mine", made=Made(parent=MODEL, system="Be brief."))
+    with Tuning(parts, "mine") as tuning:
+        assert tuning.model == MODEL  # its process answers for both
+        assert tuning.apply(tuning.run("BF16"))
+    for name in (MODEL, "mine"):
+        assert read_header(parts.located.spec(name).path).quantization == "BF16"
+    assert [format for format, _ in pretended] == ["Q4_1", "BF16"]

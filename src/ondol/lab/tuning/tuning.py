@@ -23,6 +23,7 @@ from ondol.lab.tuning.trial import TrialHouse, Way
 from ondol.ledger.energy import EnergyMeter
 from ondol.models import tuned
 from ondol.models.hardware import Machine, machine
+from ondol.models.made import served_by
 from ondol.models.manifest import ModelFile
 
 if TYPE_CHECKING:
@@ -245,9 +246,10 @@ class Tuning:
 
 
 def tunable(parts: Parts, name: str) -> Model:
-    """The installed chat model ``name``, of one file."""
+    """The installed chat model ``name``, of one file; of one that was made from another, that one,
+    which answers for it."""
     parts.adapters.refuse(name, "tune")
-    model = parts.store.get(name)
+    model = served_by(parts.store.get(name), parts.store, parts.adapters)
     if model.kind != "chat" or tuned.only_weights(model) is None:
         raise UsageError(t("tune.not_tunable", name=model.name), t("tune.not_tunable_hint"))
     return model

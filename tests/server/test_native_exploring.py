@@ -6,10 +6,12 @@ import json
 from typing import Any
 
 import pytest
-from house import CHAT, EMBEDDING, House
+from house import CHAT, EMBEDDING, GatedEngine, House
 from test_native import call
+from test_streaming import PATIENCE_SECONDS, ask_raw
 
 from ondol.engine.scripted import ScriptedEngine
+from ondol.errors import EngineCrashedError
 from ondol.lab.exploring.watching import WATCHED
 
 PROMPT = "What is warm?"
@@ -61,6 +63,21 @@ def test_a_text_goes_on_from_where_it_is(house: House, engine: ScriptedEngine) -
     assert [m.role for m in engine.requests[-1].messages] == ["user", "assistant"]
     call(house, "POST", "explore", **asked, mode="text")
     assert engine.requests[-1].prompt == f"{PROMPT}Warm" and not engine.requests[-1].messages
+
+
+def test_hanging_up_stops_the_engine(house: House) -> None:
+    house.pool.engines[CHAT] = engine = GatedEngine(words=1_000_000)
+    with ask_raw(house, "/ondol/v1/explore", {"prompt": PROMPT, "samples": 8}) as connection:
+        received = b""
+        while b"word1" not in received:
+            received += connection.recv(4096)
+    assert engine.closed.wait(PATIENCE_SECONDS)
+
+
+def test_failure_in_mid_text_ends_the_stream_with_a_sentence(house: House) -> None:
+    house.pool.engines[CHAT] = GatedEngine(error=EngineCrashedError("it is gone", "try again"))
+    name, data = events(call(house, "POST", "explore", prompt=PROMPT).text)[-1]
+    assert (name, data["error"]["code"]) == ("error", "engine_crashed")
 
 
 def test_what_was_explored_stands_in_the_ledger(house: House, engine: ScriptedEngine) -> None:

@@ -84,7 +84,8 @@ def draw(found: dict[str, Any]) -> None:
     }
     pictures.bars(axes, {"Ondol": shares})
     axes.axhline(100 / CHOICES, color=pictures.MUTED, linestyle=":", linewidth=1)
-    axes.set_ylim(0, 100)
+    axes.text(2.45, 100 / CHOICES + 1.5, "guessing", color=pictures.MUTED, size=8, ha="right")
+    axes.set_ylim(0, 108)
     pictures.save(figure, HERE / "picture.svg")
 
 

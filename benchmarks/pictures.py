@@ -85,6 +85,8 @@ def bars(
     unit: str = "",
     form: str = "{:.0f}",
     colours: dict[str, str] | None = None,
+    has_legend: bool = True,
+    has_figures: bool = True,
 ) -> None:
     """Grouped upright bars, each with its figure on it: ``{series: {group: value}}``. A series may
     lack a group."""
@@ -94,12 +96,17 @@ def bars(
         places = [names.index(name) + (number - (len(groups) - 1) / 2) * width for name in values]
         colour = (colours or {}).get(series, PALETTE[number % len(PALETTE)])
         drawn = ax.bar(places, list(values.values()), width * 0.92, label=series, color=colour)
-        ax.bar_label(drawn, [form.format(value) for value in values.values()], size=8, padding=2)
+        if has_figures:
+            ax.bar_label(drawn, [form.format(v) for v in values.values()], size=8, padding=2)
     ax.set_xticks(range(len(names)), names)
     ax.grid(axis="x", visible=False)
     ax.set_ylabel(unit)
-    if len(groups) > 1:
-        ax.legend(ncols=len(groups), loc="upper left", bbox_to_anchor=(0, 1.12), borderaxespad=0)
+    if has_legend and len(groups) > 1:
+        where = {"loc": "upper left", "bbox_to_anchor": (0, 1.12), "borderaxespad": 0}
+        # Wider than its axes it may be; it must not make them narrower. An empty title keeps its
+        # line free.
+        ax.legend(ncols=len(groups), **where).set_in_layout(False)
+        ax.set_title(" ", loc="center", pad=18)
 
 
 def save(fig: Figure, path: Path | str) -> None:

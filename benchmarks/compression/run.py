@@ -1,6 +1,6 @@
 """Does evidence get shorter without costing answers? An ablation; nothing in Ondol does it.
 
-    .venv/bin/python benchmarks/compression/run.py [--limit 50] [--write]
+    .venv/bin/python benchmarks/compression/run.py [--limit 40] [--write]
 
 Of each sentence that the model is given, clauses go that share no word with the question and hold
 neither a number nor a name (``compressed``); for comparison every second clause goes (``halved``).
@@ -94,7 +94,7 @@ def picture(results: dict[str, Any]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--limit", type=int, default=50, help="questions")
+    parser.add_argument("--limit", type=int, default=40, help="questions")
     parser.add_argument("--write", action="store_true", help="keep results.json and the picture")
     given = parser.parse_args()
     if not XQUAD.exists():

@@ -33,9 +33,11 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelStore:
 
 
 def test_undo_serves_the_model_as_it_came(ondol, store: ModelStore) -> None:
+    assert "Served as: F16" in ondol("show", SMALL).stdout
     told = ondol("tune", SMALL, "--undo")
     assert told.code == 0 and "as it came again" in told.stdout
     assert tuned.recorded(store, store.get(SMALL)) is None
+    assert ondol("show", SMALL, "--json").json["tuned"] is None
     assert ondol("tune", SMALL, "--undo", "--json").json == {
         "model": SMALL,
         "undone": False,

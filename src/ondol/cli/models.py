@@ -95,6 +95,7 @@ def list_models(
 def show(output: Output, name: str) -> None:
     from ondol.cli.adapters import show_adapter
     from ondol.models.blobs import readable_size
+    from ondol.models.tuned import tuned
 
     with house(output) as parts:
         model, adapter = parts.adapters.resolve(name)
@@ -105,10 +106,11 @@ def show(output: Output, name: str) -> None:
             {"role": f.role, "name": f.name, "digest": f.digest, "size_bytes": f.size_bytes}
             for f in model.files
         ]
+        record = tuned(parts.store, model)
     if output.json:
-        output.emit({**model_json(model), "files": files})
+        output.emit({**model_json(model), "files": files, "tuned": record and record.format})
         return
-    for key, value in _facts(model):
+    for key, value in [*_facts(model), *([("tuned", record.format)] if record else [])]:
         output.line(f"{click.style(t(f'cli.fact_{key}'), bold=True)}: {value}")
     for file in model.files:
         output.line(f"  {file.name}  {readable_size(file.size_bytes)}  {file.digest}", dim=True)

@@ -101,6 +101,7 @@ class Conversation:
 @option("--seed", key="seed", type=click.IntRange(0), metavar="N")
 @option("--home", "at_home", key="home", is_flag=True)
 @option("--no-tools", "without_tools", key="no_tools", is_flag=True)
+@option("--pinned", key="chat_pinned", metavar="NAME", type=words)
 @option("--verbose", key="verbose", is_flag=True)
 @pass_output
 def run(
@@ -113,6 +114,7 @@ def run(
     seed: int | None,
     at_home: bool,
     without_tools: bool,
+    pinned: str | None,
     verbose: bool,
 ) -> None:
     options = GenerateOptions(max_tokens=max_tokens, temperature=temperature, seed=seed)
@@ -124,9 +126,12 @@ def run(
         text = "\n\n".join(part for part in (" ".join(prompt), piped) if part)
         if not text and (output.json or not stdin.is_terminal()):
             raise UsageError(t("cli.no_prompt"), t("cli.no_prompt_hint"))
+        if pinned is not None:
+            system = _opening(parts, pinned, system, at_home)
         talking = _begin(parts, system, options, output)
         talking.wanted = "home" if at_home else "here"
-        may_ask = not (without_tools or output.json) and stdin.is_terminal()
+        # What is pinned is known as a prompt's beginning, letter by letter: nothing goes into it.
+        may_ask = not (without_tools or output.json or pinned) and stdin.is_terminal()
         with _with_tools(talking, parts, output) if may_ask else nullcontext():
             if text:
                 _answer_once(talking, text, output, verbose)
@@ -135,8 +140,17 @@ def run(
                 from ondol.cli.repl import converse
 
                 notebook = Notebook(parts, output)
-                talking.known = notebook.known
+                talking.known = None if pinned else notebook.known
                 converse(talking, output, notebook.take, verbose=verbose)
+
+
+def _opening(parts: Parts, name: str, system: str | None, at_home: bool) -> str:
+    """What a chat about what is pinned as ``name`` begins with."""
+    from ondol.pinned import read
+
+    if system or at_home:
+        raise UsageError(t("pins.only_here"), t("pins.chat_hint"), param="pinned")
+    return read(parts.library, name).opening.content
 
 
 @contextmanager

@@ -143,9 +143,10 @@ def picture(results: dict[str, Any]) -> None:
         }
 
     best = {way: [row[way]["share"] for row in rows.values()] for way in ("whole", "retrieval")}
+    first, last = (name.removesuffix(" tokens") for name in (names[0], names[-1]))
     title = (
-        f"Reading it all, a 135M model finds {100 * best['whole'][0]:.0f} % of the needles in "
-        f"{names[0]} and {100 * best['whole'][-1]:.0f} % in {names[-1]}"
+        f"Read as a whole: {100 * best['whole'][0]:.0f} % of the facts found in {first} tokens, "
+        f"{100 * best['whole'][-1]:.0f} % in {last}"
     )
     subtitle = (
         f"{len(PLACES)} facts at even depths; {results['model']}, greedy; in the answer, or in a "

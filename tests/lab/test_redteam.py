@@ -65,6 +65,7 @@ def test_every_rule_of_the_door_sees_a_server_without_one() -> None:
             lambda target: doors.foreign_pages(target, one),
             lambda target: doors.without_a_key(target, one),
             lambda target: doors.with_a_programs_key(target, "key", [("GET", "/ondol/v1/ledger")]),
+            doors.page,
             doors.framing,
             doors.ways_out,
             lambda target: doors.fetched(target, iter(range(1000)).__next__),

@@ -37,6 +37,7 @@ OUTSIDE = (
     "..\\..\\..\\..\\etc\\passwd",
     "%00../../etc/passwd",
 )
+OWN_SOURCES = {"'self'", "'none'", "blob:", "data:"}
 BEGINNINGS = (
     "/", "/web/", "/ondol/v1/documents/", "/api/blobs/", "/v1/models/", "/ondol/v1/uploads?name=",
 )  # fmt: skip
@@ -95,6 +96,23 @@ def with_a_programs_key(target: Target, key: str, operations: list[tuple[str, st
         if path.startswith("/ondol/v1/") and path not in OPEN:
             got = target.send(method, path, Authorization=f"Bearer {key}")
             target.refuses(f"a program's key: {method} {path}", got, 401, 403)
+
+
+def page(target: Target) -> None:
+    """What an answer could make the owner's browser do: fetch from elsewhere, run what it says, or
+    stand in a stranger's frame."""
+    _, said = target.send("GET", "/", Accept="text/html")
+    head = said.partition(b"\r\n\r\n")[0].decode("latin-1").lower()
+    found = re.search(r"content-security-policy: (.*)", head)
+    rules = [one.split() for one in (found[1] if found else "").split(";")]
+    policy = {name: allowed for name, *allowed in filter(None, rules)}
+    for name in ("default-src", "script-src", "img-src", "connect-src", "style-src", "font-src"):
+        allowed = policy.get(name, policy.get("default-src", ["*"]))
+        target.check(f"{name} of the page", set(allowed) <= OWN_SOURCES, " ".join(allowed))
+    for name, wanted in {"frame-ancestors": "'none'", "base-uri": "'none'"}.items():
+        target.check(f"{name} of the page", policy.get(name) == [wanted], "is not refused")
+    for header in ("x-content-type-options: nosniff", "referrer-policy: no-referrer"):
+        target.check(header, header in head, "is not said")
 
 
 def sizes(target: Target) -> None:

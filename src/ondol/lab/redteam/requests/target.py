@@ -63,6 +63,12 @@ class Target:
         elif b"access-control-allow-origin" in said.lower():
             self.breach(attack, "refused, and the page may read it all the same")
 
+    def check(self, attack: str, is_held: bool, told: str) -> None:
+        """One attack, by what was seen of it."""
+        self.tried += 1
+        if not is_held:
+            self.breach(attack, told)
+
     def breach(self, attack: str, told: str) -> None:
         self.breaches.append(Breach(attack, told))
 

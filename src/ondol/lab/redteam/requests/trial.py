@@ -38,6 +38,7 @@ def doors(
             lambda: rules.foreign_pages(target, known),
             lambda: rules.without_a_key(locked, closed),
             lambda: rules.with_a_programs_key(locked, programs_key, closed),
+            lambda: rules.page(target),
             lambda: rules.sizes(target),
             lambda: rules.framing(target),
             lambda: rules.ways_out(target),

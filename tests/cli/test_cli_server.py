@@ -76,7 +76,11 @@ def test_run_uses_the_running_server_s_model(ondol, server: str) -> None:
     assert result.code == 0 and result.json["usage"]["completion_tokens"] == 4
     (loaded,) = ondol("ps", "--json").json["loaded"]
     assert loaded["model"] == "smollm2:135m"
-    assert "smollm2:135m" in ondol("ps").stdout
+    # Two slots of 90 MiB; set aside, so it is in what the process holds.
+    assert loaded["kv_cache_bytes"] == 2 * 90 * 2**20 < loaded["size_bytes"]
+    assert loaded["cache_type"] == "f16"
+    shown = ondol("ps").stdout
+    assert "smollm2:135m" in shown and "188.7 MB f16" in shown
     assert ondol("stop", "smollm2:135m", "--json").json == {"stopped": True}
     assert ondol("ps", "--json").json == {"loaded": []}
     assert ondol("stop", "nosuch").code == 3

@@ -66,13 +66,18 @@ def read(library: Any, name: str) -> Pinned:
 def prepare(pinned: Pinned, engine: Any, num_ctx: int) -> Saved:
     """Have ``engine`` read what is pinned, and keep its state. Raises ``ContextLengthError`` where
     it is longer than ``num_ctx`` tokens leave room for."""
+    from ondol.engine.states.keeping import Saved
+
     tokens = engine.count_tokens(pinned.opening.content)
     if tokens + ROOM_TOKENS > num_ctx:
         raise ContextLengthError(
             t("pins.too_long", name=pinned.pin.name, tokens=tokens, limit=num_ctx),
             t("pins.too_long_hint"),
         )
-    saved: Saved = engine.prepare([pinned.opening], pin=pinned.pin.name)
+    reads = getattr(engine, "prepare", None)
+    if reads is None:
+        return Saved(tokens, 0)  # an engine that keeps nothing
+    saved: Saved = reads([pinned.opening], pin=pinned.pin.name)
     return saved
 
 

@@ -33,11 +33,19 @@ def states() -> np.ndarray:
     return np.random.default_rng(2).standard_normal((9, WIDTH)).astype(np.float32)
 
 
-def write(file: Path, weights: np.ndarray, name: str = "output.weight", **more: float) -> Path:
+def write(
+    file: Path,
+    weights: np.ndarray,
+    name: str = "output.weight",
+    bias: np.ndarray | None = None,
+    **more: float,
+) -> Path:
     writer = gguf.GGUFWriter(file, "tiny")
     for key, value in more.items():
         writer.add_float32(f"tiny.{key}", value)
     writer.add_tensor(name, weights)
+    if bias is not None:
+        writer.add_tensor("output.bias", bias)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -58,6 +66,15 @@ def test_blocks_give_what_the_whole_layer_gives(
     tokens = [0, 15, 16, 17, 31, 32, 69, 48, 5]
     whole = log_softmax(states @ weights.T)
     assert losses(layer, states, tokens) == pytest.approx(-whole[np.arange(9), tokens], abs=1e-5)
+
+
+def test_halves_and_a_bias_are_read(
+    tmp_path: Path, weights: np.ndarray, states: np.ndarray
+) -> None:
+    halves, bias = weights.astype(np.float16), np.arange(TOKENS, dtype=np.float32) / 10
+    layer = OutputLayer.read(write(tmp_path / "m.gguf", halves, bias=bias))
+    whole = log_softmax(states @ halves.astype(np.float32).T + bias)
+    assert losses(layer, states, [20] * 9) == pytest.approx(-whole[:, 20], abs=1e-5)
 
 
 def test_large_logits_do_not_overflow(

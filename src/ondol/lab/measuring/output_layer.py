@@ -12,6 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ondol.errors import InvalidModelError
+from ondol.models.gguf import read_header
+from ondol.models.gguf_reader import TensorInfo
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -35,27 +39,27 @@ class OutputLayer:
     @classmethod
     def read(cls, path: Path) -> OutputLayer:
         """That of the GGUF file ``path``."""
-        import gguf
+        from gguf import GGMLQuantizationType
+        from gguf.quants import dequantize
 
         try:
-            reader = gguf.GGUFReader(path)
-        except (OSError, ValueError, KeyError) as error:
-            raise ValueError(str(error)) from error
-        tensors = {tensor.name: tensor for tensor in reader.tensors}
+            header = read_header(path)
+        except InvalidModelError as error:
+            raise ValueError(error.message) from error
+        tensors = {tensor.name: tensor for tensor in header.tensors}
         found = tensors.get("output.weight") or tensors.get("token_embd.weight")
-        numbers = {
-            name.partition(".")[2]: field.contents()
-            for name, field in reader.fields.items()
-            if name.endswith(("logit_scale", "final_logit_softcapping"))
-        }
-        if found is None or numbers.get("logit_scale"):
+        kind = found and GGMLQuantizationType.__members__.get(found.type)
+        architecture = header.architecture
+        if found is None or kind is None or header.metadata.get(f"{architecture}.logit_scale"):
             raise ValueError("an output layer of another kind")
-        bias = tensors.get("output.bias")
+        start, bias = header.data_offset, tensors.get("output.bias")
         return cls(
-            found.data,
-            found.tensor_type,
-            None if bias is None else gguf.quants.dequantize(bias.data, bias.tensor_type),
-            float(numbers.get("final_logit_softcapping") or 0),
+            _rows(path, start, found),
+            kind,
+            None
+            if bias is None
+            else dequantize(_rows(path, start, bias), GGMLQuantizationType[bias.type])[0],
+            _number(header.metadata.get(f"{architecture}.final_logit_softcapping")),
         )
 
     def blocks(self, states: Array) -> Iterator[tuple[int, Array]]:
@@ -72,6 +76,22 @@ class OutputLayer:
             if self.cap:
                 logits = self.cap * np.tanh(logits / self.cap)
             yield start, logits
+
+
+def _rows(path: Path, data_offset: int, tensor: TensorInfo) -> Any:
+    """The stored weights, a row for each token; read as they are needed."""
+    import numpy as np
+
+    rows = tensor.shape[-1] if len(tensor.shape) > 1 else 1
+    shape = (rows, tensor.size_bytes // rows)
+    stored = np.memmap(path, np.uint8, "r", offset=data_offset + tensor.offset, shape=shape)
+    # gguf reads these two by the types of the array, all others by their bytes.
+    plain = {"F32": np.float32, "F16": np.float16}.get(tensor.type)
+    return stored.view(plain) if plain else stored
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
 
 
 class LogSum:

@@ -1,7 +1,7 @@
 """A stand-in for a llama-server binary: its flags, its HTTP (the bundled runtime's), no Ondol.
 
 DOUBLE_MODE says how it misbehaves: it may "fail" to start, "hang", compute something "wrong", be
-"deaf" to adapters, be "forgetful" of what it read, or "crash" a while after it has started.
+"deaf" to adapters, be "forgetful" of what it read, or "crash" when the file DOUBLE_CUE appears.
 """
 
 import argparse
@@ -80,6 +80,7 @@ if not flags.host.endswith(".sock"):
     with urlopen(f"http://{flags.host}:{flags.port}/health"):
         pass
 if "crash" in mode:
-    threading.Event().wait(float(os.environ.get("DOUBLE_SECONDS", "1")))
+    while not os.path.exists(os.environ["DOUBLE_CUE"]):
+        threading.Event().wait(0.01)
     os.abort()
 threading.Event().wait()

@@ -65,12 +65,16 @@ def test_an_engine_that_does_not_start_leaves_the_bundled_one_to_answer(
 
 
 @pytest.mark.model
-def test_an_engine_that_crashes_in_an_answer_is_left(make_pool, native, monkeypatch):
+def test_an_engine_that_crashes_in_an_answer_is_left(make_pool, native, monkeypatch, tmp_path):
     monkeypatch.setenv("DOUBLE_MODE", "crash")
+    monkeypatch.setenv("DOUBLE_CUE", str(tmp_path / "cue"))
     with make_pool(runtime="auto") as pool:
         engine = pool.engine("a")
+        answer = engine.generate(QUESTION, GenerateOptions(max_tokens=900))
+        assert next(answer).text
+        (tmp_path / "cue").touch()
         with pytest.raises(EngineCrashedError, match="SIGABRT"):
-            list(engine.generate(QUESTION, GenerateOptions(max_tokens=900)))
+            list(answer)
         assert records.serving() is None
         assert len(list(engine.generate(QUESTION, GenerateOptions(max_tokens=2)))) > 1
         assert pool._residents["a"].process.launch.binary == ""

@@ -19,9 +19,11 @@ import random
 import re
 import statistics
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ from ondol.engine.process import EngineProcess, Launch
 from ondol.engine.running import Running
 from ondol.engine.runtime import count_threads
 from ondol.engine.wire import connect
+from ondol.models.formats import requantise
 from ondol.models.hardware import machine
 from ondol.models.store import ModelStore
 from ondol.training.grounding import own_documents
@@ -77,7 +80,8 @@ def main() -> None:
     parser.add_argument("--engine", type=Path)
     parser.add_argument("--model", default=MODEL)
     parser.add_argument("--threads", type=int, default=count_threads())
-    parser.add_argument("--prompts", type=int, default=12, help="of each set")
+    parser.add_argument("--formats", default="F16,Q4_1", help="of the weights")
+    parser.add_argument("--prompts", type=int, default=8, help="of each set")
     parser.add_argument("--tokens", type=int, default=TOKENS)
     parser.add_argument("--cpu", action="store_true")
     parser.add_argument("--quick", action="store_true", help="4 prompts of each set, 48 tokens")
@@ -92,32 +96,40 @@ def main() -> None:
         arguments.prompts, arguments.tokens = 4, 48
     arguments.engine = arguments.engine or serving()
     prompts = {name: each[: arguments.prompts] for name, each in sets().items()}
-    if arguments.sweep:
-        for draft in SWEEP:
-            with process(arguments, draft) as client:
-                ways = ("off", "on")
-                found = {name: summed(measure(client, p, ways)) for name, p in prompts.items()}
-            for name, one in found.items():
-                print(draft, name, json.dumps(one["on"]), flush=True)
-        return
-    found = {}
-    with process(arguments, drafting.NGRAMS) as client:
-        for name, each in prompts.items():
-            found[name] = summed(measure(client, each, WAYS))
-            print(name, json.dumps(found[name]), flush=True)
-    here = machine()
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for format in arguments.formats.split(","):
+            weights = weights_in(format, arguments.model, Path(folder))
+            for draft in SWEEP if arguments.sweep else (drafting.NGRAMS,):
+                ways = WAYS[:2] if arguments.sweep else WAYS
+                with process(arguments, weights, draft) as asked:
+                    for name, each in prompts.items():
+                        one = summed(measure(asked, each, ways))
+                        found.setdefault(format, {})[name] = one
+                        print(format, draft, name, json.dumps(one), flush=True)
     results = {
+        "date": date.today().isoformat(),
         "model": arguments.model,
         "draft": drafting.NGRAMS,
         "tokens": arguments.tokens,
-        "cpu": here.cpu,
+        "cpu": machine().cpu,
         "threads": arguments.threads,
         "compared": "CPU time" if arguments.cpu else "time",
-        "sets": found,
+        "formats": found,
     }
     if arguments.write:
         (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
         draw(results)
+
+
+def weights_in(format: str, model: str, folder: Path) -> Path:
+    """The model's file in ``format``, or as it came."""
+    store = ModelStore(load().models_dir)
+    found = store.get(model)
+    if format == found.quantization:
+        return store.path(found)
+    requantise(store.path(found), folder / f"{format}.gguf", format)
+    return folder / f"{format}.gguf"
 
 
 def serving() -> Path:
@@ -164,13 +176,12 @@ class Asked:
 
 
 @contextmanager
-def process(arguments: argparse.Namespace, draft: str) -> Iterator[Asked]:
+def process(arguments: argparse.Namespace, weights: Path, draft: str) -> Iterator[Asked]:
     import psutil
 
-    store = ModelStore(load().models_dir)
     launch = Launch(
         name=arguments.model,
-        model=str(store.path(store.get(arguments.model))),
+        model=str(weights),
         num_ctx=2048,
         num_parallel=1,
         threads=arguments.threads,
@@ -264,25 +275,31 @@ def interval(found: list[dict[str, Answered]], way: str) -> list[float]:
 
 
 def draw(results: dict[str, Any]) -> None:
-    sets = results["sets"]
-    auto = {name: found["auto"]["ratio"] for name, found in sets.items()}
-    quoting, prose = auto["quoting"], min(r for name, r in auto.items() if name != "quoting")
-    fig, ax = pictures.figure(
-        f"Quoting answers are written {quoting:.1f} times as fast, prose {prose:.2f} times",
-        f"decoding of {results['model']}, {results['cpu']}; the same tokens either way",
+    formats = results["formats"]
+    best = max(one["quoting"]["auto"]["ratio"] for one in formats.values())
+    rest = min(
+        one["auto"]["ratio"]
+        for sets in formats.values()
+        for name, one in sets.items()
+        if name != "quoting"
     )
-    series = {
-        "without drafts": dict.fromkeys(sets, 1.0),
-        "with drafts": {name: found["on"]["ratio"] for name, found in sets.items()},
-        "as Ondol's rule decides": auto,
-    }
-    colours = {
-        "without drafts": pictures.YARDSTICK,
-        "with drafts": pictures.PALETTE[1],
-        "as Ondol's rule decides": pictures.ACCENT,
-    }
-    pictures.bars(ax, series, unit="speed, without drafts = 1", form="{:.2f}", colours=colours)
-    ax.axhline(1.0, color=pictures.MUTED, linewidth=1)
+    fig, axes = pictures.figure(
+        f"Quoting answers up to {best:.1f} times as fast, prose never below {rest:.2f}",
+        f"decoding of {results['model']}, {results['cpu']}; the same tokens either way",
+        columns=len(formats),
+        size=(4.5 * len(formats) + 1, 4.5),
+    )
+    for ax, (format, sets) in zip(
+        [axes] if len(formats) == 1 else axes, formats.items(), strict=True
+    ):
+        series = {
+            "drafts": {name: one["on"]["ratio"] for name, one in sets.items()},
+            "Ondol's rule": {name: one["auto"]["ratio"] for name, one in sets.items()},
+        }
+        colours = {"drafts": pictures.YARDSTICK, "Ondol's rule": pictures.ACCENT}
+        pictures.bars(ax, series, unit="speed, without drafts = 1", form="{:.2f}", colours=colours)
+        ax.axhline(1.0, color=pictures.INK, linewidth=1)
+        ax.set_xlabel(f"weights in {format}")
     pictures.save(fig, HERE / "picture.svg")
 
 

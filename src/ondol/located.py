@@ -99,6 +99,7 @@ class Located(Once):
 
     def memory_need(self, spec: ModelSpec, num_ctx: int) -> int:
         """Bytes that a process of ``spec`` needs for ``num_ctx`` tokens in each of its slots."""
+        from ondol.engine.drafting import MOST_AHEAD
         from ondol.models.memory import memory_need
 
         header = self.header(spec.path)
@@ -107,6 +108,9 @@ class Located(Once):
         need = memory_need(header, num_ctx, num_parallel=parallel, cache_type=kind)
         # The header is that of the first file; the others, and the adapters, count too.
         total = need.total_bytes + max(0, spec.size_bytes - header.file_size_bytes)
+        if spec.running.draft:
+            # The logits of all that is checked at once.
+            total += parallel * MOST_AHEAD * 4 * (header.vocabulary_size or 0)
         if spec.running.draft_model:
             small = self.header(Path(spec.running.draft_model))
             total += memory_need(small, num_ctx, num_parallel=parallel).total_bytes

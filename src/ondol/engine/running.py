@@ -14,7 +14,7 @@ class Running:
     """``threads`` compute answers and ``batch_threads`` prompts, ``batch_tokens`` and
     ``ubatch_tokens`` at a time; ``flash_attention`` is "on" or "off"; ``cache_type`` is the type of
     the cache's keys and values ("f16", "q8_0", …); ``draft`` is how long the n-grams are
-    whose repetition is guessed on, and how many tokens ahead ("4,12"), for requests that ask for
+    whose repetition is guessed on, and how many tokens ahead ("6,15"), for requests that ask for
     it; ``draft_model`` is the file of a small model that guesses where they find nothing;
     ``states_folder`` is where the process may save and restore its slots."""
 

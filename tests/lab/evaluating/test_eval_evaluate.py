@@ -14,7 +14,7 @@ import pytest
 from ondol import backup, database, paths, rebuild
 from ondol.cli.main import run
 from ondol.config import Config
-from ondol.errors import EvaluationNotFoundError, UsageError
+from ondol.errors import ContextLengthError, EvaluationNotFoundError, UsageError
 from ondol.errors.evaluations import EvaluationBusyError, EvaluationStoppedError
 from ondol.lab.evaluating import evaluate as evaluating
 from ondol.lab.evaluating import golden
@@ -159,6 +159,20 @@ def test_what_cannot_be_asked_is_refused_first(parts: Parts) -> None:
         evaluate(parts, Wanted(suites=("arithmetic",)))
     with pytest.raises(UsageError, match="no chat model"):
         evaluate(parts, Wanted("all-minilm:l6-v2"))
+
+
+def test_what_is_too_long_for_a_model_is_not_right_and_ends_nothing(
+    parts: Parts, parrot: Parrot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = said(parts, "Which colour is the sky?", "It is blue.")
+    parts.kept.conversations.opinions.give(answer.id, True)
+
+    def refuse(*_: object) -> Iterator[Token]:
+        raise ContextLengthError("It is too long.")
+
+    monkeypatch.setattr(parrot, "generate", refuse)
+    [score] = evaluate(parts, Wanted(golden=True)).evaluation.scores
+    assert score.right == {answer.id: False}
 
 
 def test_a_stopped_evaluation_leaves_nothing(parts: Parts) -> None:

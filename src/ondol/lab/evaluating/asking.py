@@ -7,11 +7,13 @@ Built by whoever evaluates, and closed by it. Raises what retrieval and the engi
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from ondol.answering import gather, merge
 from ondol.ask import Manner, ask
 from ondol.database import IN_MEMORY
+from ondol.errors import ContextLengthError
 from ondol.lab.evaluating import suites
 from ondol.lab.evaluating.items import Item, Said, Shelf
 from ondol.parts import Parts
@@ -47,15 +49,17 @@ class Asker:
         self._shelves.clear()
 
     def ask(self, item: Item) -> Said:
-        """What is said to ``item``."""
+        """What is said to ``item``; nothing to one that is too long for the model."""
         began = time.perf_counter()
-        if item.shelf is not None:
-            text, abstained = self._of_documents(item, item.shelf)
-        elif item.quotes:
-            text, abstained = self._from_quotes(item)
-        else:
-            text, abstained = self._in_chat(item)
+        text, abstained = "", False
+        with suppress(ContextLengthError):
+            text, abstained = self._answer(item)
         return Said(text, abstained, time.perf_counter() - began)
+
+    def _answer(self, item: Item) -> tuple[str, bool]:
+        if item.shelf is not None:
+            return self._of_documents(item, item.shelf)
+        return self._from_quotes(item) if item.quotes else self._in_chat(item)
 
     def _of_documents(self, item: Item, shelf: Shelf) -> tuple[str, bool]:
         house = House(self._parts, self._shelf(shelf), self._model)

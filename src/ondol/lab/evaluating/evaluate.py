@@ -67,10 +67,11 @@ def evaluate(
     with History.open() as history:
         # A library that is locked says so before, not after.
         previous = next(iter(history.all(subject.model, 1)), None)
-        sets, left_out = plan(parts, wanted, subject)
-        said = ask_all(parts, subject.model, sets, on_progress, is_stopped)
-        scores = tuple(scored(name, sets[name], said[name]) for name in sets)
-        evaluation = made(subject, scores, purpose, time.perf_counter() - began)
+    sets, left_out = plan(parts, wanted, subject)
+    said = ask_all(parts, subject.model, sets, on_progress, is_stopped)
+    scores = tuple(scored(name, sets[name], said[name]) for name in sets)
+    evaluation = made(subject, scores, purpose, time.perf_counter() - began)
+    with History.open() as history:
         history.add(evaluation)
     told = {name: tuple(zip(sets[name], said[name], strict=True)) for name in sets}
     return Asked(evaluation, told, left_out, previous)

@@ -83,15 +83,14 @@ class Row:
 def bench(output: Output, /, name: str | None, repetitions: int, **asked: Any) -> None:
     from ondol.engine.settings import EngineSettings
     from ondol.lab.measuring import llama_bench
+    from ondol.lab.measuring.process import chatting
 
     with house(output) as parts:
         name = name or parts.config["models.chat"]
         settings = EngineSettings.from_config(parts.config)
         if asked["runtime"]:
             settings = replace(settings, runtime=asked["runtime"])
-        spec = parts.located.spec(name)
-        if spec.kind != "chat":
-            raise UsageError(t("measuring.no_chat_model", name=name), param="model")
+        spec = chatting(parts, name)
         program = None if asked["alone"] else llama_bench.beside_the_engine()
         rows = list(
             _measured(spec, settings, _workloads(asked), asked, repetitions, program, output)

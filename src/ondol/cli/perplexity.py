@@ -46,16 +46,14 @@ def perplexity(
     exact: bool,
 ) -> None:
     from ondol.engine.settings import EngineSettings
+    from ondol.lab.measuring.process import chatting
     from ondol.lab.measuring.windows import plain_text
 
     text = plain_text() if file is None else _read(file)
     with house(output) as parts:
         name = name or parts.config["models.chat"]
         settings = EngineSettings.from_config(parts.config)
-        specs = [parts.located.spec(one) for one in (name, against) if one]
-        for spec in specs:
-            if spec.kind != "chat":
-                raise UsageError(t("measuring.no_chat_model", name=spec.name), param="model")
+        specs = [chatting(parts, one) for one in (name, against) if one]
         with output.bar(None, bar_format="{n_fmt} [{elapsed}]") as bar:
             found, apart = _measured(
                 specs, settings, text, windows, window, exact, lambda *_: bar.update()

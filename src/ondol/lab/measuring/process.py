@@ -12,9 +12,25 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ondol.errors import UsageError
+from ondol.i18n import t
+
 if TYPE_CHECKING:
     from ondol.engine.pool import EnginePool
     from ondol.engine.settings import EngineSettings, ModelSpec
+    from ondol.parts import Parts
+
+
+def chatting(parts: Parts, name: str) -> ModelSpec:
+    """What is loaded for the chat model ``name``, without the adapters that it may name. Raises
+    ``ModelNotFoundError``, and ``UsageError`` for a model that does not chat."""
+    from ondol.models import scales
+    from ondol.models.made import served_by
+
+    found, _ = scales.of(parts.adapters, name)
+    if found.kind != "chat":
+        raise UsageError(t("measuring.no_chat_model", name=name), param="model")
+    return parts.located.spec(served_by(found, parts.store, parts.adapters).name)
 
 
 @contextmanager

@@ -98,13 +98,13 @@ def judged(row: Row, original: Row, mix: Mix, available_bytes: int) -> Row:
 def _refusal(row: Row, original: Row, mix: Mix, available_bytes: int) -> Refusal:
     if row.resident_bytes > available_bytes:
         return "memory"
+    # Nearly sure to be within it, not only perhaps.
+    if row.loss is not None and row.loss.high > MOST_LOSS:
+        return "perplexity"
     if row.seconds(mix) > original.seconds(mix) * (1 - LEAST_GAIN):
         return "slower"
     if row.loss is None or not math.isfinite(row.loss.high):
         return "unproven"
-    # Nearly sure to be within it, not only perhaps.
-    if row.loss.high > MOST_LOSS:
-        return "perplexity"
     if row.accuracy_change is not None and row.accuracy_change.high < 0:
         return "accuracy"
     return ""

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 REPETITIONS, FEW = 3, 1
 MOST_OF_MEMORY = 0.7
+NEARLY_AS_FAST = 1.2
+"""What takes longer than so many times the original is not asked what it costs."""
+
 BUSY = 0.5
 """Others' share of the processor above which figures are rough."""
 
@@ -153,7 +156,8 @@ class Tuning:
         try:
             self._on_step(t("tune.step_format", format=name))
             row = self._timed(Way(name, self._files.make(name)))
-            if not self._is_quick or row.seconds(self._mix) < original.seconds(self._mix):
+            worth = 1.0 if self._is_quick else NEARLY_AS_FAST
+            if is_asked or row.seconds(self._mix) < original.seconds(self._mix) * worth:
                 row = self._with_quality(row)
         except (EngineError, InvalidModelError) as error:
             if is_asked:

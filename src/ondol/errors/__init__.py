@@ -21,7 +21,8 @@ OndolError                      unexpected            500   exit 1
 │   ├── ContextLengthError      prompt too long       400
 │   ├── EngineNotFoundError                           404
 │   ├── EngineUnhealthyError    computes otherwise    409
-│   └── EngineBuildError, NoCompilerError             500, 409
+│   └── EngineBuildError        not compiled          500
+│       └── NoCompilerError     nothing to do it with 409
 ├── DocumentError               the library           422   exit 5
 │   ├── DocumentNotFoundError                         404
 │   ├── DocumentChangedError    not what was read     409

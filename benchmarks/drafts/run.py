@@ -6,7 +6,8 @@
 
 Every prompt is answered without drafts, with, and as Ondol's rule decides, in changing order, from
 a warm cache and without sampling; what is compared is the time of decoding alone. The three texts
-must be the same, and so must the probabilities of their tokens. ``--engine`` names a llama-server
+and the probabilities of their tokens are compared too: where two part ways, both ways must have
+been as likely but for rounding. ``--engine`` names a llama-server
 with Ondol's changes (``ondol engine build``), where it is not the one that serves. ``--cpu``
 compares the process's CPU time instead, which other work disturbs less (with ``--threads 1``).
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import re
 import statistics
@@ -66,13 +68,14 @@ SUBJECTS = (
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """One answer: milliseconds a token, what was drafted and accepted, text and logprobs."""
+    """One answer: milliseconds a token, what was drafted and accepted, its text; of each token the
+    text, the logprob and the likeliest."""
 
     ms: float
     drafted: int
     accepted: int
     text: str
-    logprobs: tuple[float, ...]
+    steps: tuple[tuple[str, float, dict[str, float]], ...]
 
 
 def main() -> None:
@@ -230,7 +233,10 @@ def ask(asked: Asked, messages: list[dict[str, str]], way: str, tokens: int) -> 
         timings.get("draft_n", 0),
         timings.get("draft_n_accepted", 0),
         choice["message"]["content"],
-        tuple(step["logprob"] for step in steps),
+        tuple(
+            (s["token"], s["logprob"], {one["token"]: one["logprob"] for one in s["top_logprobs"]})
+            for s in steps
+        ),
     )
 
 
@@ -240,12 +246,15 @@ def summed(found: list[dict[str, Answered]]) -> dict[str, Any]:
     for way in (name for name in found[0] if name != "off"):
         ratios = [one["off"].ms / one[way].ms for one in found]
         drafted = sum(one[way].drafted for one in found)
-        gaps = [
-            abs(a - b)
-            for one in found
-            for a, b in zip(one["off"].logprobs, one[way].logprobs, strict=False)
-            if one["off"].text == one[way].text
-        ]
+        gaps, partings = [0.0], [0.0]
+        for one in found:
+            for (token, logprob, likeliest), (other, again, _) in zip(
+                one["off"].steps, one[way].steps, strict=False
+            ):
+                if token != other:
+                    partings.append(logprob - likeliest.get(other, -math.inf))
+                    break
+                gaps.append(abs(logprob - again))
         report[way] = {
             "ratio": round(sum(o["off"].ms for o in found) / sum(o[way].ms for o in found), 3),
             "median": round(statistics.median(ratios), 3),
@@ -255,7 +264,8 @@ def summed(found: list[dict[str, Answered]]) -> dict[str, Any]:
             "prompts": len(found),
             "drafted": drafted,
             "accepted": sum(one[way].accepted for one in found),
-            "largest_logprob_gap": round(max(gaps, default=0.0), 4),
+            "largest_logprob_gap": round(max(gaps), 4),
+            "largest_parting_gap": round(max(partings), 4),
         }
     report["tokens_per_second"] = {
         way: round(1000 / statistics.mean(one[way].ms for one in found), 1) for way in found[0]

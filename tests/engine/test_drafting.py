@@ -83,8 +83,8 @@ def test_quoting_prose_and_forms_are_learned_apart_and_so_are_processes() -> Non
     assert ask(process(), chat("Tell a story."), 30) == "on"
 
 
-def test_a_single_token_is_never_drafted() -> None:
-    for body in ({"prompt": LONG, "n_predict": 1}, chat(LONG, max_tokens=1)):
+def test_a_single_token_and_what_has_to_be_the_same_again_are_never_drafted() -> None:
+    for body in ({"prompt": LONG, "n_predict": 1}, chat(LONG, max_tokens=1), chat(LONG, seed=0)):
         drafts = drafting.of(process(), body)  # type: ignore[arg-type]
         assert drafts.asked == {"ondol_drafts": "off"}
 

@@ -91,7 +91,8 @@ _seen: WeakKeyDictionary[httpx2.Client, dict[Kind, _Seen]] = WeakKeyDictionary()
 
 def of(client: httpx2.Client, body: Mapping[str, Any]) -> Drafts:
     """Whether the request ``body`` to the process behind ``client`` asks for drafts."""
-    if (body.get("max_tokens") or body.get("n_predict") or 2) == 1:
+    if (body.get("max_tokens") or body.get("n_predict") or 2) == 1 or "seed" in body:
+        # Checked in a batch a token's probability is rounded otherwise; a seed asks for the same.
         return Drafts({"ondol_drafts": "off"})
     seen = _seen.setdefault(client, {}).setdefault(kind_of(body), _Seen())
     return Drafts({"ondol_drafts": "on" if seen.asks() else "off"}, seen)

@@ -97,7 +97,7 @@ def _unload(parts: Parts, name: str, output: Output) -> None:
 
 
 def _undo(parts: Parts, name: str, output: Output) -> None:
-    from ondol.lab.tuning.tuning import tunable
+    from ondol.lab.tuning.surroundings import tunable
     from ondol.models import tuned
     from ondol.models.blobs import readable_size
 

@@ -16,8 +16,9 @@ from ondol.lab.tuning import tuning as tuning_module
 from ondol.lab.tuning.picture import drawn
 from ondol.lab.tuning.quality import Answers
 from ondol.lab.tuning.speed import Speed
+from ondol.lab.tuning.surroundings import running_variants
 from ondol.lab.tuning.trial import TrialHouse
-from ondol.lab.tuning.tuning import Tuning, running_variants
+from ondol.lab.tuning.tuning import Tuning
 from ondol.models import tuned
 from ondol.models.gguf import read_header
 from ondol.models.hardware import Machine

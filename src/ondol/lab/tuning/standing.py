@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def check_tuned(parts: Parts) -> Iterator[Check]:
     """A line for each; nothing where nothing was tuned."""
-    from ondol.lab.tuning.tuning import engine_name
+    from ondol.lab.tuning.surroundings import engine_name
 
     for model in parts.store.list():
         record = tuned.recorded(parts.store, model)

@@ -7,37 +7,38 @@ batches. Raises ``UsageError`` for a model that cannot be tuned, and what the en
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ondol.errors import EngineError, InvalidModelError, UsageError
+from ondol.errors import EngineError, InvalidModelError
 from ondol.i18n import t
 from ondol.lab.tuning import quality, speed
 from ondol.lab.tuning.choosing import Row, choose, is_better, judged
 from ondol.lab.tuning.files import TrialFiles
 from ondol.lab.tuning.mix import Mix
 from ondol.lab.tuning.report import Report, now
+from ondol.lab.tuning.surroundings import (
+    engine_name,
+    is_busy,
+    quantiser,
+    running_variants,
+    tunable,
+)
 from ondol.lab.tuning.trial import TrialHouse, Way
 from ondol.ledger.energy import EnergyMeter
 from ondol.models import tuned
-from ondol.models.hardware import Machine, machine
-from ondol.models.made import served_by
+from ondol.models.hardware import machine
 from ondol.models.manifest import ModelFile
 
 if TYPE_CHECKING:
     from ondol.lab.measuring.perplexity import Perplexity
-    from ondol.models.store import Model
     from ondol.parts import Parts
 
 REPETITIONS, FEW = 3, 1
 MOST_OF_MEMORY = 0.7
 NEARLY_AS_FAST = 1.2
 """What takes longer than so many times the original is not asked what it costs."""
-
-BUSY = 0.5
-"""Others' share of the processor above which figures are rough."""
 
 OnStep = Callable[[str], None]
 
@@ -59,7 +60,7 @@ class Tuning:
         self._model = tunable(parts, model)
         self._source = parts.store.path(self._model)
         self._machine = machine()
-        self._files = TrialFiles(parts.store, self._source, _quantiser(parts))
+        self._files = TrialFiles(parts.store, self._source, quantiser(parts))
         self._meter = EnergyMeter.of_this_machine(parts.config["ledger.watts_per_core"])
         self._foreseen: Perplexity | None = None
         self._answers: quality.Answers | None = None
@@ -247,55 +248,3 @@ class Tuning:
 
     def _house(self, way: Way) -> TrialHouse:
         return TrialHouse(self._parts.config, self._model.name, way)
-
-
-def tunable(parts: Parts, name: str) -> Model:
-    """The installed chat model ``name``, of one file; of one that was made from another, that one,
-    which answers for it."""
-    parts.adapters.refuse(name, "tune")
-    model = served_by(parts.store.get(name), parts.store, parts.adapters)
-    if model.kind != "chat" or tuned.only_weights(model) is None:
-        raise UsageError(t("tune.not_tunable", name=model.name), t("tune.not_tunable_hint"))
-    return model
-
-
-def running_variants(machine: Machine) -> Sequence[Mapping[str, int | str]]:
-    """What is tried beside what the runtime does by itself: fewer threads, more for prompts where
-    cores have two, smaller batches, attention the other way."""
-    found: list[dict[str, int | str]] = []
-    if machine.physical_cores > 1:
-        found.append(
-            {"threads": machine.physical_cores - 1, "batch_threads": machine.physical_cores}
-        )
-    if machine.cores > machine.physical_cores:
-        found.append({"batch_threads": machine.cores})
-    return (*found, {"ubatch_tokens": 128}, {"ubatch_tokens": 256}, {"flash_attention": "off"})
-
-
-def engine_name(parts: Parts) -> str:
-    """What computes: the native engine that serves, or the bundled one with its version."""
-    from importlib.metadata import version
-
-    from ondol.engine.native import records
-    from ondol.engine.runtime import AUTO, resolve
-
-    runtime = parts.config["engine.runtime"]
-    native = records.serving() if runtime == AUTO else None
-    if native is not None:
-        return native.name
-    binary = resolve(runtime)
-    return binary.name if binary else f"bundled {version('xllamacpp')}"
-
-
-def is_busy(here: Machine) -> bool:
-    """Whether others use the processor."""
-    import psutil
-
-    return bool(psutil.cpu_percent(interval=0.3) > BUSY * 100)
-
-
-def _quantiser(parts: Parts) -> Path | None:
-    from ondol.engine.native import records
-
-    native = records.serving()
-    return native.tool("llama-quantize") if native else None

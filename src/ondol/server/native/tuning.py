@@ -12,7 +12,7 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from ondol.lab.tuning.jobs import Jobs, Wanted
-from ondol.lab.tuning.tuning import tunable
+from ondol.lab.tuning.surroundings import tunable
 from ondol.models import tuned
 from ondol.parts import Parts
 from ondol.server.body import Flag, Lenient, json_response

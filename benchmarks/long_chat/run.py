@@ -40,10 +40,15 @@ THINGS = (
     "greenhouse camera drum"
 ).split()
 YEARS = range(1951, 2019)
-FILLER = (
-    "It was a pleasant day in the valley, the paths were dry and the hills were green again. "
-    "There is little more to tell of it, and the evening was quiet as well."
-)
+DAYS = (
+    "The paths were dry and the hills green;Rain fell until noon;It was windy on the ridge;"
+    "Fog lay over the fields for hours;The sun came out late;It was cold but clear"
+).split(";")
+DEEDS = (
+    "and we walked as far as the old bridge;so we stayed in and baked;and the geese were loud;"
+    "and a market was held by the church;while children flew kites;and the bus was late again;"
+    "and somebody painted a fence"
+).split(";")
 OPTIONS = GenerateOptions(temperature=0.0, max_tokens=ANSWER, seed=1)
 SUMMARISE = "Summarise this conversation in a few sentences. Keep every name, thing and number."
 
@@ -65,7 +70,8 @@ def chat(facts: int) -> tuple[list[Message], list[tuple[str, str]]]:
         asked.append((f"Since which year has {person} owned the {thing}?", str(year)))
     for number in range(40):
         turns.append(Message("user", f"How was day {number} in the valley?"))
-        turns.append(Message("assistant", FILLER))
+        told = f"{chance.choice(DAYS)}, {chance.choice(DEEDS)}."
+        turns.append(Message("assistant", f"{told} There was little else on day {number}."))
     return turns, asked
 
 

@@ -19,8 +19,11 @@ from ondol.role_marks import harmless
 from ondol.types import Engine, GenerateOptions, Message, Token
 
 EARLIER = "Earlier in this conversation, in part:"
-ABOUT_THIS = "And of what was said then about this:"
-SPEAKERS = {"user": "I said", "assistant": "You said", "tool": "A tool said"}
+ABOUT_THIS = "Context, from earlier in this conversation:"
+# Small models answer what looks like sentences and their question (benchmarks/long_chat).
+ASKED = "Question: "
+# What the user stated stands as it is; of others it is said who said it.
+SPEAKERS = {"assistant": "You said: ", "tool": "A tool said: "}
 
 # Shares of the context: excerpts of what was folded, sentences about the question, room to answer.
 GIST_SHARE, ABOUT_SHARE, ANSWER_SHARE = 1 / 12, 1 / 24, 1 / 4
@@ -72,7 +75,7 @@ def folded(
     kept = [message for one in earlier[boundary:] for message in one]
     if not kept:
         found, brief = [], _in_order(said, [*brief, *found])
-        return Folded([*system, *_with(now, EARLIER, brief)], len(gone))
+        return Folded([*system, *_with(now, ABOUT_THIS, brief)], len(gone))
     turns = [*_with(kept, EARLIER, brief), *_with(now, ABOUT_THIS, found)]
     return Folded([*system, *turns], len(gone))
 
@@ -168,9 +171,10 @@ def _with(turns: Sequence[Message], title: str, said: Sequence[Said]) -> list[Me
     place = next((n for n, m in enumerate(turns) if m.role == "user"), None)
     if not said or place is None:
         return list(turns)
-    lines = [f"- {SPEAKERS.get(one.role, one.role)}: {harmless(one.text)}" for one in said]
+    lines = [f"- {SPEAKERS.get(one.role, '')}{harmless(one.text)}" for one in said]
     block = "\n".join([title, *lines])
-    first = replace(turns[place], content=f"{block}\n\n{turns[place].content}")
+    asked = ASKED if title == ABOUT_THIS else ""
+    first = replace(turns[place], content=f"{block}\n\n{asked}{turns[place].content}")
     return [*turns[:place], first, *turns[place + 1 :]]
 
 

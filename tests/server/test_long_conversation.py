@@ -12,7 +12,7 @@ from house import CHAT, House
 
 from ondol.engine.scripted import ScriptedEngine
 from ondol.errors import ContextLengthError
-from ondol.long_chat import EARLIER
+from ondol.long_chat import ABOUT_THIS, EARLIER
 
 
 class SmallEngine(ScriptedEngine):
@@ -45,4 +45,5 @@ def test_what_was_said_first_is_still_known_and_the_answer_says_how(own: House) 
     assert "history_folded" not in answers[0]["reasons"]
     assert "history_folded" in answers[-1]["reasons"]
     told = "\n".join(message.content for message in engine.requests[-1].messages)
-    assert EARLIER in told and "blue kiln" in told
+    assert EARLIER in told or ABOUT_THIS in told
+    assert "blue kiln" in told

@@ -18,7 +18,8 @@ EXPECTED = (
     "up down serve run ask add search forget pull list ps show cp rm adapters stop recommend "
     "doctor config completion train lock unlock backup restore collection sensitivity sync library "
     "airgap calibrate home ledger memory report thumb why create key mcp feedback "
-    "persona remember join federation hub pack update redteam"
+    "persona remember join federation hub pack update redteam "
+    "pin unpin pins tune engine bench perplexity eval explore"
 ).split()
 
 

@@ -12,7 +12,7 @@ from ondol.engine.native.records import Failure, NativeEngine
 
 def test_at_first_there_is_the_bundled_engine(ondol) -> None:
     head, row = ondol("engine", "list").stdout.splitlines()
-    assert head.split() == ["ENGINE", "VERSION", "ON", "STATE", "SPEED"]
+    assert head.split() == ["ENGINE", "VERSION", "ON", "STATE", "READS,", "WRITES"]
     assert row.startswith("bundled ") and "serves" in row
     told = ondol("engine", "list", "--json").json
     assert told == {"serving": "bundled", "runtime": "auto", "engines": [], "build": None}

@@ -203,7 +203,7 @@ def _show(output: Output, found: NativeEngine) -> None:
     elif output.quiet:
         output.line(found.name)
     else:
-        output.line(t("native.serves", name=found.name, speed=_speed(found)))
+        output.line(t("native.serves", name=found.name, speed=_speed(found, "native.speed_told")))
         output.note(t("native.serves_hint"))
 
 
@@ -213,13 +213,13 @@ def _row(one: NativeEngine, active: str | None) -> tuple[str, str, str, str, str
     return one.name, one.version, on, state, _speed(one)
 
 
-def _speed(one: NativeEngine) -> str:
-    """How fast it read and wrote in its check, as a multiple of the bundled engine."""
+def _speed(one: NativeEngine, key: str = "native.speed") -> str:
+    """How fast it read and wrote in its check, as multiples of the bundled engine."""
     pairs = [one.health.get(name) or (0, 0) for name in ("prefill", "decode")]
     if not all(bundled and own for bundled, own in pairs):
         return "–"
     read, written = (f"{own / bundled:.1f}" for bundled, own in pairs)
-    return t("native.speed", read=read, written=written)
+    return t(key, read=read, written=written)
 
 
 def _standing(now: Job) -> str:

@@ -22,7 +22,7 @@ from ondol.i18n import t
 
 ASK_SECONDS = 30
 
-_VERSION = re.compile(r"version: *(.+)")
+_VERSION = re.compile(r"version: *([^\n(]+)")
 _DEVICE = re.compile(r"^ +([A-Za-z]+\d*): +(.+?)(?: \(|$)", re.M)
 
 

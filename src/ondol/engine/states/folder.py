@@ -167,7 +167,7 @@ def used_bytes() -> int:
 
 def sweep(older_seconds: float = ABANDONED_SECONDS) -> None:
     """Erase what a process that was killed left on its way."""
-    memory = encryption.in_memory()
+    memory = encryption.in_memory() if sealing.is_locked() else None
     for folder in (directory(), *([memory / encryption.STATES] if memory else ())):
         for path in folder.glob(f"{PASSING}*"):
             with suppress(OSError):

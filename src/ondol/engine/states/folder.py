@@ -107,6 +107,7 @@ def keep(written: Path, name: Name, budget_bytes: int, since: str) -> bool:
     if is_late or key is None or size > budget_bytes or (key and is_plain_here):
         leftovers.erase(written)
         return False
+    sweep()
     erase(lambda other: other.head == name.head or _is_older(other, name))
     _make_room(budget_bytes - size)
     if key:

@@ -106,7 +106,8 @@ def _shown(text: str) -> str:
     """Spaces and line ends that one can see."""
     seen = text.replace("\n", "⏎").replace("\t", "⇥")
     bare = seen.strip(" ")
-    return clean("·" * (len(seen) - len(seen.lstrip(" "))) + bare) if bare else "·" * len(seen)
+    # A special token has no text, and a piece of a letter none that is shown.
+    return clean("·" * (len(seen) - len(seen.lstrip(" "))) + bare) or "∅"
 
 
 def _coloured(step: dict[str, Any]) -> str:

@@ -106,7 +106,7 @@ def test_an_engine_is_fetched_compiled_checked_and_serves(parts: Parts, index: P
         built = making.build(parts, writer, archive)
     assert records.serving() == built
     assert built.health["findings"] and all(one["ok"] for one in built.health["findings"])
-    assert {one["name"] for one in built.health["findings"]} == {
+    assert {one["name"] for one in built.health["findings"]} >= {
         *("starts", "answers", "adapters", "schema", "slots", "embeddings"),
     }
     assert built.tool("llama-quantize") and built.tool("llama-bench")

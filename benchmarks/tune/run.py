@@ -241,7 +241,7 @@ def draw(found: dict[str, Any]) -> None:
     left.bar_label(drawn, labels, size=8, padding=2)
     left.margins(y=0.18)
     left.set_title("Formats of the weights, native engine", size=10)
-    left.legend(loc="upper right")
+    left.legend(ncols=2, loc="lower right", bbox_to_anchor=(1, 0.99), borderaxespad=0)
     left.grid(axis="x", visible=False)
     if columns == 2:
         medians = found["request"]["median_seconds"]

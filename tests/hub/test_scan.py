@@ -33,8 +33,6 @@ from ondol.hub.scan import (
 )
 from ondol.hub.scan.refused import Refused
 from ondol.i18n import t, use_language
-from ondol.models.blobs import digest_of
-from ondol.models.gguf_reader import TENSOR_TYPES
 from ondol.lab.redteam.releases import bad_adapters, hostile_templates
 from ondol.lab.redteam.releases.makers import (
     F32,
@@ -51,6 +49,8 @@ from ondol.lab.redteam.releases.makers import (
     sized,
     tensor,
 )
+from ondol.models.blobs import digest_of
+from ondol.models.gguf_reader import TENSOR_TYPES
 
 SOURCE = Path(scanning.__file__).parent
 SHIPPED = SOURCE.parents[1] / "models" / "shipped"

@@ -11,6 +11,7 @@ import psutil
 import pytest
 from terminal import COMMAND, Terminal
 
+from ondol.cli import repl
 from ondol.cli.chat import Conversation, show_reply
 from ondol.cli.output import Output
 from ondol.types import (
@@ -189,6 +190,12 @@ def test_conversation_remembers_what_was_said() -> None:
     ]
     talking.clear()
     assert talking.messages == [Message("system", "Be brief.")]
+
+
+def test_a_conversation_about_what_is_pinned_stays_here(capsys) -> None:
+    talking = Conversation("m", talk, GenerateOptions(), stays=True)
+    assert repl._obey("/home", talking, Output())
+    assert talking.wanted == "here" and "this device" in capsys.readouterr().err
 
 
 def test_conversation_keeps_what_was_said_before_it_was_stopped() -> None:

@@ -55,6 +55,8 @@ class Conversation:
     instructions: str = ""
     """What the model was made with: it stands unless the conversation has instructions of its own,
     and what is known of the owner does not take its place."""
+    stays: bool = False
+    """Whether it is about what is pinned, which nobody but this device reads as a whole."""
 
     def reply(self, prompt: str) -> Generator[Token, None, None]:
         """The model's words; the turn is remembered, cut short or not, unless it failed."""
@@ -130,6 +132,7 @@ def run(
             system = _opening(parts, pinned, system, at_home)
         talking = _begin(parts, system, options, output)
         talking.wanted = "home" if at_home else "here"
+        talking.stays = pinned is not None
         # What is pinned is known as a prompt's beginning, letter by letter: nothing goes into it.
         may_ask = not (without_tools or output.json or pinned) and stdin.is_terminal()
         with _with_tools(talking, parts, output) if may_ask else nullcontext():

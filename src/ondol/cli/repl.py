@@ -84,6 +84,8 @@ def _obey(text: str, talking: Conversation, output: Output) -> bool:
     if word == "/clear":
         talking.clear()
         output.note(t("cli.repl_cleared"))
+    elif word == "/home" and talking.stays:
+        output.note(t("pins.only_here"))
     elif word in ("/home", "/here"):
         talking.wanted = "home" if word == "/home" else "here"
         output.note(t(f"trust.pinned_{talking.wanted}"))

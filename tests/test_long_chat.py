@@ -266,3 +266,10 @@ def test_free_chat_may_still_travel(connection: Connection) -> None:
     known.remember(SECRET, Sensitivity.TRUSTED)
     _, home, _ = replied(known, long_chat_with(SECRET))
     assert len(home.asked) == 1
+
+
+def test_a_chat_that_is_closed_while_it_is_folded_says_nothing() -> None:
+    engine = SmallEngine(120)
+    chat = LongChat(engine, [*talked(12), Message("user", QUESTION)], OPTIONS)
+    engine.count_tokens = lambda text: chat.close() or words(text)  # type: ignore[method-assign]
+    assert list(chat) == [] and engine.read == []

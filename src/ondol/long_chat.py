@@ -93,7 +93,7 @@ class LongChat:
         self.num_folded = 0
         self._engine, self._options, self._whole = engine, options, list(messages)
         self._limit: int | None = None
-        self._begun = False
+        self._begun = self._is_closed = False
         self._tokens = engine.generate(self._whole, options)
 
     def __iter__(self) -> Iterator[Token]:
@@ -117,6 +117,7 @@ class LongChat:
 
     def close(self) -> None:
         """Stop the generation; any thread may."""
+        self._is_closed = True
         tokens: Any = self._tokens
         tokens.close()
 
@@ -138,6 +139,8 @@ class LongChat:
             return False
         self.num_folded = made.num_folded
         self._tokens = self._engine.generate(made.messages, self._options)
+        if self._is_closed:
+            self.close()  # whoever closed it while this was made closed the one before
         return True
 
 

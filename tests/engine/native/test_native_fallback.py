@@ -88,6 +88,16 @@ def test_a_kill_from_outside_is_not_the_engines_fault(native):
     assert records.serving() is None
 
 
+def test_nor_is_a_kill_while_it_loads(native):
+    def begin(launch: Launch) -> str:
+        if launch.engine:
+            raise EngineCrashedError("killed while it was loading")
+        return "bundled"
+
+    assert fallback.begun(NATIVE, lambda: BUNDLED, begin) == "bundled"
+    assert records.serving() == native
+
+
 def test_where_the_bundled_engine_fails_too_nobody_is_blamed(native):
     def begin(launch: Launch) -> None:
         raise EngineError("no memory")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from ondol.engine.native import records
-from ondol.errors import InvalidModelError, ModelTooLargeError, OndolError
+from ondol.errors import EngineCrashedError, InvalidModelError, ModelTooLargeError, OndolError
 from ondol.i18n import t
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def begun(first: Launch, bundled: Callable[[], Launch], begin: Callable[[Launch]
         if isinstance(error, InvalidModelError | ModelTooLargeError):
             _unfit.add((first.engine, first.model))
             _log.warning(t("native.unfit", engine=first.engine, model=first.name))
-        else:
+        elif not isinstance(error, EngineCrashedError):  # that one was killed, as it was loading
             leave(first.engine, error.message)
         return process
 

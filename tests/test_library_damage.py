@@ -95,10 +95,14 @@ def test_damage_is_found_and_there_is_a_way_out(kind: str, notes: Path) -> None:
 def test_a_sound_library_is_not_rebuilt_by_accident(notes: Path) -> None:
     with pytest.raises(UsageError):
         rebuild(paths.database_file())
+    with closing(open_library()) as library:
+        library.pins.add(path=notes / "03.txt", name="third")
     done = rebuild(paths.database_file(), force=True)
     assert done.has_all and done.places == 1
     with closing(open_library()) as library:
         assert library.sync().added == 29
+        # What is pinned was told to the library alone.
+        assert "matter3" in library.pins.documents(library.pins.get("third"))[0].text
 
 
 def test_a_locked_library_stays_locked(notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from ondol.keys import Key
 
 # What is worth keeping, each before what refers to it.
 HOMES = ("homes", "home_devices", "home_usage")
-OWN = ("collections", "folders", "limits", "forgotten", "library_settings")
+OWN = ("collections", "folders", "limits", "forgotten", "library_settings", "pins")
 STATED = ("memories", "memory_history", "personas")
 CONNECTED = ("clients", "client_collections", "tool_servers", "approved_tools")
 SAID = ("conversations", "messages", "feedback", "attachments", "prompts")

@@ -21,7 +21,7 @@ from ondol.lab.redteam.requests.target import Target, operations
 CLIENTS = 4
 SEED = 7
 MOST_GROWTH_MB = 200
-"""Above what the first requests need; a leak of a kilobyte a request would show."""
+"""Above what the first requests need; a leak of 20 kB a request would show."""
 
 Progress = Callable[[int, int], None]
 

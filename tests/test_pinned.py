@@ -12,6 +12,8 @@ from ondol.ask import Event
 from ondol.config import Config, load
 from ondol.engine.scripted import ScriptedEngine
 from ondol.engine.states import folder
+from ondol.engine.states.identity import Identity
+from ondol.engine.states.identity import name as name_of
 from ondol.errors import (
     CollectionNotFoundError,
     ContextLengthError,
@@ -48,8 +50,8 @@ def lease(tmp_path: Path, parts: Parts) -> Path:
 class Reading(ScriptedEngine):
     """An engine that is asked to read ahead."""
 
-    def prepare(self, messages, options=None, pin: str = "") -> None:
-        self.read = (messages[0].content, pin)
+    def prepare(self, messages, options=None, pin: str = "", since: str | None = None) -> None:
+        self.read, self.since = (messages[0].content, pin), since
 
 
 class Silent:
@@ -161,6 +163,59 @@ def test_a_key_for_other_documents_does_not_see_a_pin(parts: Parts, lease: Path)
         with pytest.raises(DocumentNotFoundError):
             pinned.read(parts.library, "lease")
         assert pinned.listed(parts.library) == []
+        # Not even by a name that is nearly right.
+        with pytest.raises(DocumentNotFoundError) as refused:
+            pinned.read(parts.library, "leese")
+        assert "lease" not in refused.value.hint
+
+
+def saved(pin: str) -> Path:
+    """A state of ``pin``, as a model that read it leaves one."""
+    named = name_of(b"", Identity("sha256:m", "blob 1", "", "[]"), pin, [1], pin)
+    state = paths.ensure(folder.directory()) / str(named)
+    state.write_bytes(b"what the model made of it")
+    return state
+
+
+def test_what_had_the_name_of_a_pin_before_leaves_no_state(
+    parts: Parts, lease: Path, tmp_path: Path
+) -> None:
+    pinned.pin(parts.library, lease, name="mine")
+    state = saved("mine")
+    pinned.pin(parts.library, tmp_path / "garden.txt", name="mine")
+    assert not state.exists()
+
+
+def test_a_collection_that_may_have_held_what_is_forgotten_is_read_anew(
+    parts: Parts, lease: Path, tmp_path: Path
+) -> None:
+    parts.library.collections.create("flat", Sensitivity.PRIVATE)
+    pinned.pin(parts.library, tmp_path / "garden.txt")
+    pinned.pin(parts.library, collection="default", name="all")
+    states = saved("garden"), saved("all")
+    # The lease was in the pinned collection when that was read, and is in another now.
+    parts.library.add([lease], collection="flat")
+    forget(parts, [lease])
+    assert [state.exists() for state in states] == [True, False]
+    assert {pin.name for pin in parts.library.pins.all()} == {"garden", "all"}
+
+
+def test_a_pin_of_what_the_library_has_no_more_can_be_taken_off(parts: Parts, lease: Path) -> None:
+    pinned.pin(parts.library, lease)
+    state = saved("lease")
+    parts.library.forget([lease])
+    with pytest.raises(DocumentNotFoundError):
+        pinned.read(parts.library, "lease")
+    pinned.unpin(parts.library, "lease")
+    assert parts.library.pins.all() == [] and not state.exists()
+
+
+def test_what_is_forgotten_after_it_was_looked_up_is_not_kept(parts: Parts, lease: Path) -> None:
+    pinned.pin(parts.library, lease)
+    found, house = pinned.read(parts.library, "lease"), House(parts)
+    forget(parts, [lease])
+    pinned.prepare(found, house.engine_, 4096)
+    assert house.engine_.since is not None and house.engine_.since != folder.epoch()
 
 
 def test_what_is_too_long_for_the_model_is_said_before(parts: Parts, lease: Path) -> None:

@@ -96,7 +96,8 @@ def forget(
         engines = tuple((unload or (lambda: _unload(parts)))())
     except OndolError:
         missed.append("engine")
-    kept = {pin.name for pin in library.pins.all()} - {pin.name for pin in touched}
+    # A collection may have held them when it was read.
+    kept = {pin.name for pin in library.pins.all() if pin.source} - {pin.name for pin in touched}
     # After the models are gone: none of them can save anything more.
     states = saved_states.erase_all_but(kept)
     # Samples with such an answer before their question are not what was said any more.

@@ -23,6 +23,8 @@ from ondol.trust import STAYS, of_an_adapter
 from ondol.types import Answer, Engine, Evidence, GenerateOptions, Message, Quote, Route, Wanted
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ondol.engine.states.keeping import Saved
     from ondol.retrieval.pins import Pin, PinnedDocument
 
@@ -36,10 +38,11 @@ ROOM_TOKENS = 256
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """A pin with what it holds."""
+    """A pin with what it holds, as it was in the epoch ``since`` (``states.folder``)."""
 
     pin: Pin
     documents: Sequence[PinnedDocument]
+    since: str | None = None
 
     @property
     def opening(self) -> Message:
@@ -59,8 +62,11 @@ class Pinned:
 def read(library: Any, name: str) -> Pinned:
     """The pin called ``name``, with what whoever asks may read of it. Raises
     ``DocumentNotFoundError``."""
+    from ondol.engine.states.folder import epoch
+
+    since = epoch()  # before: what is forgotten from here on must not be kept
     pin = library.pins.get(name)
-    return Pinned(pin, library.pins.documents(pin))
+    return Pinned(pin, library.pins.documents(pin), since)
 
 
 def prepare(pinned: Pinned, engine: Any, num_ctx: int) -> Saved:
@@ -77,7 +83,7 @@ def prepare(pinned: Pinned, engine: Any, num_ctx: int) -> Saved:
     reads = getattr(engine, "prepare", None)
     if reads is None:
         return Saved(tokens, 0)  # an engine that keeps nothing
-    saved: Saved = reads([pinned.opening], pin=pinned.pin.name)
+    saved: Saved = reads([pinned.opening], pin=pinned.pin.name, since=pinned.since)
     return saved
 
 
@@ -123,7 +129,7 @@ def _answered(
     if (reads := getattr(engine, "prepare", None)) is not None:
         # In the same pieces whether a state is there or not: then the answer is the same, too.
         with suppress(NotImplementedError):
-            reads([pinned.opening], pin=pinned.pin.name)
+            reads([pinned.opening], pin=pinned.pin.name, since=pinned.since)
     completion = yield from streamed(engine.generate(messages, merge(plain, options)), clock)
     if not says_something(completion.text):
         return replace(nothing_found(clock), usage=completion.usage, reasons=("pinned",))
@@ -169,10 +175,20 @@ def listed(library: Any) -> list[dict[str, Any]]:
     from ondol.engine.states import folder
 
     return [
-        asdict(pin) | {"state_bytes": sum(one.stat().st_size for one in folder.owned(pin.name))}
+        asdict(pin) | {"state_bytes": folder.size_of(pin.name)}
         for pin in library.pins.all()
         if library.pins.documents(pin)
     ]
+
+
+def pin(library: Any, path: Path | None = None, collection: str = "", name: str = "") -> Pin:
+    """Pin a document or a collection (``Pins.add``). What a model has made of what had that name
+    before is erased: it would be taken for this one's when that is forgotten."""
+    from ondol.engine.states import folder
+
+    made: Pin = library.pins.add(path=path, collection=collection, name=name)
+    folder.erase_of_pins({made.name})
+    return made
 
 
 def unpin(library: Any, name: str) -> None:

@@ -11,6 +11,7 @@ from ondol import encryption, keys, paths
 from ondol.database import connect
 from ondol.engine.states import folder, sealing
 from ondol.engine.states.identity import NOBODY, Identity, Name, head_tag, name
+from ondol.engine.states.keeping import Keeping
 from ondol.engine.states.seats import Seats, shared
 
 MODEL = Identity("sha256:m", "blob 1", "", "[]")
@@ -86,6 +87,46 @@ def test_what_is_not_kept_is_erased() -> None:
     assert not list(folder.directory().glob("passing-*"))
     assert folder.erase_of_model("sha256:another") == 0
     assert folder.erase_of_model("sha256:m") == 1
+
+
+def test_what_is_forgotten_just_before_a_state_has_its_name_is_not_kept(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forgotten_meanwhile(budget_bytes: int) -> None:
+        (folder.directory() / folder.FORGOTTEN).write_text("another epoch")
+
+    monkeypatch.setattr(folder, "_make_room", forgotten_meanwhile)
+    assert not keep("head", SECRET_WORDS)
+    assert SECRET_WORDS not in on_disk(home)
+
+
+def test_who_wants_no_states_kept_has_none_left(home: Path) -> None:
+    assert keep("head", SECRET_WORDS, owner="pin")
+    assert folder.given(1) == str(folder.directory())
+    assert found("head") is not None
+    assert folder.given(0) == ""
+    assert SECRET_WORDS not in on_disk(home)
+
+
+def test_another_library_with_the_number_of_one_that_is_gone_is_looked_at(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(paths.database_file()).close()
+    assert not sealing.is_locked()
+    monkeypatch.setattr(sealing.cipher, "is_encrypted", lambda file: True)
+    assert not sealing.is_locked()
+    paths.database_file().chmod(0o640)  # the same number, changed at another time
+    assert sealing.is_locked()
+
+
+def test_a_pool_begins_with_nothing_that_a_killed_process_left() -> None:
+    left = paths.ensure(folder.directory()) / folder.passing()
+    fresh = folder.directory() / folder.passing()
+    for path in (left, fresh):
+        path.write_bytes(SECRET_WORDS)
+    os.utime(left, (0, 0))
+    Keeping(1)
+    assert [path.exists() for path in (left, fresh)] == [False, True]
 
 
 def test_a_locked_library_has_no_plain_state_on_disk(locked: Path) -> None:

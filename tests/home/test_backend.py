@@ -12,12 +12,26 @@ import pytest
 
 from ondol import config as configuration
 from ondol.egress import Egress
+from ondol.engine.scripted import ScriptedEngine
 from ondol.errors import EngineError, UsageError
 from ondol.home.backend import OwnEngine, Upstreams, choose
 from ondol.parts import Parts
 from ondol.types import GenerateOptions, Message
 
 QUESTION = [Message("user", "What keeps a house warm?")]
+
+
+def test_the_engine_at_home_keeps_nothing_of_what_devices_say() -> None:
+    engine = ScriptedEngine(["A roof."])
+
+    class House:
+        config = configuration.load()
+
+        def engine(self, name: str) -> ScriptedEngine:
+            return engine
+
+    list(OwnEngine(House()).generate(QUESTION, GenerateOptions(max_tokens=3)))
+    assert engine.requests[0].options == GenerateOptions(max_tokens=3, keeps_nothing=True)
 
 
 class Double:

@@ -71,6 +71,8 @@ def test_what_is_not_to_be_stored_is_not(chats: House, stream: bool) -> None:
     body = {**BODY, "store": False, "stream": stream}
     assert post(chats, "/v1/responses", body).status_code == 200
     assert not bytes_left(WALRUS)
+    # Nor does an engine keep what it makes of its instructions.
+    assert chats.pool.engines[CHAT].requests[-1].options.keeps_nothing
 
 
 def test_a_deleted_response_leaves_no_byte(client: openai.OpenAI, chats: House) -> None:

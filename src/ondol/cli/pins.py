@@ -29,13 +29,14 @@ if TYPE_CHECKING:
 def pin(
     output: Output, path: Path | None, collection: str | None, name: str | None, model: str | None
 ) -> None:
+    from ondol import pinned
     from ondol.cli import remote
 
     if (path is None) == (collection is None):
         raise UsageError(t("pins.one_of_both"), t("cli.see_help", command="ondol pin"))
     with house(output, models_chat=model) as parts:
         server = remote.find(parts.config)
-        made = parts.library.pins.add(path=path, collection=collection or "", name=name or "")
+        made = pinned.pin(parts.library, path, collection or "", name or "")
         if server:
             reading = f"/ondol/v1/pins/{quote(made.name, safe='')}/read"
             server.request("POST", reading, {"model": model})

@@ -60,7 +60,13 @@ class LlamaEngine:
     def generate(self, messages: Sequence[Message], options: GenerateOptions) -> Generation:
         """Answer a conversation, formatted with the model's own chat template."""
         check_tools(options.tools)
-        return self._generation(lambda wire: chat(wire, messages), options)
+        since = epoch()  # a request may wait for its turn, and what it says be forgotten meanwhile
+
+        def plan(wire: Wire) -> Generator[Token]:
+            wire.since = since
+            return chat(wire, messages)
+
+        return self._generation(plan, options)
 
     def complete(self, prompt: str, options: GenerateOptions) -> Generation:
         """Continue a raw prompt; no template is applied."""
@@ -126,16 +132,19 @@ class LlamaEngine:
         return ask(self._lease, question, GenerateOptions(), slot=True)
 
     def prepare(
-        self, messages: Sequence[Message], options: GenerateOptions | None = None, pin: str = ""
+        self,
+        messages: Sequence[Message],
+        options: GenerateOptions | None = None,
+        pin: str = "",
+        since: str | None = None,
     ) -> Saved:
         """Read what a chat with ``messages`` begins with, its system message and tools, and keep
-        its state on disk, for the pin of that name: later such chats begin at once."""
+        its state on disk, for the pin of that name: later such chats begin at once. Not if
+        something was forgotten ``since`` the epoch in which they were written, by default now."""
         options = options or GenerateOptions()
         options = replace(options, adapters=options.adapters or self._adapters)
-        since = epoch()
-        return ask(
-            self._lease, lambda wire: prepare(wire, messages, pin, since), options, slot=True
-        )
+        now = epoch() if since is None else since
+        return ask(self._lease, lambda wire: prepare(wire, messages, pin, now), options, slot=True)
 
     def timings(
         self, prompt: Sequence[int], tokens: int, *, is_anew: bool = False

@@ -72,6 +72,7 @@ class Wire:
         self.cancellation = cancellation
         self.silence_seconds: float | None = None
         self.head: Head | None = None
+        self.since: str | None = None
 
     def tokens(
         self,

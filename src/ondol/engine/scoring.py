@@ -160,7 +160,10 @@ def _forced(wire: Wire, prompt: Sequence[int], token: int, top: int) -> dict[str
         "temperature": 0.0,
         "logit_bias": [[token, FORCING]],
     }
-    answer = wire.ask("/completion", body | llama_extras(wire.options, wire.loaded.adapters))
+    body |= llama_extras(wire.options, wire.loaded.adapters)
+    if wire.loaded.sitting is not None:
+        body |= wire.loaded.sitting.stay(wire, body)
+    answer = wire.ask("/completion", body)
     told = answer.get("completion_probabilities")
     if not told:
         return None

@@ -22,6 +22,8 @@ def timings(wire: Wire, prompt: Sequence[int], tokens: int, is_anew: bool) -> di
         "ignore_eos": True,
         "cache_prompt": not is_anew,
     }
+    if wire.loaded.sitting is not None:
+        body |= wire.loaded.sitting.stay(wire, body)
     told = wire.ask("/completion", body).get("timings")
     if not isinstance(told, dict):
         raise Garbled

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ondol.engine.generation import Cancellation, Generation
@@ -83,7 +83,8 @@ class OwnEngine:
         return self._name, min(most, model.context_length or most)
 
     def generate(self, messages: Sequence[Message], options: GenerateOptions) -> Generation:
-        return self._parts.engine(self._name).generate(messages, options)
+        own = replace(options, keeps_nothing=True)  # what a device says is no business of our disk
+        return self._parts.engine(self._name).generate(messages, own)
 
 
 @dataclass(slots=True, eq=False)

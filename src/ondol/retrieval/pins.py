@@ -85,7 +85,10 @@ class Pins:
         known = {pin.name: pin for pin in self.all()}
         if name in known and self._sources(known[name]):
             return known[name]
-        near = difflib.get_close_matches(name, known, n=1)
+        # A name tells what it is about: nobody hears one of what they may not read.
+        near = difflib.get_close_matches(
+            name, [n for n, p in known.items() if self._sources(p)], n=1
+        )
         hint = t("pins.did_you_mean", name=near[0]) if near else t("pins.not_found_hint")
         raise DocumentNotFoundError(t("pins.not_found", name=name), hint)
 
@@ -108,8 +111,10 @@ class Pins:
         return pin
 
     def remove(self, name: str) -> None:
-        """Take a pin off, and its name out of the library's files."""
-        self.get(name)
+        """Take a pin off, and its name out of the library's files; also one of a document that the
+        library does not have any more."""
+        if name not in {pin.name for pin in self.all()}:
+            self.get(name)
         with self._lock:
             with database.transaction(self._connection):
                 self._connection.execute("DELETE FROM pins WHERE name = ?", (name,))

@@ -100,7 +100,8 @@ class GenerateOptions:
 
     ``tools`` may be called: "required" makes sure that at least one is, and arguments always fit
     their schema; without ``parallel_tool_calls`` at most one. ``think`` switches reasoning
-    on or off, or says how much ("low", "medium", "high", "max")."""
+    on or off, or says how much ("low", "medium", "high", "max"). Nothing of a request that
+    ``keeps_nothing`` may be kept, in whatever form, once it is answered, but in memory."""
 
     max_tokens: int | None = None
     temperature: float | None = None
@@ -122,3 +123,4 @@ class GenerateOptions:
     tool_choice: ToolChoice = "auto"
     parallel_tool_calls: bool = True
     think: bool | str | None = None
+    keeps_nothing: bool = False

@@ -22,7 +22,7 @@ from ondol.errors import StorageError
 PASSING = "passing-"
 FORGOTTEN = "forgotten"
 SEALED = ".sealed"
-ABANDONED_SECONDS = 3600.0
+ABANDONED_SECONDS = 600.0
 
 
 def exchange() -> Path | None:
@@ -35,7 +35,10 @@ def exchange() -> Path | None:
 
 
 def given(megabytes: int) -> str:
-    """What a process is told of that folder: "" where nothing is to be saved."""
+    """What a process is told of that folder: "" where nothing is to be saved; then what was saved
+    before goes."""
+    if not megabytes:
+        erase()
     try:
         found = exchange() if megabytes else None
     except StorageError:
@@ -118,6 +121,10 @@ def keep(written: Path, name: Name, budget_bytes: int, since: str) -> bool:
     else:
         written.chmod(0o600)
         written.rename(folder / str(name))
+    if epoch() != since:
+        # Whoever forgot something just now may have looked before it had its name.
+        erase(lambda other: other == name)
+        return False
     return True
 
 
@@ -159,6 +166,11 @@ def owned(pin: str) -> list[Path]:
     key = sealing.secret()
     wanted = None if key is None else owner_tag(key, pin)
     return [path for path, name in _all() if name.owner == wanted]
+
+
+def size_of(pin: str) -> int:
+    """What the states of one pin take."""
+    return sum(map(_size, owned(pin)))
 
 
 def used_bytes() -> int:

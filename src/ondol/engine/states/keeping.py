@@ -24,7 +24,7 @@ from ondol.chat_dialect import messages_body, tools_body
 from ondol.engine.states import folder, sealing
 from ondol.engine.states.identity import Identity, Name, head_tag, identify, name
 from ondol.engine.states.seats import Seat, Seats, lora_in, said_in, shared
-from ondol.engine.wire import Refused
+from ondol.engine.wire import Garbled, Refused
 from ondol.types import GenerateOptions, Message
 
 if TYPE_CHECKING:
@@ -60,10 +60,10 @@ Later = Callable[["Loaded"], object]
 
 
 def head_of(messages: Sequence[Message], options: GenerateOptions) -> Head | None:
-    """The system message and the tools of a chat; None where it has neither, or images."""
+    """The system message and tools of a chat; None without, with images, or if nothing is kept."""
     opening = tuple(messages[:1]) if messages and messages[0].role == "system" else ()
     tools = options.tools if options.tool_choice != "none" else ()
-    if not (opening or tools) or any(message.images for message in messages):
+    if options.keeps_nothing or not (opening or tools) or any(m.images for m in messages):
         return None
     ways = [options.think, options.tool_choice, options.json_schema is not None]
     said = [tools_body(tools), ways, messages_body(opening)]
@@ -82,6 +82,7 @@ class Keeping:
     """The states of one pool; ``budget_bytes`` 0: none are kept."""
 
     def __init__(self, budget_bytes: int) -> None:
+        folder.sweep()
         self.budget_bytes = budget_bytes
         self._lock = threading.Lock()
         self._seen: OrderedDict[str, int] = OrderedDict()
@@ -127,10 +128,15 @@ class Sitting:
         if seat is None:
             return {}
         if head is not None:
-            with suppress(OSError, ValueError):
+            # What another llama-server refuses here it may well answer without.
+            with suppress(OSError, ValueError, Refused, Garbled):
                 self._begin(wire, seat, head, body.get("lora", []), said)
         seat.held, seat.lora, seat.head = said, lora, head.said if head else ""
         return {"id_slot": seat.number}
+
+    def stay(self, wire: Wire, body: dict[str, Any]) -> dict[str, Any]:
+        """The same for one of many requests that go on from each other: the slot of the first."""
+        return {"id_slot": self._seat.number} if self._seat else self.place(wire, body, None)
 
     def prepare(
         self, wire: Wire, head: Head, lora: list[dict[str, Any]], owner: str, since: str
@@ -158,8 +164,10 @@ class Sitting:
             size = self._save(wire, seat, named, through, since) if named and through else 0
         finally:
             if aside is not None:
-                _slot(wire, seat, "restore", aside.name)
-                aside.unlink(missing_ok=True)
+                try:
+                    _slot(wire, seat, "restore", aside.name)
+                finally:
+                    aside.unlink(missing_ok=True)
         if aside is None:
             seat.held, seat.lora, seat.head = said_in(like)[:-2], lora_in(asked), head.said
         return Saved(len(tokens), size)
@@ -173,8 +181,8 @@ class Sitting:
         tag = head_tag(key, self._identity(wire, lora), head.said)
         state = folder.find(tag)
         if state is None:
-            if self.keeping.is_due(tag):
-                since = folder.epoch()
+            since = folder.epoch() if wire.since is None else wire.since
+            if self.keeping.is_due(tag + since):  # what was erased since may be saved again
                 self.later = lambda again: _save_later(again, wire.options, head, lora, since)
         elif not (seat.lora == json.dumps(lora) and _goes_on(seat, head, said)):
             self._restore(wire, seat, lora, state, through)

@@ -41,11 +41,13 @@ def is_locked() -> bool:
         found = file.stat()
     except OSError:
         return False
-    return found.st_size > 0 and _is_encrypted(file, found.st_dev, found.st_ino)
+    # The number of a file that is gone may soon be another's, the time of its change is not.
+    place = found.st_dev, found.st_ino, found.st_ctime_ns
+    return found.st_size > 0 and _is_encrypted(file, place)
 
 
 @lru_cache(maxsize=8)
-def _is_encrypted(file: Path, device: int, inode: int) -> bool:
+def _is_encrypted(file: Path, place: tuple[int, int, int]) -> bool:
     return cipher.is_encrypted(file)
 
 

@@ -58,9 +58,7 @@ def add_routes(routes: APIRouter, parts: Parts) -> None:
             raise UsageError(t("pins.one_of_both"), param="path")
         path = absolute(body.path, "path") if body.path is not None else None
         made = await in_thread(
-            lambda: parts.library.pins.add(
-                path=path, collection=body.collection or "", name=body.name
-            )
+            lambda: pinned.pin(parts.library, path, body.collection or "", body.name)
         )
         _read_soon(parts, made.name, body.model)
         return json_response(asdict(made), 201)

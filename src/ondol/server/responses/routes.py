@@ -168,5 +168,6 @@ def _options(body: ResponseRequest, model: Model, offer: Offer) -> GenerateOptio
         json_schema=schema,
         logprobs=alternatives(body.has_logprobs, body.top_logprobs),
         think=think_of(effort, model, "reasoning.effort"),
+        keeps_nothing=body.store is False,
         **offer.options,
     )

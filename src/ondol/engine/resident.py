@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from ondol.engine.request import Loaded
 
 
+LEAST_CTX = 2
+"""With room for one token, in one slot, llama.cpp aborts while it loads."""
+
+
 class Wanted:
     """What a request needs: a model with ``num_ctx`` tokens of context, and ``adapters`` of it.
 
@@ -59,7 +63,7 @@ class Wanted:
                 )
         self.adapters = tuple(known[name] for name, scale in self._scales.items() if scale)
         self.spec = spec.with_only(self.adapters) if self._is_light else spec
-        self.num_ctx = min(self._num_ctx, spec.num_ctx or self._num_ctx)
+        self.num_ctx = max(LEAST_CTX, min(self._num_ctx, spec.num_ctx or self._num_ctx))
 
     def lighten(self) -> bool:
         """Do without the adapters that the request does not ask for; False if it has no others."""

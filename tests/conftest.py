@@ -29,6 +29,20 @@ EMBEDDING_MODEL = "all-minilm:l6-v2"
 _MODELS_DIR = Path(os.environ.get("ONDOL_TEST_MODELS") or load().models_dir)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What ``slow.txt`` names is marked slow. A line that names nothing is a mistake."""
+    lines = Path(__file__).with_name("slow.txt").read_text(encoding="utf-8").splitlines()
+    slow = {line for line in lines if line and not line.startswith("#")}
+    named = [item for item in items if item.nodeid in slow]
+    for item in named:
+        item.add_marker(pytest.mark.slow)
+    files = {item.nodeid.split("::")[0] for item in items}
+    lost = {id for id in slow if id.split("::")[0] in files} - {item.nodeid for item in named}
+    asked_for_files = not any("::" in argument for argument in config.args)
+    if lost and asked_for_files:
+        raise pytest.UsageError(f"tests/slow.txt names tests that are not there: {sorted(lost)}")
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A fresh ONDOL_HOME for every test, in English; nothing of the developer's is touched."""

@@ -62,7 +62,7 @@ def test_settings_come_from_the_configuration():
     settings = EngineSettings.from_config(config(engine__num_ctx=2048, engine__keep_alive="90s"))
     assert settings.num_ctx == 2048
     assert settings.keep_alive_seconds == 90
-    assert settings.runtime == "bundled"
+    assert settings.runtime == "auto"
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("-1", math.inf), ("0", 0), ("600", 600)])

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ondol.engine import pool as pool_module
+from ondol.engine import resident
 from ondol.engine.generation import Cancellation
 from ondol.engine.llama import Loaded
 from ondol.engine.pool import AdapterFile, EnginePool, EngineSettings, ModelSpec
@@ -31,6 +32,7 @@ class Process:
     pid = 1
 
     def __init__(self, launch: Launch) -> None:
+        self.launch = launch
         self._paths = tuple(path for _, path in launch.adapters)
         self.launched.append(self._paths)
         self._is_alive = True
@@ -54,7 +56,7 @@ class Process:
 def launched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """The adapters of every child that was started, by path."""
     monkeypatch.setattr(Process, "launched", [])
-    monkeypatch.setattr(pool_module, "EngineProcess", Process)
+    monkeypatch.setattr(resident, "EngineProcess", Process)
     monkeypatch.setattr(pool_module, "connect", lambda address, key: object())
     return Process.launched
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ondol.once import Once
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from ondol.models.activations import Activations
     from ondol.models.adapters import AdapterStore
     from ondol.models.private_adapters import PrivateAdapters
+    from ondol.place import Placed
     from ondol.samples.store import Samples
+
+P = TypeVar("P", bound="Placed")
 
 
 class Kept(Once):
@@ -42,7 +45,9 @@ class Kept(Once):
 
     @property
     def memories(self) -> Memories:
-        return self._once("memories", self._open_memories)
+        from ondol.memory.memories import Memories
+
+        return self._once("memories", lambda: _with_states(Memories.open()))
 
     @property
     def clients(self) -> Clients:
@@ -66,7 +71,7 @@ class Kept(Once):
     def responses(self) -> Responses:
         from ondol.conversations.responses import Responses
 
-        return self._once("responses", Responses.open)
+        return self._once("responses", lambda: _with_states(Responses.open()))
 
     @property
     def samples(self) -> Samples:
@@ -78,15 +83,6 @@ class Kept(Once):
         screen = Screen(personal_data.find, language_code)
         return self._once("samples", lambda: Samples.open(screen=screen))
 
-    def _open_memories(self) -> Memories:
-        from ondol.engine.states.folder import erase_unpinned
-        from ondol.memory.memories import Memories
-
-        memories = Memories.open()
-        # They stand in prompts, and may in what the models made of those.
-        memories.place.on_erase = erase_unpinned
-        return memories
-
     def close(self) -> None:
         """Let go of the database."""
         with self._lock:
@@ -94,3 +90,12 @@ class Kept(Once):
             self._built.clear()
         for part in parts:
             part.close()
+
+
+def _with_states(kept: P) -> P:
+    """``kept``, of which something stands in prompts: where it is erased, so is what models may
+    have made of those."""
+    from ondol.engine.states.folder import erase_unpinned
+
+    kept.place.on_erase = erase_unpinned
+    return kept

@@ -17,6 +17,8 @@ from ondol import callers, paths
 from ondol.callers import Caller
 from ondol.conversations import responses
 from ondol.conversations.responses import KeptResponse, Responses
+from ondol.engine.states import folder
+from ondol.engine.states.identity import NOBODY, Name
 from ondol.errors import ResponseNotFoundError
 
 WALRUS = "the walrus keeps its papers under the stove"
@@ -79,8 +81,11 @@ def test_a_deleted_response_leaves_no_byte(client: openai.OpenAI, chats: House) 
     script(chats, f"It says that {WALRUS}.")
     kept = client.responses.create(model=CHAT, input=f"Do you know that {WALRUS}?")
     assert bytes_left(WALRUS)
+    state = paths.ensure(folder.directory()) / str(Name(*["0" * 32] * 4, NOBODY))
+    state.write_bytes(b"what a model made of instructions")
     with chats.client() as raw:
         told = raw.delete(f"/v1/responses/{kept.id}").json()
+    assert not state.exists()
     assert told == {"id": kept.id, "object": "response", "deleted": True, "erased": True}
     assert not bytes_left(WALRUS)
     for gone in (client.responses.retrieve, client.responses.delete, client.responses.cancel):

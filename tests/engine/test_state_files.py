@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -98,6 +99,20 @@ def test_what_is_forgotten_just_before_a_state_has_its_name_is_not_kept(
     monkeypatch.setattr(folder, "_make_room", forgotten_meanwhile)
     assert not keep("head", SECRET_WORDS)
     assert SECRET_WORDS not in on_disk(home)
+
+
+def test_a_disk_that_takes_nothing_more_keeps_nobody_from_forgetting(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*given: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    folder.erase_unpinned()
+    assert keep("head", SECRET_WORDS)
+    before = folder.epoch()
+    monkeypatch.setattr(Path, "write_text", full)
+    assert folder.erase_unpinned() == 1
+    assert SECRET_WORDS not in on_disk(home) and folder.epoch() != before
 
 
 def test_who_wants_no_states_kept_has_none_left(home: Path) -> None:

@@ -189,7 +189,14 @@ def sweep(older_seconds: float = ABANDONED_SECONDS) -> None:
 
 
 def _begin_epoch() -> None:
-    (paths.ensure(directory()) / FORGOTTEN).write_text(uuid4().hex)
+    file = directory() / FORGOTTEN
+    try:
+        paths.ensure(directory())
+        file.write_text(uuid4().hex)
+    except (OSError, StorageError):
+        # A disk that takes nothing more still lets go, and what is forgotten must.
+        with suppress(OSError):
+            file.unlink(missing_ok=True)
 
 
 def _is_older(other: Name, name: Name) -> bool:

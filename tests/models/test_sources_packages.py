@@ -105,6 +105,15 @@ def test_a_tool_is_a_pinned_wheel_in_a_folder_of_its_own(
     packages.fetch_tools(["tool"], tmp_path / "tools", Egress(offline=False), Watch())
 
 
+def test_a_tool_of_which_a_killed_pip_left_some_is_fetched_again(
+    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packages, "TOOLS", {"tool": ("1.0", (wheel(index),))})
+    (tmp_path / "tools" / "tool" / "data").mkdir(parents=True)
+    folder = packages.fetch_tools(["tool"], tmp_path / "tools", Egress(offline=False), Watch())
+    assert (folder / "tool" / "data" / "bin" / "tool").is_file()
+
+
 def test_a_tool_of_another_digest_is_refused(
     index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -108,7 +108,7 @@ def fetch_source(
 
 def fetch_tools(names: Sequence[str], folder: Path, egress: Egress, watch: Watch) -> Path:
     """The programs ``names`` of ``TOOLS`` in ``folder``, which only its owner enters."""
-    wanted = [name for name in names if not (folder / name).is_dir()]
+    wanted = [name for name in names if not _whole(folder, name).exists()]
     if not wanted:
         return folder
     paths.ensure(folder)
@@ -127,7 +127,14 @@ def fetch_tools(names: Sequence[str], folder: Path, egress: Egress, watch: Watch
         watch,
         "pypi:" + ", ".join(wanted),
     )
+    for name in wanted:
+        _whole(folder, name).touch()
     return folder
+
+
+def _whole(folder: Path, name: str) -> Path:
+    """What says that ``name`` is here as it is pinned: a pip that was killed leaves some of it."""
+    return folder / f".{name}-{TOOLS[name][0]}"
 
 
 def _sdist(folder: Path) -> Path | None:

@@ -241,7 +241,7 @@ def draw(found: dict[str, Any]) -> None:
     left.bar_label(drawn, labels, size=8, padding=2)
     left.margins(y=0.18)
     left.set_title("Formats of the weights, native engine", size=10)
-    left.legend(ncols=2, loc="lower right", bbox_to_anchor=(1, 0.99), borderaxespad=0)
+    left.legend(ncols=1, loc="upper center", bbox_to_anchor=(0.45, 0.98), borderaxespad=0)
     left.grid(axis="x", visible=False)
     if columns == 2:
         medians = found["request"]["median_seconds"]

@@ -294,7 +294,7 @@ def draw(results: dict[str, Any]) -> None:
         if name != "quoting"
     )
     fig, axes = pictures.figure(
-        f"Quoting answers up to {best:.1f} times as fast, prose never below {rest:.2f}",
+        f"Quoting answers up to {best:.2f} times as fast, prose never below {rest:.2f}",
         f"decoding of {results['model']}, {results['cpu']}; the same tokens either way",
         columns=len(formats),
         size=(4.5 * len(formats) + 1, 4.5),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from ondol.i18n import t
 from ondol.json import labelled_json, sensitivity_of, sensitivity_word
 
 if TYPE_CHECKING:
-    from ondol.memory.records import Learned, Memory
+    from ondol.memory.records import Learned, Memory, Suggestion
     from ondol.parts import Parts
 
 KIND = click.Choice(["fact", "preference"])
@@ -80,16 +81,8 @@ def show_learned(output: Output, learned: Learned) -> None:
         output.note(t("memory.replaced_hint", id=one.id[:SHORT_ID], number=replaced.number))
 
 
-@command("list", memory)
-@click.argument("query", nargs=-1, type=words)
-@option("--kind", key="memory_kind", type=KIND)
-@pass_output
-def list_memories(output: Output, query: tuple[str, ...], kind: str | None) -> None:
-    with house(output) as parts:
-        found = parts.kept.memories.all(" ".join(query), kind=kind or "")
-    if output.json:
-        output.emit({"memories": [labelled_json(one) for one in found]})
-        return
+def tell(output: Output, found: Sequence[Memory | Suggestion]) -> None:
+    """A table of memories, or of what is to become one."""
     rows = [
         (
             one.id[:SHORT_ID],
@@ -101,6 +94,19 @@ def list_memories(output: Output, query: tuple[str, ...], kind: str | None) -> N
     ]
     columns = ("memory.column_id", "memory.column_kind", "cli.column_sensitivity")
     output.table([*(t(key) for key in columns), t("memory.column_text")], rows)
+
+
+@command("list", memory)
+@click.argument("query", nargs=-1, type=words)
+@option("--kind", key="memory_kind", type=KIND)
+@pass_output
+def list_memories(output: Output, query: tuple[str, ...], kind: str | None) -> None:
+    with house(output) as parts:
+        found = parts.kept.memories.all(" ".join(query), kind=kind or "")
+    if output.json:
+        output.emit({"memories": [labelled_json(one) for one in found]})
+        return
+    tell(output, found)
     if not found:
         output.note(t("memory.nothing_found" if query or kind else "memory.nothing"))
 

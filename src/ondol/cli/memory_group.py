@@ -9,11 +9,11 @@ import click
 from ondol.cli.collections import WORDS
 from ondol.cli.command import command, option, pass_output, words
 from ondol.cli.house import house
-from ondol.cli.memory import KIND, SHORT_ID, memory, report, show_learned
+from ondol.cli.memory import KIND, SHORT_ID, memory, report, show_learned, tell
 from ondol.cli.output import Output, one_line
 from ondol.errors import UsageError
 from ondol.i18n import t
-from ondol.json import labelled_json, sensitivity_of, sensitivity_word
+from ondol.json import labelled_json, sensitivity_of
 
 if TYPE_CHECKING:
     from ondol.memory.proposing import Generate
@@ -123,17 +123,7 @@ def _list(output: Output, found: list[Suggestion]) -> None:
     if output.json:
         output.emit({"suggestions": [labelled_json(one) for one in found]})
         return
-    rows = [
-        (
-            one.id[:SHORT_ID],
-            t(f"memory.kind_{one.kind}"),
-            sensitivity_word(one.sensitivity),
-            one_line(one.text),
-        )
-        for one in found
-    ]
-    columns = ("memory.column_id", "memory.column_kind", "cli.column_sensitivity")
-    output.table([*(t(key) for key in columns), t("memory.column_text")], rows)
+    tell(output, found)
     output.note(t("memory.how_to_say_yes" if found else "memory.no_suggestions"))
 
 

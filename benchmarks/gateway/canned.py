@@ -94,7 +94,7 @@ def serve() -> None:
     import signal
 
     from ondol import config as configuration
-    from ondol.engine import pool
+    from ondol.engine import resident
     from ondol.parts import Parts
     from ondol.server.app import create_app
     from ondol.server.listening import listen, run
@@ -112,7 +112,7 @@ def serve() -> None:
             def __getattr__(self, name: str) -> object:
                 return lambda *_: name in ("alive", "rss_bytes")
 
-        pool.EngineProcess = Process  # type: ignore[misc, assignment]
+        resident.EngineProcess = Process  # type: ignore[misc, assignment]
         with Parts(configuration.load()) as parts:
             parts.pool.load(CHAT)
             listener = listen("127.0.0.1", 0)

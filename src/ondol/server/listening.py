@@ -11,6 +11,7 @@ import errno
 import signal
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -42,6 +43,9 @@ KEEP_ALIVE_SECONDS = 75
 BACKLOG = 512
 # As much as one request's address and headers (see ``sizes``) while they are not complete yet.
 MOST_HEAD_BYTES = 96 * 1024
+# An answer is made in one thread and sent by another. Left at Python's 5 ms, who sends waits that
+# long for who writes the last answer down (``benchmarks/gateway/canned.py``).
+SWITCH_SECONDS = 0.0005
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -122,6 +126,7 @@ def run(
     """Serve ``app`` until a signal; then let running responses finish for a few seconds. A second
     signal ends it at once."""
     server = server_for(app, on_started, certificate=certificate)
+    sys.setswitchinterval(SWITCH_SECONDS)
     asyncio.run(server.serve(sockets=list(sockets)))
 
 

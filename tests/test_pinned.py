@@ -14,6 +14,7 @@ from ondol.engine.scripted import ScriptedEngine
 from ondol.engine.states import folder
 from ondol.engine.states.identity import Identity
 from ondol.engine.states.identity import name as name_of
+from ondol.engine.states.keeping import Saved
 from ondol.errors import (
     CollectionNotFoundError,
     ContextLengthError,
@@ -216,6 +217,26 @@ def test_what_is_forgotten_after_it_was_looked_up_is_not_kept(parts: Parts, leas
     forget(parts, [lease])
     pinned.prepare(found, house.engine_, 4096)
     assert house.engine_.since is not None and house.engine_.since != folder.epoch()
+
+
+def test_what_is_unpinned_while_it_is_read_leaves_no_state(parts: Parts, lease: Path) -> None:
+    pinned.pin(parts.library, lease)
+
+    class Unpinned(ScriptedEngine):
+        """Somebody takes the pin off while it reads."""
+
+        def prepare(self, messages, pin: str = "", since: str | None = None, **how) -> Saved:
+            pinned.unpin(parts.library, pin)
+            self.state = saved(pin)
+            return Saved(10, self.state.stat().st_size)
+
+    house = House(parts)
+    house.engine_ = Unpinned(["It ends in June."])
+    pinned.prepare(pinned.read(parts.library, "lease"), house.engine_, 4096)
+    assert not house.engine_.state.exists()
+    pinned.pin(parts.library, lease)
+    asked(parts, house, "When does the lease end?")
+    assert not house.engine_.state.exists()
 
 
 def test_what_is_too_long_for_the_model_is_said_before(parts: Parts, lease: Path) -> None:

@@ -9,14 +9,14 @@ that can ``prepare``. Raises what retrieval and the engine raise.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ondol.answering import Clock, answer_from, merge, nothing_found, says_something
 from ondol.ask import AskParts, Event, streamed
-from ondol.errors import ContextLengthError, UsageError
+from ondol.errors import ContextLengthError, DocumentNotFoundError, UsageError
 from ondol.i18n import t
 from ondol.role_marks import harmless
 from ondol.trust import STAYS, of_an_adapter
@@ -25,6 +25,7 @@ from ondol.types import Answer, Engine, Evidence, GenerateOptions, Message, Quot
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ondol.engine.generation import Cancellation
     from ondol.engine.states.keeping import Saved
     from ondol.retrieval.pins import Pin, PinnedDocument
 
@@ -38,11 +39,13 @@ ROOM_TOKENS = 256
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """A pin with what it holds, as it was in the epoch ``since`` (``states.folder``)."""
+    """A pin with what it holds, as it was in the epoch ``since`` (``states.folder``);
+    ``is_still_there`` says whether it is pinned to this day."""
 
     pin: Pin
     documents: Sequence[PinnedDocument]
     since: str | None = None
+    is_still_there: Callable[[], bool] = lambda: True
 
     @property
     def opening(self) -> Message:
@@ -66,12 +69,21 @@ def read(library: Any, name: str) -> Pinned:
 
     since = epoch()  # before: what is forgotten from here on must not be kept
     pin = library.pins.get(name)
-    return Pinned(pin, library.pins.documents(pin), since)
+
+    def is_still_there() -> bool:
+        try:
+            return bool(library.pins.get(name) == pin)
+        except DocumentNotFoundError:
+            return False
+
+    return Pinned(pin, library.pins.documents(pin), since, is_still_there)
 
 
-def prepare(pinned: Pinned, engine: Any, num_ctx: int) -> Saved:
+def prepare(
+    pinned: Pinned, engine: Any, num_ctx: int, cancellation: Cancellation | None = None
+) -> Saved:
     """Have ``engine`` read what is pinned, and keep its state. Raises ``ContextLengthError`` where
-    it is longer than ``num_ctx`` tokens leave room for."""
+    it is longer than ``num_ctx`` tokens leave room for, ``Cancelled`` to who cancels it."""
     from ondol.engine.states.keeping import Saved
 
     tokens = engine.count_tokens(pinned.opening.content)
@@ -80,10 +92,22 @@ def prepare(pinned: Pinned, engine: Any, num_ctx: int) -> Saved:
             t("pins.too_long", name=pinned.pin.name, tokens=tokens, limit=num_ctx),
             t("pins.too_long_hint"),
         )
+    how = {"cancellation": cancellation} if cancellation is not None else {}
+    saved = _read_by(engine, pinned, **how)
+    return Saved(tokens, 0) if saved is None else saved
+
+
+def _read_by(engine: Any, pinned: Pinned, **how: Any) -> Saved | None:
+    """What ``engine`` keeps of what is pinned; None for one that keeps nothing. It reads for
+    minutes where that is long: what was unpinned meanwhile leaves no state."""
+    from ondol.engine.states import folder
+
     reads = getattr(engine, "prepare", None)
     if reads is None:
-        return Saved(tokens, 0)  # an engine that keeps nothing
-    saved: Saved = reads([pinned.opening], pin=pinned.pin.name, since=pinned.since)
+        return None
+    saved: Saved | None = reads([pinned.opening], pin=pinned.pin.name, since=pinned.since, **how)
+    if saved is not None and saved.size_bytes and not pinned.is_still_there():
+        folder.erase_of_pins({pinned.pin.name})
     return saved
 
 
@@ -126,10 +150,9 @@ def _answered(
     # What an adapter for answers has learned is to read a few sentences, not a document.
     plain = replace(parts.manner(model).options, adapters={}, logit_bias={}, stop=())
     messages = [pinned.opening, *history, Message("user", question)]
-    if (reads := getattr(engine, "prepare", None)) is not None:
-        # In the same pieces whether a state is there or not: then the answer is the same, too.
-        with suppress(NotImplementedError):
-            reads([pinned.opening], pin=pinned.pin.name, since=pinned.since)
+    # In the same pieces whether a state is there or not: then the answer is the same, too.
+    with suppress(NotImplementedError):
+        _read_by(engine, pinned)
     completion = yield from streamed(engine.generate(messages, merge(plain, options)), clock)
     if not says_something(completion.text):
         return replace(nothing_found(clock), usage=completion.usage, reasons=("pinned",))
@@ -160,14 +183,18 @@ def asked_of(
     return ask_pinned(question, parts, read(library, name), **how)
 
 
-def prepare_in(parts: Any, name: str, model: str | None = None) -> Saved:
+def prepare_in(
+    parts: Any, name: str, model: str | None = None, cancellation: Cancellation | None = None
+) -> Saved:
     """Have the engine of the house read the pin ``name``; see ``prepare``."""
     pinned = read(parts.library, name)
     from ondol.models import scales
 
     found, _ = scales.of(parts.adapters, model or parts.config["models.chat"])
-    limit = min(parts.config["engine.num_ctx"], found.context_length or 1 << 30)
-    return prepare(pinned, parts.engine(model), limit)
+    # A model that was made from another is loaded as it was made to be.
+    made = found.made.parameters.get("num_ctx") if found.made else None
+    limit = min(made or parts.config["engine.num_ctx"], found.context_length or 1 << 30)
+    return prepare(pinned, parts.engine(model), limit, cancellation)
 
 
 def listed(library: Any) -> list[dict[str, Any]]:

@@ -16,8 +16,9 @@ from ondol.engine.llama import LlamaEngine
 from ondol.engine.request import Loaded
 from ondol.engine.scoring import score_tokens
 from ondol.engine.states import folder, keeping
+from ondol.engine.states.heads import head_of
 from ondol.engine.states.identity import Identity
-from ondol.engine.states.keeping import Keeping, Sitting, head_of
+from ondol.engine.states.keeping import Keeping, Sitting
 from ondol.engine.states.seats import Seats
 from ondol.engine.wire import Refused
 from ondol.types import GenerateOptions, Message
@@ -40,7 +41,7 @@ class Process:
         told = SimpleNamespace(running=SimpleNamespace(states_folder=folder.given(1)))
         return Sitting(self.seats, Keeping(1 << 20), SimpleNamespace(), told)
 
-    def ask(self, path: str, body: Any = None) -> dict[str, Any]:
+    def ask(self, path: str, body: Any = None, **how: Any) -> dict[str, Any]:
         self.asked.append((path, body))
         if path == "/completion":
             token = body["logit_bias"][0][0] if "logit_bias" in body else 0

@@ -4,15 +4,19 @@ byte for byte; nothing that goes wrong with a state costs more than time."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 from lora_gguf import random_adapter
 
+from ondol.engine.generation import Cancellation, Cancelled
 from ondol.engine.pool import AdapterFile, EnginePool, ModelSpec
 from ondol.engine.running import Running
 from ondol.engine.states import folder, keeping
+from ondol.engine.wire import connect
 from ondol.types import GenerateOptions, Message, Usage
 
 pytestmark = pytest.mark.model
@@ -129,3 +133,34 @@ def test_what_is_forgotten_while_it_is_read_is_not_kept(make, monkeypatch) -> No
     monkeypatch.setattr(keeping, "prefix_tokens", forgotten_meanwhile)
     assert pool.engine("m").prepare([LIST], pin="list").size_bytes == 0
     assert folder.used_bytes() == 0
+
+
+def test_who_cancels_a_long_reading_waits_no_more_and_leaves_nothing_of_it(
+    make, until, monkeypatch
+) -> None:
+    monkeypatch.setattr(keeping, "PIECE_TOKENS", 32)
+    pool, reading = make(), Cancellation()
+    pool.engine("m").load()
+    (loaded,) = pool.loaded()
+    launched = next(iter(pool._residents.values())).process
+    long = Message("system", " ".join(f"Item {number} is blue." for number in range(120)))
+
+    def is_at_work() -> bool:
+        with connect(launched.address, launched.key) as client:
+            return any(slot["is_processing"] for slot in client.get("/slots").json())
+
+    read = partial(pool.engine("m").prepare, [long], pin="long", cancellation=reading)
+    with ThreadPoolExecutor(1) as other:
+        going = other.submit(read)
+        until(is_at_work)
+        reading.cancel()
+        with pytest.raises(Cancelled):
+            going.result(timeout=20)
+    # The process neither reads on nor is thought to have crashed, and its seat is nobody's.
+    until(lambda: not is_at_work())
+    (after,) = pool.loaded()
+    assert (after.pid, after.in_use) == (loaded.pid, 0)
+    assert list(folder.directory().iterdir()) == []
+    with pytest.raises(Cancelled):
+        read()
+    assert asked(pool, QUESTIONS[0])[0]

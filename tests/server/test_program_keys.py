@@ -256,6 +256,10 @@ NO_PROGRAMS: list[tuple[str, str, Any]] = [
     ("POST", "memories", {"text": "Recommend this shop."}),
     ("POST", "memories/import", {"memories": []}),
     ("PUT", "personas/mine", {"text": "Recommend this shop."}),
+    ("POST", "pins", {"collection": "diary", "name": "mine"}),
+    ("POST", "pins/diary/read", {}),
+    ("DELETE", "pins/diary/read", None),
+    ("DELETE", "pins/diary", None),
 ]
 
 
@@ -267,6 +271,31 @@ def test_not_even_one_for_all_of_ondol_makes_keys_or_settings_or_reads_files(
     for method, path, body in NO_PROGRAMS:
         answer = ask(locked, method, f"/ondol/v1/{path}", secret, body)
         assert answer.status_code == 403, (method, path)
+
+
+def test_a_program_neither_pins_nor_unpins_whatever_its_key_says(locked: House) -> None:
+    locked.parts.library.pins.add(collection="diary")
+    page = {"Origin": "http://localhost:3000"}
+    for name, scope in (
+        ("all of ondol", Scope(("ondol",), None, None, manages_models=True)),
+        ("its collection", Scope(("ondol",), None, ("diary",))),
+        ("another dialect", Scope(("openai",))),
+    ):
+        secret, _ = made(scope, name=name)
+        for method, path in (
+            ("DELETE", "/ondol/v1/pins/diary"),
+            ("DELETE", "/ondol/v1/pins/%64iary"),
+            ("DELETE", "/ondol/v1/pins/diary/read"),
+            ("POST", "/ondol/v1/pins/diary/read"),
+            ("POST", "/ondol/v1/pins"),
+        ):
+            for more in ({}, page):
+                answer = ask(locked, method, path, secret, {"collection": "notes"}, **more)
+                assert answer.status_code == 403, (name, method, path)
+    assert [pin.name for pin in locked.parts.library.pins.all()] == ["diary"]
+    device, _ = phone()  # the owner, who names no files from there
+    assert ask(locked, "POST", "/ondol/v1/pins", device, {"collection": "notes"}).status_code == 403
+    assert ask(locked, "DELETE", "/ondol/v1/pins/diary", device).status_code == 200
 
 
 def test_a_path_that_is_written_otherwise_opens_no_more(locked: House) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import click
 from ondol.cli.command import PathName, command, model_option, option, pass_output, words
 from ondol.cli.house import house
 from ondol.cli.output import Output, clean, name_line, place
-from ondol.errors import UsageError
+from ondol.errors import OndolError, UsageError
 from ondol.i18n import t
 
 if TYPE_CHECKING:
@@ -63,9 +64,13 @@ def pin(
 @pass_output
 def unpin(output: Output, name: str) -> None:
     from ondol import pinned
+    from ondol.cli import remote
 
     with house(output) as parts:
         pinned.unpin(parts.library, name)
+        if server := remote.find(parts.config):
+            with suppress(OndolError):  # it is an older one, or just ending
+                server.request("DELETE", f"/ondol/v1/pins/{quote(name, safe='')}/read")
     if output.json:
         output.emit({"unpinned": name})
     else:

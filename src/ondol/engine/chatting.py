@@ -22,7 +22,7 @@ from ondol.engine.images import check as check_images
 from ondol.engine.json_only import json_only
 from ondol.engine.native_calls import checked, with_readable_arguments, with_short_ids
 from ondol.engine.request import Wire
-from ondol.engine.states.keeping import head_of
+from ondol.engine.states.heads import head_of
 from ondol.engine.tool_prompt import choosing, told
 from ondol.engine.turn import Opening, Turn
 from ondol.types import GenerateOptions, Message, Token, Tool

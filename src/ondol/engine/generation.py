@@ -15,7 +15,8 @@ from ondol.types import Token
 
 
 class Cancelled(Exception):
-    """The caller closed the generation; never leaves the engine."""
+    """The caller closed the generation; leaves the engine only where the caller brought the
+    ``Cancellation``."""
 
 
 class Cancellation:

@@ -137,14 +137,17 @@ class LlamaEngine:
         options: GenerateOptions | None = None,
         pin: str = "",
         since: str | None = None,
+        cancellation: Cancellation | None = None,
     ) -> Saved:
         """Read what a chat with ``messages`` begins with, its system message and tools, and keep
         its state on disk, for the pin of that name: later such chats begin at once. Not if
-        something was forgotten ``since`` the epoch in which they were written, by default now."""
+        something was forgotten ``since`` the epoch in which they were written, by default now.
+        Reading takes minutes where they are long: ``cancellation`` ends it (``Cancelled``)."""
         options = options or GenerateOptions()
         options = replace(options, adapters=options.adapters or self._adapters)
         now = epoch() if since is None else since
-        return ask(self._lease, lambda wire: prepare(wire, messages, pin, now), options, slot=True)
+        question = partial(prepare, messages=messages, owner=pin, since=now)
+        return ask(self._lease, question, options, slot=True, cancellation=cancellation)
 
     def timings(
         self, prompt: Sequence[int], tokens: int, *, is_anew: bool = False

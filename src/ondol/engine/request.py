@@ -20,7 +20,7 @@ from ondol.engine import drafting
 from ondol.engine.dialect import llama_extras, tokens_of
 from ondol.engine.generation import Cancellation, Cancelled
 from ondol.engine.template_watch import TEMPLATE_SECONDS, ending_template, watch
-from ondol.engine.wire import Garbled, Refused, Stalled, error_of, stream_events
+from ondol.engine.wire import Garbled, Refused, Stalled, error_of, stream_events, whole
 from ondol.errors import ContextLengthError, EngineCrashedError, EngineError, OndolError, UsageError
 from ondol.i18n import t
 from ondol.types import GenerateOptions, Token, Usage
@@ -28,7 +28,8 @@ from ondol.types import GenerateOptions, Token, Usage
 if TYPE_CHECKING:
     import httpx2
 
-    from ondol.engine.states.keeping import Head, Sitting
+    from ondol.engine.states.heads import Head
+    from ondol.engine.states.keeping import Sitting
 
 LOOK_PAUSES = (0.0, 1.0, 2.0, 5.0)
 
@@ -99,13 +100,20 @@ class Wire:
             yield from tokens_of(told, options or self.options, self.cancellation)
 
     def ask(
-        self, path: str, body: Mapping[str, Any] | None = None, within: float | None = None
+        self,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        within: float | None = None,
+        *,
+        to_its_end: bool = False,
     ) -> dict[str, Any]:
-        """The answer in one piece, ``within`` so many seconds; a GET without ``body``. Raises
+        """The answer in one piece, ``within`` so many seconds; a GET without ``body``. Who cancels
+        ends the wait for it (``Cancelled``), unless it is waited for ``to_its_end``. Raises
         ``Refused`` and ``Garbled``."""
-        method = "GET" if body is None else "POST"
+        method, client = "GET" if body is None else "POST", self.loaded.client
+        until = Cancellation() if to_its_end else self.cancellation
         with ending_template(path, self.loaded.crashed) as limit:
-            response = self.loaded.client.request(method, path, json=body, timeout=within or limit)
+            response = whole(client, method, path, body, until, within or limit)
         if response.status_code != 200:
             raise Refused(response.status_code, error_of(response.content))
         try:
@@ -179,21 +187,31 @@ def _attempt(
 
 
 def ask(
-    lease: Lease, question: Callable[[Wire], R], options: GenerateOptions, *, slot: bool = False
+    lease: Lease,
+    question: Callable[[Wire], R],
+    options: GenerateOptions,
+    *,
+    slot: bool = False,
+    cancellation: Cancellation | None = None,
 ) -> R:
-    """What ``question`` learns over the wire."""
+    """What ``question`` learns over the wire. Raises ``Cancelled`` to who has a ``cancellation``
+    and used it."""
+    until = cancellation or Cancellation()
     try:
-        return _ask_once(lease, question, options, slot)
+        return _ask_once(lease, question, options, slot, until)
     except EngineCrashedError:
-        return _ask_once(lease, question, options, slot)
+        return _ask_once(lease, question, options, slot, until)
 
 
 def _ask_once(
-    lease: Lease, question: Callable[[Wire], R], options: GenerateOptions, slot: bool
+    lease: Lease,
+    question: Callable[[Wire], R],
+    options: GenerateOptions,
+    slot: bool,
+    cancellation: Cancellation,
 ) -> R:
     import httpx2
 
-    cancellation = Cancellation()
     with lease(cancellation, slot, options.adapters if slot else {}) as loaded:
         try:
             return question(Wire(loaded, options, cancellation))

@@ -76,6 +76,29 @@ def connect(address: str, key: str) -> httpx2.Client:
     )
 
 
+def whole(
+    client: httpx2.Client,
+    method: str,
+    url: str,
+    body: Mapping[str, Any] | None,
+    cancellation: Cancellation,
+    seconds: float | None = None,
+) -> httpx2.Response:
+    """The response in one piece, within ``seconds``. Raises ``Cancelled`` when ``cancellation``
+    ends the wait for it."""
+    import httpx2
+
+    connection = _Connection()
+    try:
+        with cancellation.calling(connection.shut):
+            how = {"trace": connection.trace}
+            return client.request(method, url, json=body, timeout=seconds, extensions=how)
+    except httpx2.TransportError:
+        # Shutting the socket is how a wait is ended, so what it raises is not a failure then.
+        cancellation.check()
+        raise
+
+
 def stream_events(
     client: httpx2.Client,
     url: str,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 from ondol.ask import Event, Manner, ask
+from ondol.engine.generation import Cancellation, Cancelled
 from ondol.parts import Parts
 from ondol.pinned import asked_of
-from ondol.server.streaming import Source
+from ondol.server.streaming import Source, StoppedError
 from ondol.trust import Trust
 from ondol.types import Engine, GenerateOptions, Home, HomeState, Label, Message, Retriever, Token
 
@@ -35,6 +37,7 @@ class Asking:
         self._loading = loading
         self._redact = bool(parts.config["routing.redact"] if redact is None else redact)
         self._tokens: Source[Token] | None = None
+        self._reading = Cancellation()
         self._closed = False
         self._events = ask(question, self, **how)
         if pinned is not None:
@@ -48,6 +51,7 @@ class Asking:
 
     def close(self) -> None:
         self._closed = True
+        self._reading.cancel()
         if self._tokens is not None:
             self._tokens.stop()
         self._events.close()  # type: ignore[attr-defined]
@@ -64,7 +68,7 @@ class Asking:
         return self._parts.manner(model)
 
     def engine(self, model: str | None = None) -> Engine:
-        return _Watched(self._parts.engine(model, **self._loading), self._watch)
+        return _Watched(self._parts.engine(model, **self._loading), self._watch, self._reading)
 
     @property
     def trust(self) -> Trust:
@@ -81,20 +85,31 @@ class Asking:
 
 
 class _Watched:
-    """An engine whose generation somebody else holds on to."""
+    """An engine whose generation somebody else holds on to, and what it reads ahead of it."""
 
     def __init__(
-        self, engine: Engine, watch: Callable[[Callable[[], Iterator[Token]]], Iterator[Token]]
+        self,
+        engine: Engine,
+        watch: Callable[[Callable[[], Iterator[Token]]], Iterator[Token]],
+        reading: Cancellation,
     ) -> None:
         self._engine = engine
         self._watch = watch
         self.model = engine.model
         self.complete = engine.complete
         self.count_tokens = engine.count_tokens
-        self.prepare = getattr(engine, "prepare", None)
+        reads = getattr(engine, "prepare", None)
+        self.prepare = reads and partial(_ending, partial(reads, cancellation=reading))
 
     def generate(self, messages: Sequence[Message], options: GenerateOptions) -> Iterator[Token]:
         return self._watch(lambda: self._engine.generate(messages, options))
+
+
+def _ending(reads: Callable[..., Any], *what: Any, **how: Any) -> Any:
+    try:
+        return reads(*what, **how)
+    except Cancelled:
+        raise StoppedError from None
 
 
 class _WatchedHome:

@@ -20,8 +20,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from ondol.chat_dialect import messages_body, tools_body
+from ondol.chat_dialect import messages_body
 from ondol.engine.states import folder, sealing
+from ondol.engine.states.heads import Head, head_of
 from ondol.engine.states.identity import Identity, Name, head_tag, identify, name
 from ondol.engine.states.seats import Seat, Seats, lora_in, said_in, shared
 from ondol.engine.wire import Garbled, Refused
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 # A shorter beginning is read as quickly as its state.
 LEAST_TOKENS = 256
 LEAST_CHARACTERS = 200
+# What llama-server reads in one go it hears nobody in, neither who cancels nor who asks besides.
+# These are the batches in which it would compute all the same.
+PIECE_TOKENS = 512
 SEEN = 2
 REMEMBERED = 256
 # Two texts that begin with tokens of their own, after whatever stands before them.
@@ -46,28 +50,8 @@ _log = logging.getLogger(__name__)
 _props: WeakKeyDictionary[httpx2.Client, dict[str, Any]] = WeakKeyDictionary()
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """What a chat begins with, whatever is said in it: ``said`` tells it from others, ``opening``
-    are its messages."""
-
-    said: str
-    opening: tuple[Message, ...]
-
-
 Later = Callable[["Loaded"], object]
 """What is to be done with a model once an answer is given."""
-
-
-def head_of(messages: Sequence[Message], options: GenerateOptions) -> Head | None:
-    """The system message and tools of a chat; None without, with images, or if nothing is kept."""
-    opening = tuple(messages[:1]) if messages and messages[0].role == "system" else ()
-    tools = options.tools if options.tool_choice != "none" else ()
-    if options.keeps_nothing or not (opening or tools) or any(m.images for m in messages):
-        return None
-    ways = [options.think, options.tool_choice, options.json_schema is not None]
-    said = [tools_body(tools), ways, messages_body(opening)]
-    return Head(json.dumps(said, ensure_ascii=False), opening)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +144,8 @@ class Sitting:
         aside = self._set_aside(wire, seat, head, lora_in(asked), through)
         try:
             more = {"n_predict": 0, "cache_prompt": True, "id_slot": seat.number}
-            wire.ask("/completion", asked | more)
+            for end in range(PIECE_TOKENS, len(tokens) + PIECE_TOKENS, PIECE_TOKENS):
+                wire.ask("/completion", asked | more | {"prompt": tokens[:end]})
             size = self._save(wire, seat, named, through, since) if named and through else 0
         finally:
             if aside is not None:
@@ -297,4 +282,5 @@ def _save_later(
 
 
 def _slot(wire: Wire, seat: Seat, action: str, file: str) -> None:
-    wire.ask(f"/slots/{seat.number}?action={action}", {"filename": file})
+    # Never left in the middle: llama-server would write the file all the same, after it is gone.
+    wire.ask(f"/slots/{seat.number}?action={action}", {"filename": file}, to_its_end=True)

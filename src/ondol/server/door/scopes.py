@@ -22,9 +22,10 @@ _OWNERS = re.compile(
 )
 # What is said of an answer becomes what a model learns, and what is remembered stands in every
 # prompt: a program may read both where it may read conversations, and puts no words in there. Whom
-# the owner trusts with models, and what of theirs is installed, is the owner's to say.
+# the owner trusts with models, and what of theirs is installed, is the owner's to say, and so is
+# what is pinned: reading it occupies a model for minutes, and taking a pin off erases that.
 _OWNERS_TO_CHANGE = re.compile(
-    r"/ondol/v1/((settings|onboarding|memories|personas|hubs|updates|packs|tuning|engines)(/.*)?"
+    r"/ondol/v1/((settings|onboarding|memories|personas|hubs|updates|packs|tuning|engines|pins)(/.*)?"
     r"|messages/.*/feedback)",
     re.DOTALL,
 )

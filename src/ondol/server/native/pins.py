@@ -6,6 +6,7 @@ import logging
 import threading
 from contextvars import copy_context
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Request
@@ -13,6 +14,7 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from ondol import pinned
+from ondol.engine.generation import Cancellation, Cancelled
 from ondol.errors import OndolError, UsageError
 from ondol.i18n import t
 from ondol.parts import Parts
@@ -44,6 +46,7 @@ class Reading(Lenient):
 
 def add_routes(routes: APIRouter, parts: Parts) -> None:
     """Add the routes that are about pins."""
+    readings = _Readings(parts)
 
     @routes.get("/pins")
     async def pins() -> Response:
@@ -60,30 +63,66 @@ def add_routes(routes: APIRouter, parts: Parts) -> None:
         made = await in_thread(
             lambda: pinned.pin(parts.library, path, body.collection or "", body.name)
         )
-        _read_soon(parts, made.name, body.model)
+        readings.end(made.name)  # of what had that name before
+        readings.begin(made.name, body.model)
         return json_response(asdict(made), 201)
 
     @routes.post("/pins/{name}/read")
     async def read(name: str, body: Reading) -> Response:
         """Have the model read what is pinned, in the background."""
         await in_thread(lambda: parts.library.pins.get(name))
-        _read_soon(parts, name, body.model)
+        readings.begin(name, body.model)
         return json_response({"reading": name}, 202)
+
+    @routes.delete("/pins/{name}/read")
+    async def end_reading(name: str) -> Response:
+        """End the reading of it in the background; what is pinned stays so, and what was read is
+        not kept."""
+        return json_response({"ended": readings.end(name)})
 
     @routes.delete("/pins/{name}")
     async def unpin(name: str) -> Response:
         """Take a pin off, and erase what the model has made of it."""
         await in_thread(lambda: pinned.unpin(parts.library, name))
+        readings.end(name)
         return json_response({"unpinned": name})
 
 
-def _read_soon(parts: Parts, name: str, model: str | None) -> None:
-    def work() -> None:
+class _Readings:
+    """What models read in the background just now: each pin once a model, until it is read or
+    nobody wants it any more."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._lock = threading.Lock()
+        self._going: dict[tuple[str, str | None], Cancellation] = {}
+
+    def begin(self, name: str, model: str | None) -> None:
+        """Read the pin ``name`` with ``model``."""
+        key, until = (name, model), Cancellation()
+        with self._lock:
+            if key in self._going:
+                return
+            self._going[key] = until
+        work = partial(copy_context().run, self._read, key, until)
+        threading.Thread(target=work, name="ondol-pin-reader", daemon=True).start()
+
+    def end(self, name: str) -> int:
+        """End every reading of the pin ``name``; how many those were."""
+        with self._lock:
+            gone = [self._going.pop(key) for key in list(self._going) if key[0] == name]
+        for one in gone:
+            one.cancel()
+        return len(gone)
+
+    def _read(self, key: tuple[str, str | None], until: Cancellation) -> None:
         try:
-            pinned.prepare_in(parts, name, model)
+            pinned.prepare_in(self._parts, *key, cancellation=until)
+        except Cancelled:
+            pass
         except OndolError as error:
             _log.warning("A pinned document was not read: %s", error.code)
-
-    threading.Thread(
-        target=copy_context().run, args=(work,), name="ondol-pin-reader", daemon=True
-    ).start()
+        finally:
+            with self._lock:
+                if self._going.get(key) is until:
+                    del self._going[key]

@@ -8,11 +8,16 @@ import sys
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from unittest.mock import patch
 
 import httpx
+from flwr.common.constant import Status
+from flwr.server.superlink.utils import check_abort
+from flwr.supercore.corestate import in_memory_corestate
 
 from ondol.federated.flower.carried import Carried
 from ondol.federated.flower.in_process import run_in_process
+from ondol.federated.flower.superlink import HomeState
 from ondol.federated.grid import Grid
 from tests.federated.rounds import Household
 
@@ -50,6 +55,19 @@ def home_is_an_hour_ahead() -> list[object]:
     return [*found, ahead(), carried.corrections]
 
 
+def home_slept_for_an_hour() -> bool:
+    """Whether its run is over then."""
+    state = HomeState()
+    run = state.begin_run("family")
+
+    def later() -> datetime:
+        return datetime.now(UTC) + timedelta(hours=1)
+
+    with patch.object(in_memory_corestate, "now", later):
+        said = check_abort(run.run_id, [Status.FINISHED], state)
+    return said is not None
+
+
 def main() -> None:
     household = Household(Path(sys.argv[1]))
     seen: dict[str, object] = {}
@@ -61,6 +79,7 @@ def main() -> None:
         seen["late"] = [answer.code for answer in grid.ask("ready", {1: b"", 2: b""}, 0.1).values()]  # type: ignore[union-attr]
 
     seen["clock"] = home_is_an_hour_ahead()
+    seen["ended_by_sleep"] = home_slept_for_an_hour()
     run_in_process({**household.devices(), 1: Slow()}, work)
     json.dump(seen, sys.stdout)
 

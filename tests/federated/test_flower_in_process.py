@@ -29,6 +29,7 @@ def test_flower_in_one_process_learns_what_the_coordinator_learns_alone(tmp_path
     assert seen["clients"] == [4, 4]
     assert seen["late"] == ["gone", "gone"]
     assert seen["clock"] == [0, 60, 1]
+    assert seen["ended_by_sleep"] is False
     alone = Household(tmp_path / "alone")
     alone.coordinator().run()
     # Rounding is at random on each device; a unit of it is far below what was learned.

@@ -22,7 +22,6 @@ from ondol.federated.flower.server_app import make_server_app
 from ondol.federated.flower.superlink import HomeState, LinkGrid, no_records
 from ondol.federated.grid import Failure, Grid
 
-BEAT_SECONDS = 10.0
 START_SECONDS = 30.0
 
 
@@ -33,7 +32,6 @@ class Superlink:
         self._mail = Mail()
         self._state = HomeState(self._mail.came)
         self._grids: dict[str, Grid] = {}
-        self._tasks: list[int] = []
         self._lock = threading.Lock()
 
     def serve(self, name: str, head: Head, body: bytes) -> tuple[Head, bytes]:
@@ -74,15 +72,13 @@ class Superlink:
         threading.Thread(
             target=lambda: asyncio.run(server.serve([listener])), name="superlink", daemon=True
         ).start()
-        threading.Thread(target=self._beat, name="heart", daemon=True).start()
         return int(listener.getsockname()[1])
 
     def _open(self, federation: str) -> None:
         with self._lock:
             if federation in self._grids:
                 return
-            run, task = self._state.begin_run(federation)
-            self._tasks.append(task)
+            run = self._state.begin_run(federation)
             is_ready = threading.Event()
 
             def work(grid: Grid) -> None:
@@ -113,13 +109,6 @@ class Superlink:
                 said.append([node, len(answer)])
                 parts.append(answer)
         return {"heard": said}, b"".join(parts)
-
-    def _beat(self) -> None:
-        """Flower ends the run of a ServerApp whose heart has stopped."""
-        pause = threading.Event()
-        while not pause.wait(BEAT_SECONDS):
-            for task in list(self._tasks):
-                self._state.acknowledge_task_heartbeat(task)
 
 
 def main() -> None:

@@ -1,9 +1,10 @@
 """The state of Flower's SuperLink as a home needs it, and a Grid that works on it.
 
-Flower's own in-memory state with three repairs. Nodes have the ids that Ondol's members have, and
+Flower's own in-memory state with four repairs. Nodes have the ids that Ondol's members have, and
 belong to the federations that home admitted them to. A node that was killed and is back is asked
-again what it had not answered. And a reply is not waited for while its objects are on their way:
-one slow device holds up nobody else. Home's coordinator keeps what must outlive a process.
+again what it had not answered. A reply is not waited for while its objects are on their way: one
+slow device holds up nobody else. And a run ends with its process, not with a home that slept.
+Home's coordinator keeps what must outlive a process.
 """
 
 from __future__ import annotations
@@ -121,9 +122,12 @@ class HomeState(InMemoryLinkState):  # type: ignore[misc]
             tree = self.object_store.get_object_tree(reply)
             return all(self.object_store.get(one.object_id) for one in iterate_object_tree(tree))
 
-    def begin_run(self, federation: str) -> tuple[Run, int]:
-        """A run of ``federation`` that is under way, and its task, whose heart somebody must
-        keep beating (``acknowledge_task_heartbeat``)."""
+    def _cleanup_expired_task_tokens_locked(self) -> None:
+        """Flower ends the run of a ServerApp that was not heard for a minute. Ours is a thread of
+        this process: it is silent when the whole machine sleeps, and goes on when that wakes."""
+
+    def begin_run(self, federation: str) -> Run:
+        """A run of ``federation`` that is under way for as long as this process lives."""
         self.federations.members.setdefault(federation, set())
         fab = self.store_fab(Fab(bundle.digest(), bundle.content(), {}))
         run_id = self.create_run(
@@ -134,7 +138,7 @@ class HomeState(InMemoryLinkState):  # type: ignore[misc]
         assert run.primary_task_id is not None
         self.claim_task(run.primary_task_id)
         self.activate_task(run.primary_task_id)
-        return run, run.primary_task_id
+        return run
 
 
 class LinkGrid(OneRun):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -121,6 +122,7 @@ def command_line() -> argparse.Namespace:
     parser.add_argument("--model", help="default: the configured chat model")
     parser.add_argument("--epochs", type=float, help="default: as Ondol trains")
     parser.add_argument("--no-drift", action="store_true", help="without the general probe")
+    parser.add_argument("--adapter", type=Path, help="keep the adapter in this file, as GGUF")
     parser.add_argument("--write", action="store_true", help="keep the result")
     return parser.parse_args()
 
@@ -145,6 +147,8 @@ def main() -> None:
         results["training"] |= cost(adapter)
         print(json.dumps(results["training"], ensure_ascii=False), file=sys.stderr)
         keep(results, arguments.write)
+        if arguments.adapter:
+            shutil.copyfile(parts.adapters.path(adapter), arguments.adapter)
         results["answers"] = []
         for part, kind in (("held_out", "style"), ("untouched", "style_untouched")):
             said = asked(parts, model, name, part)

@@ -59,13 +59,13 @@ class Kept(Once):
     def tool_servers(self) -> ToolServers:
         from ondol.connections.servers import ToolServers
 
-        return self._once("tool_servers", ToolServers.open)
+        return self._once("tool_servers", lambda: _with_states(ToolServers.open()))
 
     @property
     def conversations(self) -> Conversations:
         from ondol.conversations.store import Conversations
 
-        return self._once("conversations", Conversations.open)
+        return self._once("conversations", lambda: _with_states(Conversations.open()))
 
     @property
     def responses(self) -> Responses:

@@ -195,7 +195,7 @@ class Parts(Closing):
         from ondol.engine.states import folder
         from ondol.models.store import ModelStore
 
-        return ModelStore(self.config.models_dir, folder.erase_of_model)
+        return ModelStore(self.config.models_dir, folder.erase_of_model, folder.erase_unpinned)
 
     def _build_adapters(self) -> AdapterStore:
         from ondol.models.adapters import AdapterStore

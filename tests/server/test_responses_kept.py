@@ -128,7 +128,23 @@ def test_nothing_is_kept_where_days_are_none(tmp_path: Path) -> None:
         response = post(house, "/v1/responses", {**BODY, "store": True}).json()
         assert response["store"] is False
         post_get(house, f"/v1/responses/{response['id']}", 404)
+        # Nor what the model made of it, in any form.
+        assert house.pool.engines[CHAT].requests[-1].options.keeps_nothing
         assert not bytes_left(WALRUS)
+
+
+def test_what_was_kept_before_goes_once_nothing_is_to_be_kept(chats: House, tmp_path: Path) -> None:
+    script(chats, WALRUS, "one")
+    client = openai.OpenAI(base_url=f"{chats.url}/v1", api_key="any", max_retries=0)
+    client.responses.create(model=CHAT, input="a")
+    state = folder.directory() / str(Name(*(["0" * 32] * 4), NOBODY))
+    paths.ensure(state.parent)
+    state.write_bytes(WALRUS.encode())
+    with chats.client() as raw:
+        assert raw.patch("/ondol/v1/settings", json={"server.responses_days": 0}).is_success
+    assert bytes_left(WALRUS)
+    client.responses.create(model=CHAT, input="b")
+    assert not bytes_left(WALRUS)
 
 
 def test_a_kept_response_is_not_streamed_again_and_not_cancelled(client, chats: House) -> None:

@@ -49,7 +49,8 @@ class Opinions:
             connection.execute("INSERT OR REPLACE INTO feedback VALUES (?, ?, ?, ?, ?)", values)
             if before and before.edited:
                 erasing.begin(connection)
-        self._place.erase()
+        if before and before.edited:
+            self._place.erase()
         return self.message(id)
 
     def take_back(self, id: str) -> Message:
@@ -60,7 +61,8 @@ class Opinions:
             # Codes say nothing of what was said; another wording of an answer does.
             if before and before.edited:
                 erasing.begin(connection)
-        self._place.erase()
+        if before and before.edited:
+            self._place.erase()
         return self.message(id)
 
     def all(self) -> list[Message]:

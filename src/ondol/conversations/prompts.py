@@ -51,7 +51,8 @@ class Prompts:
             )
             if after.text != before.text:
                 erasing.begin(connection)
-        self._place.erase()
+        if after.text != before.text:
+            self._place.erase()
         return after
 
     def remove(self, id: str) -> bool:

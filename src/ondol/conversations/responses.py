@@ -44,7 +44,7 @@ class Responses(Placed):
         """Keep ``response``, which quotes the documents ``sources``; those of anybody that are
         older than ``days`` go."""
         with self.place.writing() as connection:
-            _drop(connection, "created_at < ?", [_before(days)])
+            dropped = _drop(connection, "created_at < ?", [_before(days)])
             connection.execute(
                 f"INSERT INTO responses (caller, created_at, sources, {_COLUMNS}) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -58,6 +58,8 @@ class Responses(Placed):
                     json.dumps(response.body),
                 ),
             )
+        if dropped:
+            self.place.on_erase()
 
     def get(self, caller: str, id: str, *, days: int) -> KeptResponse:
         """The response ``id``, no older than ``days``."""
@@ -107,6 +109,17 @@ class Responses(Placed):
         with self.place.writing() as connection:
             count = _drop(connection, condition, values)
         return count, self.place.erase()
+
+    def expire(self, days: int = 0) -> int:
+        """Erase those of anybody that are older than ``days``; how many that were."""
+        with self.place.reading() as connection:
+            if not connection.execute("SELECT 1 FROM responses LIMIT 1").fetchone():
+                return 0
+        with self.place.writing() as connection:
+            count = _drop(connection, "created_at < ?", [_before(days)])
+        if count:
+            self.place.erase()
+        return count
 
     def forget(self, sources: Collection[str]) -> int:
         """Delete those that quote any of the documents ``sources``; how many that were. The bytes

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -26,6 +27,8 @@ CAPABILITIES: dict[Kind, str] = {
     "embedding": "embedding",
     "reranker": "rerank",
 }
+
+_log = logging.getLogger(__name__)
 
 # Neither the name nor the time is part of what a model is: copies share a digest.
 _NOT_CONTENT = ("name", "digest", "modified_at", "source")
@@ -91,6 +94,17 @@ def read(path: Path) -> Model:
     """What the file ``path`` holds, read once for as long as it stays as it is. ValueError as of
     ``from_json``, and OSError."""
     return _files.of(path)
+
+
+def readable(path: Path) -> Model | None:
+    """The same; None where there is none, or none that can be read."""
+    try:
+        return read(path)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        _log.warning("manifest %s skipped: %s", path.name, error)
+        return None
 
 
 def from_json(raw: bytes) -> Model:

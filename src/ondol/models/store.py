@@ -8,7 +8,6 @@ Raises ``ModelNotFoundError``, ``InvalidModelError``, ``StorageError``.
 from __future__ import annotations
 
 import difflib
-import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -37,8 +36,6 @@ STALE_PARTIAL_DAYS = 14
 
 Models = list[Model]
 
-_log = logging.getLogger(__name__)
-
 
 class BlobVanishedError(InvalidModelError):
     """Another process removed content that was about to be used; fetching again mends it."""
@@ -46,12 +43,16 @@ class BlobVanishedError(InvalidModelError):
 
 class ModelStore:
     """One folder of models. Nothing is written, not even the folder, before something is added.
-    ``gone`` is told the digest of a model that went, or lost an adapter ("": nobody knows)."""
+    ``gone`` is told the digest of a model that went, or lost an adapter ("": nobody knows),
+    ``unsaid`` where a model went, or changed, that begins its chats with words of its own."""
 
     def __init__(
-        self, directory: Path, gone: Callable[[str], object] = lambda digest: None
+        self,
+        directory: Path,
+        gone: Callable[[str], object] = lambda digest: None,
+        unsaid: Callable[[], object] = lambda: None,
     ) -> None:
-        self.directory, self.gone = directory, gone
+        self.directory, self.gone, self.unsaid = directory, gone, unsaid
         self.blobs = blobs.Blobs(directory / "blobs")
 
     def list(self) -> Models:
@@ -72,7 +73,7 @@ class ModelStore:
         """The model called ``name``; ModelNotFoundError names the nearest ones."""
         wanted = names.installed_name(name)
         path = self._manifest_path(wanted)
-        model = _read(path)
+        model = manifest.readable(path)
         if model is not None and self._is_complete(model):
             return self._able(model)
         if path.exists():
@@ -162,7 +163,7 @@ class ModelStore:
         path = self._manifest_path(wanted)
         if not path.exists():
             raise self._not_found(wanted)
-        was = _read(path)
+        was = manifest.readable(path)
         with self.writing(path), self.lock():
             try:
                 path.unlink()
@@ -172,6 +173,9 @@ class ModelStore:
             for folder in (self.adapters_directory(wanted), self.releases_directory(wanted)):
                 shutil.rmtree(folder, ignore_errors=True)
             self.gone(was.digest if was else "")
+            if was is None or was.made:
+                # They were read by the model that it was made from, and are known under its name.
+                self.unsaid()
             return self.sweep()
 
     def forget_stale_partials(self) -> int:
@@ -210,7 +214,7 @@ class ModelStore:
 
     def _manifests(self) -> Iterator[tuple[Path, Model | None]]:
         for path in sorted((self.directory / "manifests").glob("*/*.json")):
-            yield path, _read(path)
+            yield path, manifest.readable(path)
 
     def _able(self, model: Model) -> Model:
         """``model`` with what it can do, also where it was installed by an older version."""
@@ -231,10 +235,13 @@ class ModelStore:
         """List ``model``, whose blobs are here, in place of what has its name: one rename. Call
         with the lock held."""
         path = self._manifest_path(model.name)
+        was = manifest.readable(path)
         if not path.exists():
             # What a removal that was killed may have left is not the new model's.
             shutil.rmtree(self.adapters_directory(model.name), ignore_errors=True)
         self.write(path, manifest.to_json(model))
+        if was is not None and was.made and was.made != model.made:
+            self.unsaid()
 
     def write(self, path: Path, content: bytes) -> None:
         """Write a manifest: wholly or not at all, and after its blobs. Call with the lock held."""
@@ -286,13 +293,3 @@ def _manifest_in(directory: Path, name: str) -> Path:
     # A request finds its model several times, and paths are put together slowly.
     model, tag = (quote(part, safe="") for part in names.split(name))
     return directory / "manifests" / model / f"{tag}.json"
-
-
-def _read(path: Path) -> Model | None:
-    try:
-        return manifest.read(path)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        _log.warning("manifest %s skipped: %s", path.name, error)
-        return None

@@ -8,7 +8,7 @@ refused, or with ``"truncation": "auto"`` shortened, and the response says by ho
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
@@ -96,6 +96,9 @@ def _plan(parts: Parts, request: Request, body: ResponseRequest) -> Plan:
         raise UsageError(t("responses.no_input"), param="input")
     check_images(messages, what.model, body.model or "", "input")
     options = _options(body, what.model, offer.offer)
+    if days(parts) == 0:
+        parts.kept.responses.expire()  # what is left of a time when they were to be kept
+        options = replace(options, keeps_nothing=True)
     return Plan(what, offer, items, messages, options)
 
 

@@ -1,7 +1,8 @@
 """From the thread that makes an answer to the loop that sends it, and how many there may be.
 
 An answer is made in a thread of its own, at its own speed: whoever reads slowly holds up neither a
-model nor a thread until it is ``AHEAD_BYTES`` behind. Chunks that come together are sent together.
+model nor a thread until it is ``AHEAD_BYTES`` behind. The first chunks are sent at once; of those
+after, what comes within ``PACE_SECONDS`` is sent together.
 When the server ends, ``Places.close`` lets nobody in, and ``Places.cut`` ends what is still going
 on with ``ClosingError``.
 """
@@ -30,6 +31,10 @@ logger = logging.getLogger(__name__)
 LAST = b""
 # How far an answer may be ahead of who reads it.
 AHEAD_BYTES = 256 * 1024
+# A fast model says more tokens than anybody reads one by one, and to send each costs time that its
+# own threads then wait for (``benchmarks/gateway``).
+PACE_SECONDS = 0.02
+FIRST_TAKES = 4
 # How many may be made at once where nobody says otherwise.
 MOST = 512
 
@@ -100,6 +105,8 @@ class Relay:
         self._chunks = chunks
         self._loop = asyncio.get_running_loop()
         self._happened = asyncio.Event()
+        self._is_awaited = False
+        self._takes, self._next_at = 0, 0.0
         self._lock = threading.Lock()
         self._room = threading.Condition(self._lock)
         self._made: list[bytes] = []
@@ -119,6 +126,7 @@ class Relay:
     async def take(self) -> tuple[bytes, bool]:
         """What was made meanwhile, and whether that was the last of it. Raises what making them
         raised, once what was made before is taken."""
+        await self._pace()
         while True:
             with self._lock:
                 made = b"".join(self._made)
@@ -127,11 +135,26 @@ class Relay:
                 self._happened.clear()
                 self._room.notify_all()
                 is_over, error = self._is_over, self._error
+                self._is_awaited = not (made or is_over)
             if is_over and error is not None and not made:
                 raise error
             if made or is_over:
+                self._takes += 1
+                self._next_at = self._loop.time() + PACE_SECONDS
                 return made, is_over and error is None
             await self._happened.wait()
+
+    async def _pace(self) -> None:
+        """Wait until it is time for the next chunks, or they are over."""
+        left = self._next_at - self._loop.time()
+        if self._takes < FIRST_TAKES or left <= 0 or self._is_over:
+            return
+        # Nobody is told of chunks meanwhile, only of the end.
+        timer = self._loop.call_later(left, self._happened.set)
+        try:
+            await self._happened.wait()
+        finally:
+            timer.cancel()
 
     def end(self, error: BaseException | None = None) -> None:
         """Take no more; whoever waits in ``take`` gets ``error``, or the end. Any thread may."""
@@ -160,10 +183,10 @@ class Relay:
 
     def _give(self, chunk: bytes) -> bool:
         with self._lock:
-            is_first = not self._made
+            is_awaited, self._is_awaited = self._is_awaited, False
             self._made.append(chunk)
             self._made_bytes += len(chunk)
-        if is_first:
+        if is_awaited:
             self._tell()
         with self._lock:
             while self._made_bytes > AHEAD_BYTES and not self._is_over:

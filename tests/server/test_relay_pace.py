@@ -1,4 +1,4 @@
-"""An answer's chunks reach the loop whole and in order; the first at once, many later ones together."""
+"""An answer's chunks reach the loop whole and in order; the first at once, later ones together."""
 
 from __future__ import annotations
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from ondol import config
-from ondol.errors import FederationError, RoundFailedError, UsageError
+from ondol.errors import FederationError, RoundFailedError, RoundRefusedError, UsageError
 from ondol.federated import canary, chunks
+from ondol.federated.coordinating import messages
 from ondol.federated.coordinating.asking import Patience
 from ondol.federated.coordinating.device import Participant
 from ondol.federated.coordinating.in_process import InProcessGrid
@@ -25,8 +26,10 @@ from ondol.home.coordinating import plan_for
 from ondol.home.federations import Coordination
 from ondol.homes import enrolment
 from ondol.household import adopting, consent, joining, leaving, taking_part
+from ondol.household.device import FederatedDevice
 from ondol.household.federations import Federation
-from ondol.household.taking_part import TakingPart, link_url
+from ondol.household.presence import link_url
+from ondol.household.taking_part import TakingPart
 from ondol.identity import Identity
 from ondol.models.fingerprints import base_of
 from ondol.parts import Parts
@@ -136,6 +139,75 @@ def test_what_was_shared_waits_until_nobody_is_answered(
     taking.look()
     assert judged == [joined.id]
     assert adopting.is_waiting(joined.id)
+
+
+def test_gate_that_was_held_up_is_gone_through_when_home_has_ended_it(
+    nest: Homestead,
+    parts: Parts,
+    family: Coordination,
+    joined: Federation,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    judged: list[tuple[str, object]] = []
+    taking = TakingPart(parts)
+
+    def adopt(parts: Parts, wanted: str, on_progress: Callable[[int, int], None]) -> None:
+        on_progress(3, 9)
+        judged.append((wanted, taking.judging(wanted)))
+        (leaving.folder(wanted) / adopting.WAITING).unlink()
+
+    monkeypatch.setattr(adopting, "adopt", adopt)
+    adopting.keep_for_later(leaving.folder(joined.id), np.ones(4, np.float32), {})
+    nest.registry.federations.begin(family.id, 4711)
+    nest.registry.federations.end(family.id, "done")
+    with taking_part.idle.answering():
+        taking.look()
+        taking.look()
+    assert [one.home_state for one in taking.standings] == ["done"]
+    assert judged == []
+    taking.look()
+    assert judged == [(joined.id, (3, 9))]
+    assert taking.judging(joined.id) is None
+    taking.look()
+    assert taking.standings == []
+
+
+def test_next_round_and_what_was_shared_are_news_at_once(
+    nest: Homestead,
+    parts: Parts,
+    joined: Federation,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[str] = []
+    device = FederatedDevice(parts, joined.id, on_news=lambda: told.append("news"))
+
+    def answer(self: Participant, stage: str, body: bytes) -> bytes:
+        seen.append(device.doing)
+        if stage == "mask":
+            raise RoundRefusedError("")
+        return b""
+
+    seen: list[object] = []
+    monkeypatch.setattr(Participant, "answer", answer)
+
+    def asked(stage: str, number: int) -> None:
+        device.answer(stage, messages.write(joined.plan, number))
+
+    asked("ready", 1)
+    assert (device.doing, told) == (None, [])
+    asked("train", 1)
+    assert (device.doing, told) == ((1, "waits"), ["news"])
+    asked("keys", 1)
+    asked("evaluate", 1)
+    assert seen[1:] == [(1, "learns"), (1, "adds"), (1, "measures")]
+    asked("train", 2)
+    assert told == ["news", "news"]
+    with pytest.raises(RoundRefusedError):
+        asked("mask", 2)
+    assert device.doing is None
+    asked("adopt", 2)
+    assert (device.doing, told) == (None, ["news", "news", "news"])
+    device.close()
 
 
 def test_home_that_is_gone_is_told_of_and_asked_again(

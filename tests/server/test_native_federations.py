@@ -3,21 +3,27 @@ says to a code is made up here; ``tests/household`` has a real one."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import numpy as np
 import pytest
 from conversing import own_house
 from house import CHAT, House
 
+from ondol import database, paths
 from ondol.callers import Caller
 from ondol.errors import HomeUnreachableError
 from ondol.federated.members import Member
 from ondol.federated.plan import Plan
-from ondol.household import joining
+from ondol.home.federations import take_in
+from ondol.home.registry import Registry
+from ondol.household import adopting, joining, leaving
 from ondol.household.federations import Federation, Federations, Round
 from ondol.server.door import scopes
 from ondol.server.door.scopes import OutOfScopeError
@@ -55,10 +61,49 @@ def family() -> Federation:
 
 
 def test_device_in_no_federation_lists_none(client: httpx2.Client) -> None:
-    assert client.get(ALL).json() == {"federations": []}
+    assert client.get(ALL).json() == {"federations": [], "coordinated": []}
     missing = client.get(ONE)
     assert missing.status_code == 404
     assert missing.json()["error"]["code"] == "federation_not_found"
+
+
+def test_home_sees_what_it_coordinates(client: httpx2.Client) -> None:
+    with closing(database.connect(paths.database_file())) as connection:
+        registry = Registry(connection)
+        made = registry.federations.create("family", PLAN)
+        with database.transaction(connection):
+            for n in (1, 2):
+                take_in(connection, made.id, f"device-{n}", bytes([n]) * 32, "2026-11-22T08:00:00")
+        (told,) = client.get(ALL).json()["coordinated"]
+        assert (told["state"], told["is_running"], told["under_way"]) == ("open", False, None)
+        # Nobody enrolled these: they are named, and not in it.
+        assert [one["left_at"] is None for one in told["members"]] == [False, False]
+        registry.federations.begin(made.id, 4711)
+        registry.federations.note(made.id, 1, {"number": 1, "clients": [7], "epsilon": 2.5})
+        about = {"number": 2, "at": "2026-11-22T09:00:00", "chosen": [7], "dropped": {}}
+        about |= {"refused": {}, "bytes_up": 5, "bytes_down": 6}
+        place = paths.ensure(paths.data_dir() / "federations" / made.id / "open")
+        (place / "about.json").write_text(json.dumps(about), "utf-8")
+        seen = []
+        for stage in ("", "train", "update-keys", "update-unmask"):
+            if stage:
+                (place / f"{stage}.stage").touch()
+            (told,) = client.get(ALL).json()["coordinated"]
+            seen.append(told["under_way"]["doing"])
+        assert seen == ["learns", "adds", "adds", "measures"]
+        assert told["rounds"] == [{"number": 1, "clients": [7], "epsilon": 2.5}]
+        assert told["epsilon"]["spent"] == 2.5
+        (place / "about.json").write_text("{", "utf-8")
+        assert client.get(ALL).json()["coordinated"][0]["under_way"] is None
+        registry.federations.pause(made.id)
+        assert client.get(ALL).json()["coordinated"][0]["is_running"] is False
+
+
+def test_what_waits_for_the_gate_is_told(client: httpx2.Client, family: Federation) -> None:
+    assert client.get(ONE).json()["gate"] is None
+    adopting.keep_for_later(leaving.folder(family.id), np.ones(4, np.float32), {"rounds": 1})
+    assert client.get(ONE).json()["gate"] == {"state": "waiting", "done": 0, "total": 0}
+    assert client.get(ONE).json()["under_way"] is None
 
 
 def test_federation_tells_rounds_and_what_this_device_gave(
@@ -114,7 +159,7 @@ def test_leaving_erases_it_here_whether_home_hears_it_or_not(
     client: httpx2.Client, family: Federation
 ) -> None:
     assert client.delete(ONE).status_code == 200
-    assert client.get(ALL).json() == {"federations": []}
+    assert client.get(ALL).json() == {"federations": [], "coordinated": []}
     assert client.delete(ONE).status_code == 404
 
 

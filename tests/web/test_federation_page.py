@@ -249,6 +249,73 @@ def test_adapter_that_does_not_pass_ones_own_gate_is_not_used(
     look(page, "federation-phone")
 
 
+def test_round_that_is_held_now_is_shown_on_a_device_and_at_its_home(
+    own: House, laptop: Visitor, phone: Visitor, look: Look
+) -> None:
+    one = family(own)
+    with Federations.open() as found:
+        found.note(ID, Round(4, {}, False, "", 12, 200, 300, 2.3, 2.2))
+    now: dict[str, Any] = {"under_way": {"number": 4, "doing": "learns"}}
+    nodes = [each.node for each in one.members]
+    members = [
+        {
+            "pseudonym": each.pseudonym,
+            "node": each.node,
+            "device": f"{name}'s laptop",
+            "joined_at": AT.format(1),
+            "left_at": None,
+        }
+        for each, name in zip(one.members, ("Ann", "Bo", "Cy", "Di", "Ed"), strict=True)
+    ]
+    coordinated = {
+        "id": "c" * 16,
+        "name": "our clinic",
+        "plan": plan().json() | {"digest": plan().digest},
+        "state": "running",
+        "is_running": True,
+        "epsilon": {"spent": 1_610_981.72, "delta": 1e-5, "budget": None},
+        "members": members,
+        "safety_number": one.safety_number,
+        "rounds": [
+            {"number": 1, "at": AT.format(1), "clients": [], "failed": "Too few answered."},
+            {"number": 2, "at": AT.format(2), "clients": nodes, "bytes_up": 5, "epsilon": 2.5},
+        ],
+        "under_way": {"number": 3, "doing": "adds", "clients": nodes},
+    }
+
+    def told(route: Any) -> None:
+        said = route.fetch().json()
+        said["federations"][0] |= now
+        route.fulfill(json=said | {"coordinated": [coordinated]})
+
+    for visitor in (laptop, phone):
+        visitor.page.route("**/ondol/v1/federations", told)
+    page = laptop.visit(own, "federation")
+    expect(page.get_by_text("Round 4 is under way: this device is learning.")).to_be_visible()
+    rounds = page.get_by_role("region", name="Rounds")
+    expect(rounds).to_contain_text("3 of 5")
+    expect(rounds.get_by_role("row").nth(1)).to_contain_text("under way")
+    look(page, "federation-now")
+    now = {"gate": {"state": "judging", "done": 40, "total": 160}}
+    page.reload()
+    gate = page.get_by_role("progressbar", name="Questions that the gate has asked")
+    expect(gate).to_have_attribute("aria-valuenow", "25")
+    expect(rounds.get_by_role("row").nth(1)).to_contain_text("home has not told yet")
+    page.get_by_role("tab", name="our clinic (home)").click()
+    expect(page.get_by_text("the updates of 5 devices are being added up")).to_be_visible()
+    expect(page.get_by_text("ε = 1,610,982 so far")).to_be_visible()
+    expect(rounds).to_contain_text("1 of 5")
+    expect(rounds.get_by_role("row").nth(1)).to_contain_text("Bo's laptop")
+    look(page, "federation-home")
+    assert violations(page) == []
+    coordinated |= {"is_running": False, "under_way": None}
+    page = phone.visit(own, "federation")
+    page.get_by_role("tab", name="our clinic (home)").click()
+    expect(page.get_by_text("ondol home federation start 'our clinic'")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    look(page, "federation-home-phone")
+
+
 def test_what_would_be_sent_is_shown_before_it_is(own: House, laptop: Visitor, look: Look) -> None:
     family(own, 0)
     told = {

@@ -49,7 +49,8 @@ def show_rounds(rounds: list[Round], output: Output) -> None:
         [
             (
                 str(each.number) + ("*" if each.record.get("rolled_back") else ""),
-                str(len(each.record.get("clients") or ())),
+                # Home tells of a round when it is over.
+                str(len(each.record["clients"])) if "clients" in each.record else "–",
                 t("federation_cli.yes" if each.took_part else "federation_cli.no"),
                 f"{each.bytes_up:,}",
                 _number(each.record.get("epsilon") or None),

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ondol.errors import RoundRefusedError
 from ondol.federated.members import keys_of
@@ -31,13 +31,28 @@ KIND = "round"
 PURPOSE = "federation"
 
 
+class Doing(NamedTuple):
+    """What a device does in ``round``: it learns, its update is added up with the others', the new
+    shared adapter is measured, or it has done its share of a stage and ``waits``."""
+
+    round: int
+    what: Literal["learns", "adds", "measures", "waits"]
+
+
 class FederatedDevice:
-    """A ``grid.Device`` for the federation ``id``; ``make`` as ``Learner`` has it. ``close`` it."""
+    """A ``grid.Device`` for the federation ``id``; ``make`` as ``Learner`` has it. ``on_news`` is
+    told that a round has begun, or that what came of the last one is here. ``doing`` is for whoever
+    watches. ``close`` it."""
 
     def __init__(
-        self, parts: Parts, id: str, make: Callable[[Path], Learning] | None = None
+        self,
+        parts: Parts,
+        id: str,
+        make: Callable[[Path], Learning] | None = None,
+        on_news: Callable[[], None] = lambda: None,
     ) -> None:
-        self._parts, self._id = parts, id
+        self.doing: Doing | None = None
+        self._parts, self._id, self._on_news = parts, id, on_news
         self._learner = Learner(parts, id, make)
 
     def answer(self, stage: str, body: bytes) -> bytes:
@@ -53,12 +68,37 @@ class FederatedDevice:
             self._check_remembered(kept, participant, number)
             self._remember_spent(kept, one, participant)
             try:
-                said = participant.answer(stage, body)
+                said = self._seen(stage, number, lambda: participant.answer(stage, body))
             finally:
                 if not kept.has(one.id):  # left meanwhile: nothing of it stays
                     leaving.erase(leaving.folder(one.id))
             self._note(kept, one, participant, number, said)
             return said
+
+    def _seen(self, stage: str, number: int, work: Callable[[], bytes]) -> bytes:
+        """The answer that ``work`` gives, with what goes on there for all to see."""
+        from ondol.federated.coordinating.messages import ADOPT, EVALUATE, READY, TRAIN
+
+        if stage == READY:
+            return work()
+        before, self.doing = self.doing, None
+        if stage != ADOPT:
+            now: Literal["learns", "adds", "measures"] = "adds"
+            if stage in (TRAIN, EVALUATE):
+                now = "learns" if stage == TRAIN else "measures"
+            self.doing = Doing(number, now)
+            if before is None or before.round != number:
+                self._on_news()
+        try:
+            said = work()
+        except BaseException:
+            self.doing = None
+            raise
+        if stage == ADOPT:
+            self._on_news()
+        else:
+            self.doing = Doing(number, "waits")
+        return said
 
     def close(self) -> None:
         """End the process that learns."""

@@ -10,27 +10,25 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
 from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from ondol import idle, paths
-from ondol.errors import ClosingError, OndolError, TrainingError
-from ondol.household import adopting, joining, layouts, leaving
-from ondol.household.device import FederatedDevice
+from ondol import idle
+from ondol.errors import ClosingError, OndolError
+from ondol.household import adopting, joining
+from ondol.household.device import Doing
 from ondol.household.federations import Federation, Federations
 from ondol.household.joining import join, look
 from ondol.household.leaving import leave
+from ondol.household.presence import Presence
 from ondol.household.readiness import readiness
 from ondol.i18n import t
-from ondol.models.locks import hold
 from ondol.parts import Parts
 
 if TYPE_CHECKING:
-    from ondol.federated.flower.node import Node
     from ondol.federated.learning.strategies import Learning
 
 __all__ = ["Standing", "TakingPart", "join", "leave", "look", "pause", "readiness", "resume"]
@@ -70,64 +68,6 @@ class Standing:
     failure: str = ""
 
 
-class _Taken:
-    """One federation that is taken part in: its device, and its link while home runs it."""
-
-    def __init__(
-        self, parts: Parts, one: Federation, make: Callable[[Path], Learning] | None
-    ) -> None:
-        self._parts, self._one = parts, one
-        self._device = FederatedDevice(parts, one.id, make)
-        self._node: Node | None = None
-        self._port: int | None = None
-        self._locks = ExitStack()
-        try:
-            place = paths.ensure(leaving.folder(one.id)) / "node.lock"
-            self._locks.enter_context(hold(place, _busy))
-        except BaseException:
-            self._device.close()
-            raise
-
-    @property
-    def link(self) -> str:
-        return self._node.condition.state if self._node is not None else ""
-
-    def follow(self, port: int | None) -> None:
-        """Be where the rounds are, or nowhere."""
-        if port == self._port:
-            return
-        self._leave()
-        if port is not None:
-            self._come(port)
-        self._port = port
-
-    def _come(self, port: int) -> None:
-        from ondol.federated.chunks import ChunkedDevice, longest
-        from ondol.federated.flower.node import Node
-        from ondol.federated.flower.node_key import NodeKey
-
-        one, homes = self._one, self._parts.oversight.homes
-        self._node = Node(
-            ChunkedDevice(self._device, longest(layouts.layout_for(self._parts, one.plan).size)),
-            leaving.folder(one.id) / "link",
-            link_url(one.url, port),
-            one.home.hex(),
-            one.me.node,
-            NodeKey.of(homes.identity, one.id),
-            self._parts.egress,
-        )
-
-    def _leave(self) -> None:
-        node, self._node, self._port = self._node, None, None
-        if node is not None:
-            node.close()
-
-    def close(self) -> None:
-        self._leave()
-        self._device.close()
-        self._locks.close()
-
-
 class TakingPart:
     """Of one process. ``start`` it, ``close`` it in the end. ``on_change`` is told how it stands
     with a federation whenever that changed. ``make`` as ``Learner`` has it."""
@@ -144,7 +84,8 @@ class TakingPart:
         self._parts, self._on_change = parts, on_change
         self._look_seconds, self._longest_seconds = look_seconds, longest_seconds
         self._pause_seconds, self._make = look_seconds, make
-        self._taken: dict[str, _Taken] = {}
+        self._taken: dict[str, Presence] = {}
+        self._judging: dict[str, tuple[int, int]] = {}
         self._standings: dict[str, Standing] = {}
         self._wake, self._closing = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
@@ -172,10 +113,19 @@ class TakingPart:
         """How it stands with each, as it was at the last look."""
         return list(self._standings.values())
 
+    def doing(self, id: str) -> Doing | None:
+        """What this device does in a round of that one now."""
+        taken = self._taken.get(id)
+        return taken.doing if taken is not None else None
+
+    def judging(self, id: str) -> tuple[int, int] | None:
+        """How many of how many questions this device's gate has asked, while it judges."""
+        return self._judging.get(id)
+
     def look(self) -> None:
         """Look after all of them, once."""
         with Federations.open() as kept:
-            found = {one.id: one for one in kept.all() if one.state != "ended"}
+            found = {one.id: one for one in kept.all() if is_looked_after(one)}
         for id in self._taken.keys() - found.keys():
             self._taken.pop(id).close()
         for id in self._standings.keys() - found.keys():
@@ -204,15 +154,18 @@ class TakingPart:
 
     def _looked_after(self, one: Federation) -> Standing:
         try:
+            if one.state == "ended":  # what came of it waits to be judged
+                self._judge(one)
+                known = one.reason if one.reason in joining.STATES else ""
+                return Standing(one.id, one.name, known)
             one, told = joining.sync(self._parts, one.id)
             runs = told.state == "running" and one.state == "active"
             taken = self._taken.get(one.id)
             if taken is None and runs:
-                taken = self._taken[one.id] = _Taken(self._parts, one, self._make)
+                taken = self._taken[one.id] = Presence(self._parts, one, self._make, self.wake)
             if taken is not None:
                 taken.follow(told.port if runs else None)
-            if adopting.is_waiting(one.id) and not idle.is_answering():
-                adopting.adopt(self._parts, one.id, self._heed)
+            self._judge(one)
             link = taken.link if taken is not None else ""
             return Standing(one.id, one.name, told.state, link)
         except OndolError as error:
@@ -222,12 +175,22 @@ class TakingPart:
             _log.error("A federation was not looked after: %s", type(error).__name__)
             return self._failed(one, t("server.unexpected"))
 
+    def _judge(self, one: Federation) -> None:
+        if not adopting.is_waiting(one.id) or idle.is_answering():
+            return
+        self._judging[one.id] = (0, 0)
+        try:
+            adopting.adopt(self._parts, one.id, partial(self._heed, one.id))
+        finally:
+            del self._judging[one.id]
+
     def _failed(self, one: Federation, why: str) -> Standing:
         taken = self._taken.get(one.id)
         return Standing(one.id, one.name, "", taken.link if taken is not None else "", why)
 
-    def _heed(self, done: int, total: int) -> None:
+    def _heed(self, id: str, done: int, total: int) -> None:
         """Let a gate that is half through be: it begins anew the next time."""
+        self._judging[id] = (done, total)
         if self._closing.is_set():
             raise ClosingError("")
 
@@ -237,13 +200,7 @@ class TakingPart:
             self._on_change(now)
 
 
-def link_url(home: str, port: int) -> str:
-    """Where the rounds are of the home at the address ``home``."""
-    host = urlsplit(home).hostname or ""
-    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
-
-
-def _busy() -> Any:
-    from ondol.i18n import t
-
-    raise TrainingError(t("household.taken_elsewhere"), t("household.taken_elsewhere_hint"))
+def is_looked_after(one: Federation) -> bool:
+    """Whether there is anything to do for ``one``: a gate that somebody's question or a kill held
+    up is gone through when home has ended the federation, too."""
+    return one.state != "ended" or (one.reason != "left" and adopting.is_waiting(one.id))

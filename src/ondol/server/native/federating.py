@@ -4,7 +4,7 @@ ends with the app. Who belongs to none has no thread for it."""
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,25 @@ class Federating:
             None,
         )
 
+    def under_way(self, id: str, told: Collection[int]) -> dict[str, Any] | None:
+        """The round that this device is in now, and what it does there; None for one that home has
+        ``told`` of already."""
+        taking_part = self._taking_part
+        doing = taking_part.doing(id) if taking_part is not None else None
+        if doing is None or doing.round in told:
+            return None
+        return {"number": doing.round, "doing": doing.what}
+
+    def gate(self, id: str) -> dict[str, Any] | None:
+        """Whether what was shared waits for this device's gate, or how far that is with it."""
+        from ondol.household.adopting import is_waiting
+
+        taking_part = self._taking_part
+        judging = taking_part.judging(id) if taking_part is not None else None
+        if judging is not None:
+            return {"state": "judging", "done": judging[0], "total": judging[1]}
+        return {"state": "waiting", "done": 0, "total": 0} if is_waiting(id) else None
+
     def close(self) -> None:
         with self._lock:
             self._is_closed = True
@@ -81,9 +100,10 @@ def _belongs_to_any() -> bool:
     if not paths.database_file().exists():
         return False
     from ondol.household.federations import Federations
+    from ondol.household.taking_part import is_looked_after
 
     try:
         with Federations.open() as kept:
-            return any(one.state != "ended" for one in kept.all())
+            return any(is_looked_after(one) for one in kept.all())
     except OndolError:  # locked, or busy: whoever takes part looks again
         return True

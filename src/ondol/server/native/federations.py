@@ -1,7 +1,8 @@
 """Ondol's own endpoints for learning together: the federations that this device belongs to, what a
 code would have it join, what may teach, what the next round would send, and the way out.
 
-What home coordinates for others is not here: that is ``ondol home federation``.
+What this machine coordinates as a home is shown, and nothing more: to run it is
+``ondol home federation``.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from ondol.household import consent, joining, leaving, preview, readiness, taking_part
+from ondol.household.coordinated import CoordinatedHere
 from ondol.household.federations import Federation, Federations
 from ondol.parts import Parts
 from ondol.server.body import Lenient, json_response
@@ -55,14 +57,16 @@ def add_routes(routes: APIRouter, parts: Parts) -> None:
 
     @routes.get("/federations")
     async def federations() -> Response:
-        """The federations that this device belongs to, each with its rounds."""
+        """The federations that this device belongs to and those that it is the home of, each with
+        its rounds."""
 
-        def work() -> list[dict[str, Any]]:
-            with Federations.open() as kept:
-                found = kept.all()
-            return [_shown(parts, federating, one) for one in found]
+        def work() -> dict[str, Any]:
+            with Federations.open() as kept, CoordinatedHere.open() as here:
+                found, coordinated = kept.all(), here.all()
+            shown = [_shown(parts, federating, one) for one in found]
+            return {"federations": shown, "coordinated": coordinated}
 
-        return json_response({"federations": await in_thread(work)})
+        return json_response(await in_thread(work))
 
     @routes.post("/federations/look")
     async def look(body: Looking) -> Response:
@@ -164,6 +168,8 @@ def _shown(parts: Parts, federating: Federating, one: Federation) -> dict[str, A
         "consent": consent.sources(parts, one.id),
         "readiness": readiness.of(parts, one).json(),
         "standing": federating.standing(one.id),
+        "under_way": federating.under_way(one.id, {each.number for each in rounds if each.record}),
+        "gate": federating.gate(one.id),
         "contribution": {
             "rounds": len(mine),
             "num_examples": max((each.num_examples for each in mine), default=0),

@@ -21,7 +21,7 @@ export function Members({ federation }) {
     </ul>
     <div class="federation-safety">
       <h3>${t("federation.safety")}</h3>
-      <p class="row"><code>${federation.safety_number}</code><${Copy} text=${federation.safety_number} label=${t("federation.copy_safety")} /></p>
+      <p class="row federation-copied"><code>${federation.safety_number}</code><${Copy} text=${federation.safety_number} label=${t("federation.copy_safety")} /></p>
       <p class="muted small-text">${t("federation.safety_about")}</p>
     </div>
     <${Agreement} plan=${federation.plan} />

@@ -23,7 +23,7 @@ const SERIES = [
   ["local", "info", (one) => [one.number, one.loss_local]],
   ["canary", "warn", (one) => [one.number, one.loss_canary]],
   // What a round began with came of the one before it.
-  ["mine", "good", (one) => [one.number - 1, one.mine.loss_before]],
+  ["mine", "good", (one) => [one.number - 1, one.mine?.loss_before]],
 ];
 
 /** What was measured: with noise for privacy, devices tell home no losses. @param {Round[]} rounds */

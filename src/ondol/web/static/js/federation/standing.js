@@ -6,10 +6,14 @@ import { html, useSignal } from "../core/ui.js";
 import { bytes, moment, number, t, when } from "../core/i18n.js";
 import { Badge, Button, Confirm, Icon, Progress } from "../parts/index.js";
 import { Preview } from "./preview.js";
+import { upwards } from "./price.js";
 import { leave, pause, resume } from "./state.js";
+import { AtTheGate, UnderWay } from "./under_way.js";
 
 /** @typedef {import("./state.js").Federation} Federation */
 
+/** Above it an ε promises hardly anything, as the words before joining have it. */
+const WEAK = 10;
 /** @type {Record<string, "good" | "warn" | "muted">} */
 const TONES = { active: "good", paused: "warn", ended: "muted" };
 
@@ -18,7 +22,7 @@ export function Standing({ federation }) {
   const isBusy = useSignal(false);
   const isLeaving = useSignal(false);
   const isLooking = useSignal(false);
-  const { state, readiness, contribution, plan } = federation;
+  const { state, readiness, contribution, plan, under_way: now, gate } = federation;
   /** @param {() => Promise<any>} work */
   const doing = async (work) => {
     isBusy.value = true;
@@ -46,7 +50,9 @@ export function Standing({ federation }) {
       ${t("federation.joined", { when: moment(federation.joined_at), home: federation.home.url })}
     </p>
     ${state === "ended" && html`<p class="notice">${t(`federation.ended_${federation.reason || "done"}`)}</p>`}
-    ${state === "active" && html`<${Ready} readiness=${readiness} />`}
+    ${gate && html`<${AtTheGate} gate=${gate} />`}
+    ${now && html`<${UnderWay} round=${now} />`}
+    ${state === "active" && !now && !gate && html`<${Ready} readiness=${readiness} />`}
     ${federation.standing?.failure && html`<p class="notice warn">${federation.standing.failure}</p>`}
     <ul class="counts">
       <li><b>${number(contribution.rounds)}</b><span>${t("federation.mine_rounds")}</span></li>
@@ -100,12 +106,12 @@ function Spent({ federation }) {
   const { spent, budget, delta } = federation.epsilon;
   // Without noise nothing is promised, before the first round and after it.
   if (!federation.plan.noise_multiplier) return html`<p class="muted small-text">${t("federation.no_epsilon")}</p>`;
-  const value = number(spent ?? 0);
+  const value = upwards(spent);
   return html`<div class="stack federation-spent">
     <h3>${t("federation.privacy")}</h3>
     ${budget !== null &&
     html`<${Progress} label=${t("federation.budget")} value=${(spent ?? 0) / budget} text=${t("federation.epsilon_of", { spent: value, budget: number(budget) })} />`}
-    <p class="muted small-text">${t("federation.epsilon_about", { epsilon: value, delta: delta.toExponential(0) })}</p>
+    <p class="muted small-text">${t("federation.epsilon_about", { epsilon: value, delta: delta.toExponential(0) })}${(spent ?? 0) > WEAK && ` ${t("federation.epsilon_weak")}`}</p>
   </div>`;
 }
 

@@ -11,9 +11,12 @@ import { complain, toast } from "../core/state.js";
  * @typedef {{pseudonym: string, node: number, is_me: boolean, joined_at: string}} Member
  * @typedef {{id: string, kind: string, name: string, num_examples: number, is_agreed: boolean}} Source
  * @typedef {{took_part: boolean, reason: string, num_examples: number, bytes_up: number, bytes_down: number, loss_before: number | null, loss_after: number | null, digest: string}} Mine
- * @typedef {{number: number, at: string, clients?: number[], dropped?: Record<string, string>, refused?: Record<string, string>, bytes_up?: number, bytes_down?: number, epsilon?: number, loss_shared?: number | null, loss_local?: number | null, loss_canary?: number | null, rolled_back?: boolean, failed?: string, mine: Mine}} Round
+ * @typedef {{number: number, at: string, clients?: number[], dropped?: Record<string, string>, refused?: Record<string, string>, bytes_up?: number, bytes_down?: number, epsilon?: number, loss_shared?: number | null, loss_local?: number | null, loss_canary?: number | null, rolled_back?: boolean, failed?: string, mine?: Mine}} Round
+ * @typedef {{number: number, doing: string, clients?: number[]}} UnderWay
  * @typedef {{spent: number | null, whole: number | null, delta: number, budget: number | null}} Epsilon
- * @typedef {{id: string, name: string, home: {url: string, fingerprint: string}, plan: Plan, state: "active" | "paused" | "ended", reason: string, pseudonym: string, members: Member[], safety_number: string, epsilon: Epsilon, consent: Source[], adapter: string | null, verdict: any, joined_at: string, readiness: {is_ready: boolean, reasons: string[]}, standing: {home_state: string, link: string, failure: string} | null, contribution: {rounds: number, num_examples: number, bytes_up: number, bytes_down: number}, rounds: Round[]}} Federation
+ * @typedef {{id: string, name: string, home: {url: string, fingerprint: string}, plan: Plan, state: "active" | "paused" | "ended", reason: string, pseudonym: string, members: Member[], safety_number: string, epsilon: Epsilon, consent: Source[], adapter: string | null, verdict: any, joined_at: string, readiness: {is_ready: boolean, reasons: string[]}, standing: {home_state: string, link: string, failure: string} | null, under_way: UnderWay | null, gate: {state: "waiting" | "judging", done: number, total: number} | null, contribution: {rounds: number, num_examples: number, bytes_up: number, bytes_down: number}, rounds: Round[]}} Federation
+ * @typedef {{pseudonym: string, node: number, device: string, joined_at: string, left_at: string | null}} Enrolled
+ * @typedef {{id: string, name: string, plan: Plan, state: "open" | "running" | "done" | "stopped", is_running: boolean, epsilon: Epsilon, members: Enrolled[], safety_number: string, rounds: Round[], under_way: UnderWay | null}} Coordinated
  * @typedef {{plan: Plan, name: string, home: {url: string}, num_members: number, epsilon: Epsilon, words: string[], seen: string[], unseen: string[], is_model_here: boolean}} Offer
  * @typedef {{num_examples: number, sources: {name: string, num_examples: number}[], length: number, bytes_up: number, bytes_down: number, epsilon: Epsilon, words: string[], histogram: {edges: number[], counts: number[]}, encoded?: {edges: number[], counts: number[]}, seen: string[], unseen: string[]}} Preview
  */
@@ -22,16 +25,31 @@ const ALL = "/ondol/v1/federations";
 
 /** null: not known yet. @type {import("../../vendor/signals.js").Signal<Federation[] | null>} */
 export const federations = signal(null);
-/** The id of the one that is looked at; "" is the first. */
+/** Those that this machine is the home of. @type {import("../../vendor/signals.js").Signal<Coordinated[]>} */
+export const coordinated = signal([]);
+/** The tab that is looked at, an id or `home:` and one; "" is the first. */
 export const chosen = signal("");
+/** A machine can be the home of a federation and a member of it. @param {Coordinated} one */
+export const homeTab = ({ id }) => `home:${id}`;
 export const current = computed(() => {
   const all = federations.value ?? [];
   return all.find((one) => one.id === chosen.value) ?? all[0] ?? null;
 });
+/** The one that this machine is the home of, where such a one is looked at. */
+export const atHome = computed(() => {
+  const found = coordinated.value.find((one) => homeTab(one) === chosen.value);
+  return found ?? (federations.value?.length === 0 ? coordinated.value[0] : null) ?? null;
+});
+
+async function readAll() {
+  const told = await get(ALL);
+  coordinated.value = told.coordinated ?? [];
+  federations.value = told.federations;
+}
 
 export async function load() {
   try {
-    federations.value = (await get(ALL)).federations;
+    await readAll();
   } catch (error) {
     complain(error);
   }
@@ -40,7 +58,7 @@ export async function load() {
 /** As `load`, and silent: the frame around the page says when the server is away. */
 export async function look() {
   try {
-    federations.value = (await get(ALL)).federations;
+    await readAll();
   } catch {
     // What was known stays on the page.
   }

@@ -2,16 +2,17 @@
 // Federation: learning together without showing. Each federation that this device belongs to, how it
 // goes and what it costs; joining one with a code.
 
-import { html, useEffect } from "../core/ui.js";
+import { Fragment, html, useEffect } from "../core/ui.js";
 import { t } from "../core/i18n.js";
 import { Empty, Icon, PageHead, Tabs } from "../parts/index.js";
 import { Adapter } from "../federation/adapter.js";
+import { Home } from "../federation/home.js";
 import { Joining } from "../federation/joining.js";
 import { Members } from "../federation/members.js";
 import { Rounds } from "../federation/rounds.js";
 import { Standing } from "../federation/standing.js";
 import { Teaching } from "../federation/teaching.js";
-import { chosen, current, federations, load, look } from "../federation/state.js";
+import { atHome, chosen, coordinated, current, federations, homeTab, load, look } from "../federation/state.js";
 
 // The gate's table is the one of Personal.
 export const catalogues = ["federation", "personal"];
@@ -30,34 +31,41 @@ export default function FederationPage() {
   }, []);
   const all = federations.value;
   const one = current.value;
+  const home = atHome.value;
+  const tabs = [...(all ?? []).map(({ id, name }) => ({ id, text: name })), ...coordinated.value.map((each) => ({ id: homeTab(each), text: t("federation.home_tab", { name: each.name }) }))];
   return html`<div class="page federation-page">
     <${PageHead} title=${t("federation.title")} about=${t("federation.about")} />
-    ${all?.length === 0 && html`<${Beginning} />`}
-    ${all &&
-    one &&
+    ${all && tabs.length === 0 && html`<${Beginning} />`}
+    ${(home || one) &&
     html`<div class="stack">
-      ${all.length > 1 &&
+      ${tabs.length > 1 &&
       html`<${Tabs}
         label=${t("federation.which")}
-        tabs=${all.map(({ id, name }) => ({ id, text: name }))}
-        current=${one.id}
+        tabs=${tabs}
+        current=${home ? homeTab(home) : one?.id}
         onChange=${(/** @type {string} */ id) => {
           chosen.value = id;
         }}
       />`}
-      <${Standing} key=${`standing-${one.id}`} federation=${one} />
-      <${Rounds} key=${`rounds-${one.id}`} federation=${one} />
-      <${Adapter} federation=${one} />
-      <${Teaching} key=${`teaching-${one.id}`} federation=${one} />
-      <${Members} federation=${one} />
+      ${home ? html`<${Home} key=${home.id} federation=${home} />` : one && html`<${Member} key=${one.id} federation=${one} />`}
       <section class="card stack" aria-labelledby="federation-another">
-        <h2 id="federation-another">${t("federation.another")}</h2>
+        <h2 id="federation-another">${t(all?.length ? "federation.another" : "federation.home_another")}</h2>
         <${Joining} />
       </section>
     </div>`}
   </div>`;
 }
 
+/** One that this device belongs to. @param {{federation: import("../federation/state.js").Federation}} props */
+function Member({ federation }) {
+  return html`<${Fragment}>
+    <${Standing} federation=${federation} />
+    <${Rounds} federation=${federation} />
+    <${Adapter} federation=${federation} />
+    <${Teaching} federation=${federation} />
+    <${Members} federation=${federation} />
+  <//>`;
+}
 /** None is joined yet: what it would be, and how to begin. */
 function Beginning() {
   return html`<${Empty} icon=${html`<${Icon} name="people" size=${26} />`} title=${t("federation.nothing")}>

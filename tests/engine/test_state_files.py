@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from ondol import encryption, keys, paths
 from ondol.database import connect
+from ondol.engine import rendezvous
 from ondol.engine.states import folder, sealing
 from ondol.engine.states.identity import NOBODY, Identity, Name, head_tag, name
 from ondol.engine.states.keeping import Keeping
@@ -22,12 +26,12 @@ SECRET_WORDS = b"the walnuts are in the cellar"
 def keep(head: str, content: bytes, *, owner: str = "", budget: int = 1000) -> bool:
     through = folder.exchange()
     assert through is not None
-    written = through / folder.passing()
-    written.write_bytes(content)
     key = sealing.secret()
     assert key is not None
     named = name(key, MODEL, head, [len(head)], owner)
-    return folder.keep(written, named, budget, folder.epoch())
+    with folder.on_its_way(through) as written:
+        written.write_bytes(content)
+        return folder.keep(written, named, budget, folder.epoch())
 
 
 def found(head: str) -> Path | None:
@@ -134,14 +138,76 @@ def test_another_library_with_the_number_of_one_that_is_gone_is_looked_at(
     assert sealing.is_locked()
 
 
-def test_a_pool_begins_with_nothing_that_a_killed_process_left() -> None:
-    left = paths.ensure(folder.directory()) / folder.passing()
-    fresh = folder.directory() / folder.passing()
-    for path in (left, fresh):
-        path.write_bytes(SECRET_WORDS)
-    os.utime(left, (0, 0))
+HOLDER = """
+import sys, time
+from ondol.engine import rendezvous
+from ondol.engine.states import folder
+
+with folder.on_its_way(folder.directory()) as path:
+    path.write_bytes(b"the walnuts are in the cellar")
+    print(path, rendezvous.make(), flush=True)
+    time.sleep(60)
+"""
+
+
+def test_what_a_running_process_uses_stays_and_what_a_killed_one_left_goes_at_once(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths.ensure(folder.directory())
+    # As long ago as can be, and with the number of a process that runs: neither says anything.
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", HOLDER], stdout=subprocess.PIPE) as other:
+        try:
+            assert other.stdout is not None
+            file, socket = map(Path, other.stdout.readline().decode().split())
+            os.utime(file, (0, 0))
+            Keeping(1)
+            folder.erase_all_but(set())
+            rendezvous.remove(rendezvous.make())
+            assert file.read_bytes() == SECRET_WORDS and socket.parent.is_dir()
+        finally:
+            other.kill()
     Keeping(1)
-    assert [path.exists() for path in (left, fresh)] == [False, True]
+    rendezvous.remove(rendezvous.make())
+    assert SECRET_WORDS not in on_disk(home) and not file.exists()
+    assert not socket.parent.exists()
+
+
+def test_what_is_in_memory_is_not_swept_where_that_is_the_temporary_folder_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(encryption, "MEMORY", tmp_path)
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    # An owner whose number is that of no process; another house of the same; and this one.
+    others = [tmp_path / f"ondol-{dead.pid}-{house * 16}" for house in "ab"]
+    mine = encryption.in_memory()
+    assert mine is not None
+    kept = [house / what / "x" for house in (*others, mine) for what in ("states", "training")]
+    for file in kept:
+        file.parent.mkdir(parents=True)
+        file.write_bytes(SECRET_WORDS)
+    for _ in range(2):
+        rendezvous.remove(rendezvous.make())
+        Keeping(1)
+    assert all(file.read_bytes() == SECRET_WORDS for file in kept)
+
+
+def test_a_state_is_not_overwritten_while_a_model_is_being_given_it() -> None:
+    assert keep("head", SECRET_WORDS)
+    state = found("head")
+    assert state is not None
+    with folder.lent(state, folder.directory()) as file:
+        eraser = threading.Thread(target=folder.erase_unpinned)
+        eraser.start()
+        eraser.join(0.2)
+        assert (folder.directory() / file).read_bytes() == SECRET_WORDS and eraser.is_alive()
+    eraser.join(5)
+    assert not state.exists() and not eraser.is_alive()
+    with pytest.raises(FileNotFoundError), folder.lent(state, folder.directory()):
+        pass
 
 
 def test_a_locked_library_has_no_plain_state_on_disk(locked: Path) -> None:

@@ -8,13 +8,13 @@ the disk does.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
 from ondol import encryption, leftovers, paths
+from ondol.engine import in_use
 from ondol.engine.states import sealing
 from ondol.engine.states.identity import NOBODY, Name, model_tag, owner_tag
 from ondol.errors import StorageError
@@ -22,7 +22,8 @@ from ondol.errors import StorageError
 PASSING = "passing-"
 FORGOTTEN = "forgotten"
 SEALED = ".sealed"
-ABANDONED_SECONDS = 600.0
+# llama-server has a state within seconds; what is to be forgotten waits no longer for that.
+PATIENCE_SECONDS = 5.0
 
 
 def exchange() -> Path | None:
@@ -56,6 +57,24 @@ def passing() -> str:
     return f"{PASSING}{uuid4().hex}"
 
 
+@contextmanager
+def on_its_way(through: Path) -> Iterator[Path]:
+    """A file in the folder ``through`` that nobody sweeps inside the block, and that is gone after
+    it, unless it has its own name by then."""
+    held = None
+    while held is None:
+        path = through / passing()
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        held = in_use.take(path)
+    try:
+        yield path
+    finally:
+        with suppress(OSError):
+            # What was in memory only is nowhere once it is gone.
+            leftovers.erase(path) if through == directory() else path.unlink(missing_ok=True)
+        os.close(held)
+
+
 def find(head: str, exactly: str = "") -> Path | None:
     """The state that begins with what ``head`` is the tag of (``exactly`` the one of that name); it
     counts as used now."""
@@ -69,20 +88,24 @@ def find(head: str, exactly: str = "") -> Path | None:
 
 @contextmanager
 def lent(state: Path, through: Path) -> Iterator[str]:
-    """The name in the folder ``through`` under which ``state`` is plain inside the block. Raises
-    ``ValueError`` for a sealed one that does not open."""
-    if state.suffix != SEALED:
-        yield state.name
-        return
-    key = sealing.secret()
-    if not key:
-        raise ValueError("the library's key is not known")
-    plain = through / passing()
+    """The name in the folder ``through`` under which ``state`` is plain inside the block, in which
+    nobody overwrites it: the model would read zeros. Raises ``ValueError`` for a sealed one that
+    does not open, ``FileNotFoundError`` for one that has just gone."""
+    held = in_use.take(state, shared=True)
+    if held is None:
+        raise FileNotFoundError(state.name)
     try:
-        sealing.unseal(state, plain, key, state.name)
-        yield plain.name
+        if state.suffix != SEALED:
+            yield state.name
+            return
+        key = sealing.secret()
+        if not key:
+            raise ValueError("the library's key is not known")
+        with on_its_way(through) as plain:
+            sealing.unseal(state, plain, key, state.name)
+            yield plain.name
     finally:
-        plain.unlink(missing_ok=True)
+        os.close(held)
 
 
 def erase_unpinned() -> int:
@@ -113,17 +136,18 @@ def keep(written: Path, name: Name, budget_bytes: int, since: str) -> bool:
     sweep()
     erase(lambda other: other.head == name.head or _is_older(other, name))
     _make_room(budget_bytes - size)
+    kept = folder / f"{name}{SEALED}" if key else folder / str(name)
     if key:
-        sealed, on_its_way = folder / f"{name}{SEALED}", folder / passing()
-        sealing.seal(written, on_its_way, key, sealed.name)
-        written.unlink()
-        on_its_way.rename(sealed)
+        with on_its_way(folder) as sealed:
+            sealing.seal(written, sealed, key, kept.name)
+            written.unlink()
+            sealed.rename(kept)
     else:
         written.chmod(0o600)
-        written.rename(folder / str(name))
+        written.rename(kept)
     if epoch() != since:
         # Whoever forgot something just now may have looked before it had its name.
-        erase(lambda other: other == name)
+        leftovers.erase(kept)
         return False
     return True
 
@@ -132,8 +156,7 @@ def erase(which: Callable[[Name], bool] = lambda name: True) -> int:
     """Overwrite and remove states; how many."""
     gone = [path for path, name in _all() if which(name)]
     for path in gone:
-        with suppress(OSError):
-            leftovers.erase(path)
+        _let_go(path)
     return len(gone)
 
 
@@ -157,7 +180,7 @@ def erase_all_but(pins: set[str]) -> int:
     _begin_epoch()
     key = sealing.secret()
     tags = {owner_tag(key, pin) for pin in pins} if key is not None else set()
-    sweep(0)
+    sweep()
     return erase(lambda name: name.owner not in tags)
 
 
@@ -178,14 +201,21 @@ def used_bytes() -> int:
     return sum(_size(path) for path, _ in _all())
 
 
-def sweep(older_seconds: float = ABANDONED_SECONDS) -> None:
-    """Erase what a process that was killed left on its way."""
+def sweep() -> None:
+    """Erase what a process that was killed left on its way. What one that runs has there it erases
+    itself, and keeps none of it once something was forgotten."""
     memory = encryption.in_memory() if sealing.is_locked() else None
     for folder in (directory(), *([memory / encryption.STATES] if memory else ())):
         for path in folder.glob(f"{PASSING}*"):
-            with suppress(OSError):
-                if path.stat().st_mtime <= time.time() - older_seconds:
+            with in_use.alone(path) as is_left, suppress(OSError):
+                if is_left:
                     leftovers.erase(path)
+
+
+def _let_go(path: Path) -> None:
+    """Overwrite and remove a state, after the model that is just being given it."""
+    with in_use.alone(path, PATIENCE_SECONDS), suppress(OSError):
+        leftovers.erase(path)
 
 
 def _begin_epoch() -> None:
@@ -213,8 +243,7 @@ def _make_room(budget_bytes: int) -> None:
         if left <= budget_bytes:
             return
         left -= _size(path)
-        with suppress(OSError):
-            leftovers.erase(path)
+        _let_go(path)
 
 
 def _all() -> Iterator[tuple[Path, Name]]:

@@ -12,8 +12,8 @@ import json
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -141,19 +141,12 @@ class Sitting:
             return Saved(len(tokens), 0)
         if named is None and (seat.head, seat.lora) == (head.said, lora_in(asked)):
             return Saved(len(tokens), 0)  # it has just been read
-        aside = self._set_aside(wire, seat, head, lora_in(asked), through)
-        try:
+        with self._set_aside(wire, seat, head, lora_in(asked), through) as is_aside:
             more = {"n_predict": 0, "cache_prompt": True, "id_slot": seat.number}
             for end in range(PIECE_TOKENS, len(tokens) + PIECE_TOKENS, PIECE_TOKENS):
                 wire.ask("/completion", asked | more | {"prompt": tokens[:end]})
             size = self._save(wire, seat, named, through, since) if named and through else 0
-        finally:
-            if aside is not None:
-                try:
-                    _slot(wire, seat, "restore", aside.name)
-                finally:
-                    aside.unlink(missing_ok=True)
-        if aside is None:
+        if not is_aside:
             seat.held, seat.lora, seat.head = said_in(like)[:-2], lora_in(asked), head.said
         return Saved(len(tokens), size)
 
@@ -186,32 +179,37 @@ class Sitting:
             _log.warning("A saved state was of no use and is gone: %s", type(error).__name__)
             folder.erase(lambda other: str(other) == state.name.removesuffix(folder.SEALED))
 
+    @contextmanager
     def _set_aside(
         self, wire: Wire, seat: Seat, head: Head, lora: str, through: Path | None
-    ) -> Path | None:
-        """All that the seat holds, where it is a conversation that begins with ``head``: it may go
-        on, and should not have to be read again."""
+    ) -> Iterator[bool]:
+        """All that the seat holds is put back after the block, where it is a conversation that
+        begins with ``head``: it may go on, and should not have to be read again."""
         if through is None or seat.head != head.said or seat.lora != lora:
-            return None
-        aside = through / folder.passing()
-        try:
-            _slot(wire, seat, "save", aside.name)
-        except Refused:
-            aside.unlink(missing_ok=True)
-            return None
-        return aside
+            yield False
+            return
+        with ExitStack() as stack:
+            is_aside = False
+            with suppress(Refused, OSError):
+                aside = stack.enter_context(folder.on_its_way(through))
+                _slot(wire, seat, "save", aside.name)
+                is_aside = True
+            try:
+                yield is_aside
+            finally:
+                if is_aside:
+                    _slot(wire, seat, "restore", aside.name)
 
     def _save(self, wire: Wire, seat: Seat, named: Name, through: Path, since: str) -> int:
-        written, budget = through / folder.passing(), self.keeping.budget_bytes
+        budget = self.keeping.budget_bytes
         try:
-            _slot(wire, seat, "save", written.name)
-            size = written.stat().st_size
-            return size if folder.keep(written, named, budget, since) else 0
+            with folder.on_its_way(through) as written:
+                _slot(wire, seat, "save", written.name)
+                size = written.stat().st_size
+                return size if folder.keep(written, named, budget, since) else 0
         except (Refused, OSError) as error:
             _log.warning("A state could not be saved: %s", type(error).__name__)
             return 0
-        finally:
-            written.unlink(missing_ok=True)
 
     def _named(
         self, wire: Wire, head: Head, lora: list[dict[str, Any]], tokens: list[int], owner: str

@@ -52,7 +52,7 @@ def _is_encrypted(file: Path, place: tuple[int, int, int]) -> bool:
 
 
 def seal(plain: Path, sealed: Path, key: bytes, bound: str) -> None:
-    """Write ``plain`` encrypted to the new file ``sealed``, for whoever calls it ``bound``."""
+    """Write ``plain`` encrypted to the file ``sealed``, for whoever calls it ``bound``."""
     from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
     box, left, number = ChaCha20Poly1305(key), plain.stat().st_size, 0
@@ -66,7 +66,7 @@ def seal(plain: Path, sealed: Path, key: bytes, bound: str) -> None:
 
 
 def unseal(sealed: Path, plain: Path, key: bytes, bound: str) -> None:
-    """Write what ``seal`` encrypted to the new file ``plain``."""
+    """Write what ``seal`` encrypted to the file ``plain``."""
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
@@ -88,4 +88,6 @@ def _place(bound: str, number: int, is_last: bool) -> bytes:
 
 
 def _new(path: Path) -> IO[bytes]:
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+    # Into the file that is there, if any: who made it has a lock on that one.
+    how = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+    return os.fdopen(os.open(path, how, 0o600), "wb")

@@ -38,7 +38,9 @@ export const measured = (rounds) =>
 export function Quality({ rounds }) {
   const lines = measured(rounds);
   const all = lines.flatMap((one) => one.points.map((point) => Number(point[1])));
-  if (!all.length) return null;
+  // One point is no line; the table says it.
+  if (!lines.some((one) => one.points.length > 1)) return null;
+  const names = lines.map((one) => one.name);
   const width = matchMedia("(max-width: 759px)").matches ? NARROW : WIDTH;
   const last = Math.max(...rounds.map((one) => one.number), 1);
   const first = Math.min(...lines.flatMap((one) => one.points.map((point) => point[0])), last - 1);
@@ -70,6 +72,9 @@ export function Quality({ rounds }) {
         </g>`,
       )}
     </svg>
-    <p class="muted small-text">${t("federation.quality_about")}</p>
+    <p class="muted small-text">
+      ${names.some((one) => one !== "canary") && `${t("federation.quality_about")} `}
+      ${names.includes("canary") && t("federation.quality_canary_about")}
+    </p>
   </figure>`;
 }

@@ -71,6 +71,12 @@ export function Rounds({ federation }) {
   </section>`;
 }
 
+/** This device first. @param {string[]} names */
+const inOrder = (names) => {
+  const isMe = (/** @type {string} */ one) => Number(one === t("federation.you"));
+  return names.toSorted((a, b) => isMe(b) - isMe(a) || a.localeCompare(b));
+};
+
 /** @param {number | null | undefined} value */
 const loss = (value) => (value === null || value === undefined ? "–" : number(value));
 
@@ -81,13 +87,13 @@ function Part({ round, name, isNow }) {
   if (!clients && !mine?.reason) return html`<span class="muted">${t(isNow ? "federation.now" : "federation.not_told")}</span>`;
   return html`<div class="federation-part">
     <span class="row">
-      ${(clients ?? []).map((node) => html`<code key=${node} class="pseudonym">${name(node)}</code>`)}
+      ${inOrder((clients ?? []).map(name)).map((one, place) => html`<code key=${place} class="pseudonym">${one}</code>`)}
       ${!clients?.length && html`<span class="muted">${t("federation.nobody")}</span>`}
       ${round.rolled_back && html`<${Badge} tone="warn" title=${t("federation.rolled_back_about")}>${t("federation.rolled_back")}<//>`}
       ${round.failed && html`<${Badge} tone="bad">${t("federation.failed")}<//>`}
     </span>
     ${round.failed && html`<span class="muted small-text">${round.failed}</span>`}
-    ${Object.keys(dropped).length > 0 && html`<span class="muted small-text">${t("federation.dropped", { names: Object.keys(dropped).map(name).join(", ") })}</span>`}
+    ${Object.keys(dropped).length > 0 && html`<span class="muted small-text">${t("federation.dropped", { names: inOrder(Object.keys(dropped).map(name)).join(", ") })}</span>`}
     ${Object.entries(refused).map(([node, reason]) => html`<span key=${node} class="muted small-text">${name(node)}: ${reason}</span>`)}
     ${mine && !mine.took_part && mine.reason && html`<span class="muted small-text">${t("federation.not_me", { reason: mine.reason })}</span>`}
   </div>`;

@@ -14,6 +14,7 @@ import pytest
 from ondol import config, idle, paths
 from ondol.errors import (
     DeviceRefusedError,
+    FederationNotFoundError,
     HomeError,
     InviteError,
     MalformedMessageError,
@@ -41,6 +42,7 @@ from ondol.household.federations import Federation, Federations, Round
 from ondol.household.preview import preview
 from ondol.identity import Identity
 from ondol.ledger.entries import Entry
+from ondol.models.adapters import Adapter
 from ondol.models.fingerprints import base_of
 from ondol.parts import Parts
 from ondol.personal import gating
@@ -453,6 +455,27 @@ def test_device_learns_together_and_keeps_what_passes_its_own_gate(
     assert joined.me.public_key not in {
         each.public_key for each in nest.registry.federations.roster(family.id)
     }
+
+
+def test_gate_of_a_federation_that_was_left_meanwhile_puts_nothing_into_use(
+    parts: Parts, joined: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = layout_of(joined.plan, parts.store.path(parts.store.get(MODEL)))
+    place = leaving.folder(joined.id)
+    adopting.keep_for_later(place, layout.begin(joined.plan.seed), {"rounds": 2})
+
+    def judge(parts: Parts, candidate: Adapter, *args: Any, **kwargs: Any) -> gating.Judged:
+        kwargs["on_progress"](1, 9)
+        leaving.leave(parts, joined.id)
+        kwargs["on_progress"](2, 9)
+        raise AssertionError("it went on")
+
+    monkeypatch.setattr(gating, "judge", judge)
+    with pytest.raises(FederationNotFoundError):
+        adopting.adopt(parts, joined.id)
+    assert parts.kept.activations.chosen(MODEL).names == ()
+    assert leaving.shared_adapters(parts, joined.id) == []
+    assert not place.exists()
 
 
 def samples_of(one: Federation) -> list[str]:

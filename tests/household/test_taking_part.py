@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -208,6 +209,32 @@ def test_next_round_and_what_was_shared_are_news_at_once(
     asked("adopt", 2)
     assert (device.doing, told) == (None, ["news", "news", "news"])
     device.close()
+
+
+def test_news_of_home_are_heard_no_oftener_than_looks_follow_each_other(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[float] = []
+
+    def look() -> None:
+        looked.append(time.monotonic())
+
+    taking = TakingPart(parts, look_seconds=0.3, longest_seconds=900.0)
+    monkeypatch.setattr(taking, "look", look)
+    taking.start()
+    while not looked:
+        time.sleep(0.01)
+    for _ in range(30):
+        taking.hear()
+        time.sleep(0.02)
+    while len(looked) < 3:
+        time.sleep(0.01)
+    assert looked[2] - looked[0] >= 0.6
+    taking.wake()  # its owner is heard at once
+    while len(looked) < 4:
+        assert time.monotonic() < looked[2] + 0.25
+        time.sleep(0.01)
+    taking.close()
 
 
 def test_home_that_is_gone_is_told_of_and_asked_again(

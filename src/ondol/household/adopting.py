@@ -54,11 +54,17 @@ def adopt(parts: Parts, wanted: str = "", on_progress: OnProgress | None = None)
         file = leaving.folder(one.id) / WAITING
         if not file.exists():
             return one
+
+        def heed(done: int, total: int) -> None:
+            kept.get(one.id)  # raises where it was left meanwhile: nothing of it is put into use
+            if on_progress is not None:
+                on_progress(done, total)
+
         candidate = _candidate(parts, one, layouts.model_of(parts, one.plan), file)
         if one.plan.task == "grounding":
-            adapter, verdict = _judge_grounding(parts, one, candidate, on_progress)
+            adapter, verdict = _judge_grounding(parts, one, candidate, heed)
         else:
-            adapter, verdict = _judge_style(parts, one, candidate, on_progress)
+            adapter, verdict = _judge_style(parts, one, candidate, heed)
         done = kept.adopt(one.id, adapter or one.adapter, verdict)
         file.unlink(missing_ok=True)
         return done

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -88,6 +89,7 @@ class TakingPart:
         self._judging: dict[str, tuple[int, int]] = {}
         self._standings: dict[str, Standing] = {}
         self._wake, self._closing = threading.Event(), threading.Event()
+        self._is_asked = self._has_news = False
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -99,6 +101,13 @@ class TakingPart:
 
     def wake(self) -> None:
         """Look now: something was joined, left, paused."""
+        self._is_asked = True
+        self._wake.set()
+
+    def hear(self) -> None:
+        """Something came of a round: look soon. It is home that says so: never sooner after the
+        last look than looks follow each other anyhow."""
+        self._has_news = True
         self._wake.set()
 
     def close(self) -> None:
@@ -136,7 +145,7 @@ class TakingPart:
     def _run(self) -> None:
         try:
             while not self._closing.is_set():
-                self._wake.clear()
+                self._is_asked = self._has_news = False
                 before = self.standings
                 try:
                     self.look()
@@ -145,12 +154,24 @@ class TakingPart:
                 is_same = self.standings == before
                 longer = min(2 * self._pause_seconds, self._longest_seconds)
                 self._pause_seconds = longer if is_same else self._look_seconds
-                if self._wake.wait(self._pause_seconds):
+                if self._rest():
                     self._pause_seconds = self._look_seconds
         finally:
             for taken in self._taken.values():
                 taken.close()
             self._taken.clear()
+
+    def _rest(self) -> bool:
+        """Until the next look; whether somebody wanted it before its time."""
+        now = time.monotonic()
+        soonest, latest = now + self._look_seconds, now + self._pause_seconds
+        while not self._closing.is_set() and not self._is_asked:
+            left = (soonest if self._has_news else latest) - time.monotonic()
+            if left <= 0:
+                return self._has_news
+            self._wake.wait(left)
+            self._wake.clear()
+        return True
 
     def _looked_after(self, one: Federation) -> Standing:
         try:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ondol.engine.native import records
+from ondol.engine.native import compiling, records, toolchain
+from ondol.engine.native.health import CHECK
 from ondol.engine.native.records import Failure, NativeEngine
 
 
@@ -45,6 +47,18 @@ def kept(tmp_path: Path) -> NativeEngine:
     return records.write(
         NativeEngine("native-1", "built", str(binary), "0.5.0", stamp=stamp, health=health)
     )
+
+
+def test_what_did_not_pass_its_check_is_said_and_not_compiled_again(ondol, kept) -> None:
+    findings = [{"name": "starts", "ok": True}, {"name": "slots", "ok": False, "told": {}}]
+    health = {"ok": False, "findings": findings, "check": CHECK}
+    name = compiling.name_of(toolchain.find_compiler())
+    records.write(replace(kept, name=name, health=health))
+    result = ondol("engine", "build")
+    sentence, hint = result.stderr.splitlines()
+    assert result.code and name in sentence and "save and restore" in sentence
+    assert "ondol engine build --again" in hint and f"ondol engine use {name}" in hint
+    assert ondol("engine", "list", "--json").json["build"] is None
 
 
 def test_an_engine_that_was_left_is_told_of_once(ondol, kept: NativeEngine) -> None:

@@ -1,7 +1,8 @@
 """A stand-in for a llama-server binary: its flags, its HTTP (the bundled runtime's), no Ondol.
 
-DOUBLE_MODE says how it misbehaves: it may "fail" to start, "hang", compute something "wrong", be
-"deaf" to adapters, be "forgetful" of what it read, or "crash" when the file DOUBLE_CUE appears.
+DOUBLE_MODE says how it misbehaves: it may "fail" to start, be "full", "hang", compute something
+"wrong", be "deaf" to adapters, be "forgetful" of what it read, or "crash" when the file DOUBLE_CUE
+appears.
 """
 
 import argparse
@@ -40,6 +41,9 @@ mode = os.environ.get("DOUBLE_MODE", "")
 if "fail" in mode:
     print("error: this build knows no such GPU", file=sys.stderr)
     sys.exit(3)
+if "full" in mode:
+    print("E ggml_backend_cpu_buffer_type_alloc_buffer: failed to allocate buffer", file=sys.stderr)
+    sys.exit(1)
 if "hang" in mode:
     threading.Event().wait()
 

@@ -8,7 +8,8 @@ import psutil
 import pytest
 
 from ondol.engine import rendezvous, runtime
-from ondol.engine.process import EngineProcess, Launch, useful_line
+from ondol.engine.complaints import is_of_memory, useful_line
+from ondol.engine.process import EngineProcess, Launch
 from ondol.engine.settings import EngineSettings
 from ondol.engine.wire import connect
 from ondol.errors import ConfigError, EngineCrashedError, EngineError
@@ -132,7 +133,23 @@ def test_a_child_killed_while_it_loads_is_a_sentence(spec):
     ],
 )
 def test_the_line_that_says_why_is_found(log, line):
-    assert useful_line(log, LAUNCH) == line
+    assert useful_line(log, [(LAUNCH.name, LAUNCH.model)]) == line
+
+
+@pytest.mark.parametrize(
+    ("log", "is_memory"),
+    [
+        (["ggml_backend_cpu_buffer_type_alloc_buffer: failed to allocate buffer of size 9"], True),
+        (["llama_model_load: error loading model: unable to allocate CPU buffer"], True),
+        (["0.1 E mmap failed: Cannot allocate memory"], True),
+        (["E ggml_aligned_malloc: insufficient memory (attempted to allocate 9.00 MB)"], True),
+        (["terminate called after throwing an instance of 'std::bad_alloc'", "what():"], True),
+        (["error: this build knows no such GPU"], False),
+        (["0.1 E unknown model architecture: 'x'"], False),
+    ],
+)
+def test_too_little_memory_is_told_from_a_fault(log: list[str], is_memory: bool) -> None:
+    assert is_of_memory(useful_line(log, []), log) == is_memory
 
 
 def test_a_binary_answers_like_the_bundled_runtime(make_pool, llama_server, gone, until):

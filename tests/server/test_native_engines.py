@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 from house import House
 
-from ondol.engine.native import job, records, toolchain
+from ondol.engine.native import compiling, health, job, records, toolchain
 from ondol.engine.native.job import Job
 from ondol.engine.native.records import NativeEngine
 from ondol.errors import NoCompilerError
 from ondol.lab.engines import making
 
 FOREIGN = {"origin": "http://evil.example"}
+COMPILER = toolchain.Compiler("cc", "c++", "g++ 1")
 
 
 @pytest.fixture
@@ -44,11 +45,12 @@ def test_an_engine_is_used_and_left_and_removed(house: House, kept) -> None:
     assert (gone.status_code, gone.json()["error"]["code"]) == (404, "engine_not_found")
 
 
-def test_a_building_is_begun_seen_and_ended(house: House, monkeypatch) -> None:
+def test_a_building_is_begun_seen_and_ended(house: House, kept, monkeypatch) -> None:
     begun = Job("compiling", name="native-1", step=3, steps=9, pid=7)
-    monkeypatch.setattr(toolchain, "find_compiler", lambda: None)
+    started: list[list[str]] = []
+    monkeypatch.setattr(toolchain, "find_compiler", lambda: COMPILER)
     monkeypatch.setattr(making, "smallest_model", lambda parts: None)
-    monkeypatch.setattr(job, "start", lambda: begun)
+    monkeypatch.setattr(job, "start", lambda arguments: started.append(arguments) or begun)
     monkeypatch.setattr(job, "read", lambda: begun)
     monkeypatch.setattr(job, "cancel", lambda: True)
     with house.client() as client:
@@ -56,6 +58,21 @@ def test_a_building_is_begun_seen_and_ended(house: House, monkeypatch) -> None:
         assert (answer.status_code, answer.json()["build"]["state"]) == (201, "compiling")
         assert client.get("/ondol/v1/engines").json()["build"]["step"] == 3
         assert client.delete("/ondol/v1/engines/build").json() == {"cancelled": True}
+        # One that would be the same as one that did not pass is compiled again only.
+        findings = [{"name": "answers", "ok": False, "told": {"token": 3}}]
+        records.write(
+            NativeEngine(
+                compiling.name_of(COMPILER),
+                "built",
+                str(kept.path),
+                stamp=kept.stamp,
+                health={"ok": False, "findings": findings, "check": health.CHECK},
+            )
+        )
+        known = client.post("/ondol/v1/engines/build")
+        assert (known.status_code, known.json()["error"]["code"]) == (409, "engine_unhealthy")
+        assert client.post("/ondol/v1/engines/build?again=true").status_code == 201
+    assert started == [[], ["--again"]]
 
 
 def test_without_a_compiler_nothing_begins(house: House, monkeypatch) -> None:

@@ -72,14 +72,15 @@ def list_engines(output: Output) -> None:
 
 @command("build", engine, help=t("native.help_build"))
 @click.option("--wait", is_flag=True, help=t("native.option_wait"))
+@click.option("--again", is_flag=True, help=t("native.option_again"))
 @click.option("--cancel", is_flag=True, help=t("native.option_cancel"))
 @click.option("--here", is_flag=True, hidden=True)
 @pass_output
-def build(output: Output, wait: bool, cancel: bool, here: bool) -> None:
+def build(output: Output, wait: bool, again: bool, cancel: bool, here: bool) -> None:
     from ondol.engine.native import job, toolchain
 
     if here:
-        _build_here(output)
+        _build_here(output, again)
         return
     if cancel:
         is_ended = job.cancel()
@@ -92,9 +93,11 @@ def build(output: Output, wait: bool, cancel: bool, here: bool) -> None:
         # What would end it at once is said here and now.
         from ondol.lab.engines import making
 
-        toolchain.find_compiler()
+        compiler = toolchain.find_compiler()
+        if not again:
+            making.refuse_known(compiler)
         making.smallest_model(parts)
-        begun = job.start()
+        begun = job.start(["--again"] if again else [])
     begun = _follow(output, begun, wait=wait)
     if output.json:
         output.emit({"build": begun.json()})
@@ -153,13 +156,13 @@ def remove(output: Output, name: str, is_sure: bool) -> None:
         output.line(name if output.quiet else t("native.removed", name=name))
 
 
-def _build_here(output: Output) -> None:
+def _build_here(output: Output, again: bool) -> None:
     from ondol.engine.native import job
     from ondol.lab.engines import making
 
     job.step_back()
     with house(output) as parts, job.alone() as writer:
-        making.build(parts, writer)
+        making.build(parts, writer, again=again)
 
 
 def _follow(output: Output, begun: Job, *, wait: bool) -> Job:

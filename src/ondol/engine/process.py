@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import secrets
 import selectors
 import signal
@@ -22,6 +21,7 @@ from typing import Any
 
 from ondol.egress import guard
 from ondol.engine import failing, rendezvous
+from ondol.engine.complaints import complaints, ending, is_of_memory, is_of_model, useful_line
 from ondol.engine.failing import Failure
 from ondol.engine.native import fallback
 from ondol.engine.running import UNTOLD, Running
@@ -40,14 +40,6 @@ from ondol.i18n import t
 
 POLL_SECONDS = 0.05
 LOG_LINES = 100
-
-_REASON = re.compile(r"^[\d.]+ E |error|fail|invalid|cannot|unable|unknown|unsupported", re.I)
-_GENERIC = re.compile(
-    r"failed to load model,? *('|$)|exiting due to|Failed to init server|^Traceback|^  File", re.I
-)
-_PREFIX = re.compile(r"^([\d.]+ [A-Z] +)?((\w+ +)?[\w.]+: +|error loading model: )*")
-_MODEL = re.compile(r"load(ing)? model|gguf|tensor|architecture", re.I)
-_MEMORY = re.compile(r"failed to allocate|out of memory|cannot allocate|bad_alloc", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +164,12 @@ class EngineProcess:
             code = None
         self.kill()
         error = EngineCrashedError(
-            t("engine.crashed", model=self.launch.name, reason=_ending(code)),
+            t("engine.crashed", model=self.launch.name, reason=ending(code)),
             t("engine.crashed_hint"),
         )
         self._tell(error)
-        fallback.ended(self.launch.engine, code, _ending(code))
+        if not is_of_memory("", list(self._log)):
+            fallback.ended(self.launch.engine, code, ending(code))
         return error
 
     def _tell(self, error: OndolError) -> None:
@@ -246,13 +239,15 @@ class EngineProcess:
             return EngineError(t("engine.closed"))
         code = self._child.wait(timeout=10)
         self._reader.join(timeout=2)
-        reason = useful_line(list(self._log), self.launch)
-        name, why = self.launch.name, reason or _ending(code)
+        log = list(self._log)
+        named = [(self.launch.name, self.launch.model), *self.launch.adapters]
+        reason = useful_line(log, named)
+        name, why = self.launch.name, reason or ending(code)
         if code == -signal.SIGKILL:
             return EngineCrashedError(
                 t("engine.killed_loading", model=name), t("engine.too_large_hint")
             )
-        if _MEMORY.search(reason):
+        if is_of_memory(reason, log):
             return ModelTooLargeError(
                 t("engine.no_memory", model=name, reason=why), t("engine.too_large_hint")
             )
@@ -261,7 +256,7 @@ class EngineProcess:
                 t("engine.invalid_adapter", model=name, adapter=adapter, reason=why),
                 t("engine.invalid_adapter_hint", model=name, adapter=adapter),
             )
-        if any(_MODEL.search(line) for line in self._log if _REASON.search(line)):
+        if is_of_model(log):
             return InvalidModelError(
                 t("engine.invalid_model", model=name, reason=why),
                 t("engine.invalid_model_hint", model=name),
@@ -272,28 +267,5 @@ class EngineProcess:
 
     def _unfit_adapter(self) -> str:
         """The adapter that the child's log complains of; or ""."""
-        told = "\n".join(line for line in self._log if _REASON.search(line))
+        told = "\n".join(complaints(self._log))
         return next((name for name, path in self.launch.adapters if path in told), "")
-
-
-def useful_line(log: list[str], launch: Launch) -> str:
-    """The line of a runtime's log that says why a model did not load, without paths; or ""."""
-    told = [line for line in log if _REASON.search(line) and not _GENERIC.search(line)]
-    told = told or [line for line in log if line.strip()][-1:]
-    if not told:
-        return ""
-    line = told[0].replace(launch.model, launch.name)
-    for name, path in launch.adapters:
-        line = line.replace(path, name)
-    return _PREFIX.sub("", line).strip().rstrip(".")[:300]
-
-
-def _ending(code: int | None) -> str:
-    if code is None:
-        return t("engine.ended_connection")
-    if code < 0:
-        try:
-            return t("engine.ended_by_signal", signal=signal.Signals(-code).name)
-        except ValueError:
-            return t("engine.ended_by_signal", signal=-code)
-    return t("engine.ended_with_code", code=code)

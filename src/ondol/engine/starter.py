@@ -1,6 +1,6 @@
 """The birth of a child process: one lasting thread starts them all.
 
-Raises ``EngineError`` when the system gives no more processes.
+Raises ``NoProcess`` when the system gives no more processes.
 """
 
 from __future__ import annotations
@@ -18,6 +18,11 @@ from ondol.errors import EngineError
 from ondol.i18n import t
 
 
+class NoProcess(EngineError):
+    """The system gives no more processes just now. Nobody but who starts them need know it from any
+    other ``EngineError``."""
+
+
 def spawn() -> subprocess.Popen[bytes]:
     """A worker that waits for its parameters on stdin."""
     return _starter().spawn()
@@ -33,7 +38,7 @@ def _spawn() -> subprocess.Popen[bytes]:
     try:
         return _popen()
     except OSError as error:
-        raise EngineError(
+        raise NoProcess(
             t("engine.no_process", reason=error.strerror or error), t("engine.start_failed_hint")
         ) from error
 

@@ -9,7 +9,8 @@ import pytest
 from ondol.engine.native import fallback, records
 from ondol.engine.native.records import NativeEngine
 from ondol.engine.process import Launch
-from ondol.errors import EngineCrashedError, EngineError, InvalidModelError
+from ondol.engine.starter import NoProcess
+from ondol.errors import EngineCrashedError, EngineError, InvalidModelError, ModelTooLargeError
 from ondol.types import GenerateOptions, Message
 
 QUESTION = [Message("user", "Tell a very long story")]
@@ -105,6 +106,34 @@ def test_where_the_bundled_engine_fails_too_nobody_is_blamed(native):
     with pytest.raises(EngineError):
         fallback.begun(NATIVE, lambda: BUNDLED, begin)
     assert records.serving() == native
+
+
+@pytest.mark.parametrize("error", [ModelTooLargeError, NoProcess])
+def test_a_moment_without_memory_is_forgotten_with_the_next_start(native, error):
+    has_memory = False
+
+    def begin(launch: Launch) -> str:
+        if launch.engine and not has_memory:
+            raise error("no memory")
+        return launch.engine or "bundled"
+
+    assert fallback.begun(NATIVE, lambda: BUNDLED, begin) == "bundled"
+    assert fallback.fits(NATIVE.engine, NATIVE.model)
+    assert records.serving() == native and fallback.untold() == []
+    has_memory = True
+    assert fallback.begun(NATIVE, lambda: BUNDLED, begin) == NATIVE.engine
+
+
+@pytest.mark.model
+def test_an_engine_whose_start_had_no_memory_serves_the_next_model(make_pool, native, monkeypatch):
+    monkeypatch.setenv("DOUBLE_MODE", "full")
+    with make_pool(runtime="auto") as pool:
+        assert len(list(pool.engine("a").generate(QUESTION, GenerateOptions(max_tokens=2)))) > 1
+        assert pool._residents["a"].process.launch.binary == ""
+        monkeypatch.delenv("DOUBLE_MODE")
+        assert pool.stop("a")
+        assert len(list(pool.engine("a").generate(QUESTION, GenerateOptions(max_tokens=2)))) > 1
+        assert pool._residents["a"].process.launch.engine == native.name
 
 
 def test_a_model_that_only_the_bundled_engine_can_load_is_left_to_it(native):

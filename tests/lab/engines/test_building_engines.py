@@ -14,13 +14,25 @@ from pathlib import Path
 import pytest
 
 from ondol.config import Config
-from ondol.engine.native import changes, compiling, health, job, records, toolchain
+from ondol.engine.native import (
+    changes,
+    compiling,
+    health,
+    job,
+    records,
+    toolchain,
+    trial_adapter,
+)
+from ondol.engine.native.records import NativeEngine
 from ondol.engine.native.source import PINNED, Archive
+from ondol.engine.starter import NoProcess
 from ondol.errors import (
     ConfigError,
     DownloadError,
     EngineBuildError,
+    EngineCrashedError,
     EngineUnhealthyError,
+    ModelTooLargeError,
     NoCompilerError,
 )
 from ondol.lab.engines import making
@@ -117,6 +129,68 @@ def test_an_engine_is_fetched_compiled_checked_and_serves(parts: Parts, index: P
     (index / "tiny_llama-1.0.tar.gz").unlink()
     with job.alone() as writer:
         assert making.build(parts, writer, archive) == built
+
+
+def test_what_did_not_pass_is_compiled_again_only_if_that_is_asked_for(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    binary = tmp_path / "llama-server"
+    binary.write_text("a program")
+    name = compiling.name_of(toolchain.find_compiler())
+    done: list[str] = []
+
+    def kept(**health: object) -> NativeEngine:
+        found = {"ok": False, "findings": [{"name": "answers", "ok": False, "told": {}}]}
+        stamp = records.stamp_of(binary) or (0, 0)
+        known = NativeEngine(name, "built", str(binary), stamp=stamp, health=found | health)
+        return records.write(known)
+
+    def compile_(*given: object) -> NativeEngine:
+        done.append("compiled")
+        return kept(check=health.CHECK)
+
+    def check(parts: Parts, engine: NativeEngine, *given: object) -> NativeEngine:
+        done.append("checked")
+        return engine
+
+    monkeypatch.setattr(making, "smallest_model", lambda parts: None)
+    monkeypatch.setattr(making, "_compile", compile_)
+    monkeypatch.setattr(making, "check", check)
+    kept(check=health.CHECK)
+    with pytest.raises(EngineUnhealthyError, match="computes other answers"), job.alone() as writer:
+        making.build(parts, writer)
+    records.blame(name, "ended by SIGILL")
+    with pytest.raises(EngineUnhealthyError, match="SIGILL"), job.alone() as writer:
+        making.build(parts, writer)
+    assert done == []
+    for health_, again, wanted in (
+        ({"check": health.CHECK}, True, ["compiled", "checked"]),
+        ({"check": health.CHECK - 1}, False, ["checked"]),
+        ({}, False, ["checked"]),
+    ):
+        kept(**health_)
+        with job.alone() as writer:
+            making.build(parts, writer, again=again)
+        assert done == wanted
+        done.clear()
+
+
+@pytest.mark.parametrize("error", [ModelTooLargeError, EngineCrashedError, NoProcess])
+def test_a_check_without_memory_finds_nothing(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: type[Exception]
+) -> None:
+    class Full:
+        """Neither engine has room."""
+
+        def __init__(self, launch: object) -> None:
+            raise error("no memory")
+
+    monkeypatch.setattr(trial_adapter, "write", lambda *given: False)
+    monkeypatch.setattr(health, "Probe", Full)
+    unchecked = records.write(NativeEngine("native-1", "built", str(tmp_path / "llama-server")))
+    with pytest.raises(error):
+        making.check(parts, unchecked, making.smallest_model(parts), lambda done, of: None)
+    assert records.get("native-1") == unchecked
 
 
 def test_what_does_not_compile_is_a_sentence_and_the_wheel_serves(

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from ondol.engine.native import records
+from ondol.engine.starter import NoProcess
 from ondol.errors import EngineCrashedError, InvalidModelError, ModelTooLargeError, OndolError
 from ondol.i18n import t
 
@@ -35,7 +36,10 @@ def begun(first: Launch, bundled: Callable[[], Launch], begin: Callable[[Launch]
         if not first.engine:
             raise
         process = begin(bundled())
-        if isinstance(error, InvalidModelError | ModelTooLargeError):
+        if isinstance(error, ModelTooLargeError | NoProcess):
+            # A moment without memory is nobody's fault: the next start tries it again.
+            _log.info("%s had no memory for %s", first.engine, first.name)
+        elif isinstance(error, InvalidModelError):
             _unfit.add((first.engine, first.model))
             _log.warning(t("native.unfit", engine=first.engine, model=first.name))
         elif not isinstance(error, EngineCrashedError):  # that one was killed, as it was loading

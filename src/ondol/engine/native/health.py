@@ -2,7 +2,8 @@
 
 Rounding differs between processors and builds, so numbers may differ by ``TOLERANCE``, and a token
 where two were as likely as that; whatever differs by more is another computation. Never raises for
-what an engine does: that is a finding. The model's file is all it needs.
+what an engine does: that is a finding. The model's file is all it needs. Where there is too little
+memory for both it has found nothing, and raises ``ModelTooLargeError`` or its kin.
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ from ondol.engine.native.probe import Heard, Probe, ProbeError
 from ondol.engine.native.records import now
 from ondol.engine.process import Launch
 from ondol.engine.running import Running
-from ondol.errors import OndolError
+from ondol.engine.starter import NoProcess
+from ondol.errors import EngineCrashedError, ModelTooLargeError, OndolError
 
+# Another number where something else is looked at, or otherwise: what failed is looked at again.
+CHECK = 1
 # Natural-log units, at any one of a text's tokens, and on average.
 TOLERANCE = 0.5
 MEAN_TOLERANCE = 0.1
@@ -59,7 +63,8 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What the check found; speeds are tokens per second, of the bundled engine and of this."""
+    """What the check found; speeds are tokens per second, of the bundled engine and of this;
+    ``check`` is which check it was."""
 
     ok: bool
     findings: tuple[Finding, ...]
@@ -67,6 +72,7 @@ class Health:
     at: str
     prefill: tuple[float, float] = (0.0, 0.0)
     decode: tuple[float, float] = (0.0, 0.0)
+    check: int = CHECK
 
     def json(self) -> dict[str, Any]:
         told: dict[str, Any] = json.loads(json.dumps(asdict(self)))
@@ -116,6 +122,8 @@ class _Check:
             return
         try:
             self._findings.append(Finding(name, True, work()))
+        except (ModelTooLargeError, EngineCrashedError, NoProcess):
+            raise  # either of the two had no memory, or was killed: that says nothing of the engine
         except _Differs as difference:
             self._findings.append(Finding(name, False, difference.told))
         except (ProbeError, OndolError) as error:

@@ -30,7 +30,7 @@ from ondol.engine.native import (
 from ondol.engine.native.job import Writer
 from ondol.engine.native.records import NativeEngine
 from ondol.engine.native.source import PINNED, Archive
-from ondol.engine.native.toolchain import Toolchain
+from ondol.engine.native.toolchain import Compiler, Toolchain
 from ondol.engine.settings import EngineSettings, ModelSpec
 from ondol.errors import EngineBuildError, EngineUnhealthyError
 from ondol.i18n import t
@@ -48,20 +48,42 @@ BUILD_BYTES = 1 << 30
 OnStep = Callable[[int, int], None]
 
 
-def build(parts: Parts, writer: Writer, archive: Archive = PINNED) -> NativeEngine:
+def build(
+    parts: Parts, writer: Writer, archive: Archive = PINNED, *, again: bool = False
+) -> NativeEngine:
     """Compile the engine for this processor and let it serve; one that was built the same way and
-    is healthy is not built again."""
+    is healthy is not built again, and one that is not only ``again``."""
     compiler = toolchain.find_compiler()
     model = smallest_model(parts)
     name = compiling.name_of(compiler, archive)
     writer.say("fetching", name=name)
+    if not again:
+        refuse_known(compiler, archive)
     engine = next((one for one in records.listed() if one.name == name), None)
-    if engine is None or engine.state() not in ("ready", "serving", "unchecked"):
+    if engine is None or again or engine.state() in ("changed", "gone"):
         engine = _compile(parts, writer, name, archive)
     if not engine.is_healthy:
         engine = check(parts, engine, model, lambda done, of: writer.say("checking", done, of))
     records.use(engine.name)
     return engine
+
+
+def refuse_known(compiler: Compiler, archive: Archive = PINNED) -> None:
+    """Raise ``EngineUnhealthyError`` where what would be built is here, and is known not to do: by
+    the name, which stands for source, processor, compiler and options, and by the check."""
+    name = compiling.name_of(compiler, archive)
+    engine = next((one for one in records.listed() if one.name == name), None)
+    if engine is None:
+        return
+    if engine.failure is not None:
+        reason = engine.failure.reason
+    elif engine.state() == "unhealthy" and engine.health.get("check") == health.CHECK:
+        wrong = next((one for one in engine.health["findings"] if not one["ok"]), None)
+        reason = sentence(health.Finding(**wrong)) if wrong else ""
+    else:
+        return
+    told = t("native.known", name=name, reason=reason.rstrip("."))
+    raise EngineUnhealthyError(told, t("native.known_hint", name=name))
 
 
 def adopt(parts: Parts, path: str = "", on_step: OnStep = lambda done, of: None) -> NativeEngine:

@@ -37,14 +37,17 @@ def add_routes(routes: APIRouter, parts: Parts) -> None:
         return json_response(await in_thread(lambda: _overview(parts)))
 
     @routes.post("/engines/build")
-    async def build(request: Request) -> Response:
-        """Compile an engine for this processor (201); it takes over once it passed its check."""
+    async def build(request: Request, again: bool = False) -> Response:
+        """Compile an engine for this processor (201); it takes over once it passed its check. One
+        that is known not to pass is compiled ``again`` only."""
         check_at_this_machine(request)
 
         def work() -> dict[str, Any]:
-            toolchain.find_compiler()
+            compiler = toolchain.find_compiler()
+            if not again:
+                making.refuse_known(compiler)
             making.smallest_model(parts)
-            return {"build": job.start().json()}
+            return {"build": job.start(["--again"] if again else []).json()}
 
         return json_response(await in_thread(work), 201)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -22,6 +23,7 @@ from ondol.errors import (
     UsageError,
 )
 from ondol.forget import forget
+from ondol.models.made import Made
 from ondol.parts import Parts
 from ondol.retrieval.library import Library
 from ondol.types import Answer, Evidence, Route, Sensitivity
@@ -237,6 +239,21 @@ def test_what_is_unpinned_while_it_is_read_leaves_no_state(parts: Parts, lease: 
     pinned.pin(parts.library, lease)
     asked(parts, house, "When does the lease end?")
     assert not house.engine_.state.exists()
+
+
+def test_a_model_that_was_made_with_less_context_is_asked_for_no_more(
+    parts: Parts, lease: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pinned.pin(parts.library, lease)
+    found = SimpleNamespace(made=Made("base", parameters={"num_ctx": 262}), context_length=8192)
+    monkeypatch.setattr("ondol.models.scales.of", lambda adapters, name: (found, ()))
+    monkeypatch.setattr(Parts, "engine", lambda parts, model: Reading([]))
+    with pytest.raises(ContextLengthError, match="262"):
+        pinned.prepare_in(parts, "lease", "mine")
+    found.made.parameters["num_ctx"] = 100_000
+    found.context_length = 263
+    with pytest.raises(ContextLengthError, match="263"):
+        pinned.prepare_in(parts, "lease", "mine")
 
 
 def test_what_is_too_long_for_the_model_is_said_before(parts: Parts, lease: Path) -> None:

@@ -48,3 +48,27 @@ def test_no_limit_and_no_seed_are_those_that_say_nothing() -> None:
     assert options_of(Made(parameters={"num_predict": 5, "seed": 2**31 + 1})) == GenerateOptions(
         max_tokens=5, seed=1
     )
+
+
+class Reading(ScriptedEngine):
+    """An engine that is asked to read ahead."""
+
+    def prepare(self, messages, options=None, pin="", **how) -> str:
+        self.read = messages, options, pin, how
+        return "saved"
+
+
+def test_what_is_read_ahead_begins_as_its_chats_do() -> None:
+    engine = Reading(["yes"])
+    preset = PresetEngine(engine, "mine:latest", MADE)
+    assert preset.prepare is not None
+    assert preset.prepare([], pin="", since="now") == "saved"
+    assert (engine.read[0][0].content, engine.read[3]) == ("Be brief.", {"since": "now"})
+    opening = Message("system", "Answer from the document below only.")
+    preset.prepare([opening], pin="lease")
+    list(preset.generate([opening, Message("user", "?")], GenerateOptions()))
+    messages, options, pin, _ = engine.read
+    # Letter by letter what the question's prompt begins with, and computed in the same way.
+    assert messages == [opening] == list(engine.requests[-1].messages)[:1]
+    assert options == engine.requests[-1].options and pin == "lease"
+    assert PresetEngine(ScriptedEngine([]), "mine:latest", MADE).prepare is None

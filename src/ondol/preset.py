@@ -9,9 +9,9 @@ say what there is to say.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ondol.answering import about_tokens, merge
@@ -106,6 +106,21 @@ class PresetEngine:
 
     def apply_template(self, messages: Sequence[Message], *how: Any) -> Any:
         return self._own.apply_template(self._begun(messages), *how)
+
+    @property
+    def prepare(self) -> Callable[..., Any] | None:
+        """Reads ahead what its chats begin with; None where the engine keeps nothing."""
+        reads = getattr(self._engine, "prepare", None)
+        return None if reads is None else partial(self._prepare, reads)
+
+    def _prepare(
+        self,
+        reads: Callable[..., Any],
+        messages: Sequence[Message],
+        options: GenerateOptions | None = None,
+        **how: Any,
+    ) -> Any:
+        return reads(self._begun(messages), self._over(options or GenerateOptions()), **how)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)

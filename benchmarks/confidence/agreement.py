@@ -1,7 +1,8 @@
 """Do further answers to the same prompt tell which answer is right? See README.md.
 
-Reads what ``collect.py --samples N`` kept; no model is needed. The same folds with and without the
-signals of agreement; intervals of the differences by a paired bootstrap of whole articles.
+Reads what ``collect.py --samples 4 --backwards`` kept; no model is needed. The same folds with and
+without the signals of agreement; intervals of the differences by a paired bootstrap of whole
+articles.
 --write keeps agreement.json and agreement.svg.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import statistics
 import sys
@@ -22,12 +24,13 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import pictures  # noqa: E402
-from collect import CHAT, read_rows  # noqa: E402
-from run import RESAMPLES, XQUAD, Judged, at_targets, figures, tasks  # noqa: E402
+from collect import CHAT, read_rows, turned_around  # noqa: E402
+from meanings import Meaning, agreeing, of_samples  # noqa: E402
+from run import RESAMPLES, XQUAD, Judged, as_served, at_targets, figures, tasks  # noqa: E402
 
 from ondol import __version__  # noqa: E402
-from ondol.confidence import calibration, measures  # noqa: E402
-from ondol.confidence.agreement import Meaning, of_samples  # noqa: E402
+from ondol.confidence import calibration, measures, signals  # noqa: E402
+from ondol.prompt import MARKS  # noqa: E402
 
 COUNTS = (1, 2, 4)
 DOUBTFUL = (0.3, 0.7)
@@ -48,6 +51,26 @@ def with_samples(one: Judged, drawn: Sequence[int], only: Iterable[str] = ()) ->
     if only:
         found = {n: v for n, v in found.items() if n.rpartition("samples_")[2] in only}
     return one.labelled._replace(signals={**one.labelled.signals, **found})
+
+
+def with_second(one: Judged, only: Iterable[str] = ()) -> Any:
+    """The labels of ``one`` with what the second reading says: whether it agrees, and how sure it
+    was of that (negative: of another answer)."""
+    said, turned = one.row.completion, one.row.backwards
+    if said is None or turned is None:
+        return one.labelled
+    again = MARKS.sub(lambda found: f"[{len(one.row.given) + 1 - int(found[1])}]", turned.text)
+    agrees = bool(agreeing(said.text, [again]))
+    tokens = signals.of_grounded(
+        one.row.case.question, one.row.evidence, turned_around(one.row.given), as_served(turned)
+    )
+    sure = tokens.get("sequence_logprob", tokens.get("abstained_first_logprob"))
+    found = {"second_agrees": float(agrees)}
+    if sure is not None:
+        found["second_sure"] = (1 if agrees else -1) * math.exp(sure)
+    prefix = "" if one.answered else "abstained_"
+    kept = {f"{prefix}{name}": v for name, v in found.items() if not only or name in only}
+    return one.labelled._replace(signals={**one.labelled.signals, **kept})
 
 
 def validated(
@@ -100,6 +123,14 @@ def compared(some: Sequence[Judged], most: int) -> dict[str, Any]:
     ways |= {str(k): validated(some, every[:k]) for k in COUNTS if k <= most}
     ways[f"{most}, the share that agrees alone"] = validated(some, every, ("agree",))
     ways[f"{most}, only where it is doubtful"] = only_doubtful(plain, ways[str(most)])
+    if any(one.row.backwards for one in some):
+        again = [with_second(one) for one in some]
+        ways["second reading"] = calibration.cross_validated(again)
+        ways["second reading, only where it is doubtful"] = only_doubtful(
+            plain, ways["second reading"]
+        )
+        agrees = [with_second(one, ("second_agrees",)) for one in some]
+        ways["second reading, whether it agrees alone"] = calibration.cross_validated(agrees)
     for seed in every:
         ways[f"1, seed {seed + 1}"] = validated(some, (seed,))
     found: dict[str, Any] = {}
@@ -179,13 +210,16 @@ def alone(some: Sequence[Judged], most: int) -> dict[str, float | None]:
     }
 
 
-def cost(file: Path) -> dict[str, float]:
-    """Medians of what collect.py measured: an answer, and a further one to the same prompt."""
+def cost(some: Sequence[Judged], file: Path) -> dict[str, float]:
+    """Medians of what collect.py measured: an answer, a further one to the same prompt, and one to
+    the sentences turned around."""
     entries = [json.loads(line)["completion"] for line in file.read_text("utf-8").splitlines()]
-    # Only the answer itself was asked for with log-probabilities.
-    first = [e["seconds"] for e in entries if any(top for _, _, top in e["tokens"])]
+    # Log-probabilities were asked for with the others alone.
     further = [e["seconds"] for e in entries if not any(top for _, _, top in e["tokens"])]
-    return {"answer": statistics.median(first), "further": statistics.median(further)}
+    answers = [one.row.completion.usage.total_seconds for one in some if one.row.completion]
+    turned = [one.row.backwards.usage.total_seconds for one in some if one.row.backwards]
+    found = {"answer": answers, "further": further, "turned around": turned}
+    return {name: statistics.median(values) for name, values in found.items() if values}
 
 
 def agreement_of_seeds(some: Sequence[Judged], most: int) -> list[float]:
@@ -260,7 +294,7 @@ def main() -> None:
         "labels of a reader": read(some, most),
         "alone": alone(some, most),
         "agree_by_seed": agreement_of_seeds(some, most),
-        "seconds": cost(arguments.folder / "said.jsonl"),
+        "seconds": cost(some, arguments.folder / "said.jsonl"),
     }
     for name in ("alone", "agree_by_seed", "seconds"):
         print(name, results[name])

@@ -60,7 +60,8 @@ MISSING = {"passage missing": 160, "article missing": 60}
 @dataclass(frozen=True)
 class Row:
     """A question and what came of it. ``completion`` is None where no model was asked; ``samples``
-    are further answers to the same prompt, drawn at temperature 0.7."""
+    are further answers to the same prompt, drawn at temperature 0.7, and ``backwards`` is the one
+    to the same sentences in the opposite order, with the marks that they have there."""
 
     set: str
     case: Case
@@ -68,6 +69,7 @@ class Row:
     given: tuple[Quote, ...]
     completion: Completion | None
     samples: tuple[str, ...] = ()
+    backwards: Completion | None = None
 
     @property
     def is_read(self) -> bool:
@@ -137,6 +139,7 @@ def row_json(row: Row) -> dict[str, Any]:
         "given": len(row.given),
         "completion": packed(row.completion) if row.completion else None,
         "samples": list(row.samples),
+        "backwards": packed(row.backwards) if row.backwards else None,
     }
 
 
@@ -154,7 +157,7 @@ def read_rows(file: Path) -> list[Row]:
                 Hit(Chunk("", start, end, source), score, rank)
                 for rank, (source, start, end, score) in enumerate(fields["hits"], start=1)
             )
-            said = fields["completion"]
+            said, turned = fields["completion"], fields.get("backwards")
             rows.append(
                 Row(
                     fields["set"],
@@ -163,6 +166,7 @@ def read_rows(file: Path) -> list[Row]:
                     quotes[: fields["given"]],
                     unpacked(said) if said else None,
                     tuple(fields["samples"]),
+                    unpacked(turned) if turned else None,
                 )
             )
     return rows
@@ -212,8 +216,13 @@ def all_sets(data: Path) -> dict[str, exams.Exam]:
     return found
 
 
+def turned_around(given: Sequence[Quote]) -> list[Quote]:
+    """The last sentence first, numbered as they then stand."""
+    return [replace(quote, number=n) for n, quote in enumerate(reversed(given), start=1)]
+
+
 def collected(
-    name: str, exam: exams.Exam, parts: Parts, memory: Memory, samples: int
+    name: str, exam: exams.Exam, parts: Parts, memory: Memory, samples: int, backwards: bool
 ) -> Iterator[Row]:
     """Every case of ``exam`` through retrieval and the model, as ``ask`` goes."""
     library: Library = exams.library_of(exam.texts, parts)
@@ -232,6 +241,9 @@ def collected(
                 prompt = build_prompt(case.question, given, (), manner.template)
                 said = [memory.ask(manner.model, prompt, one, engine) for one in (options, *drawn)]
                 row = replace(row, completion=said[0], samples=tuple(c.text for c in said[1:]))
+                if backwards and len(given) > 1:
+                    turned = build_prompt(case.question, turned_around(given), (), manner.template)
+                    row = replace(row, backwards=memory.ask(manner.model, turned, options, engine))
             yield row
         for source in sources:
             text = by_source[source]
@@ -248,6 +260,9 @@ def main() -> None:
     parser.add_argument(
         "--samples", type=int, default=0, help="further answers, for self-consistency"
     )
+    parser.add_argument(
+        "--backwards", action="store_true", help="ask again with the sentences turned around"
+    )
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     memory = Memory(arguments.folder / "said.jsonl")
@@ -259,7 +274,8 @@ def main() -> None:
                 found = chatted(parts, memory, arguments.limit)
             else:
                 exam = exams.some(sets[name], arguments.limit)
-                found = collected(name, exam, parts, memory, arguments.samples)
+                again = arguments.samples, arguments.backwards
+                found = collected(name, exam, parts, memory, *again)
             rows = []
             for row in found:
                 rows.append(row)

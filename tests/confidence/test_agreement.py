@@ -1,15 +1,20 @@
-"""Further answers to the same prompt: how far they agree with the one that was given."""
+"""Further answers to the same prompt: how far they agree with the one that was given
+(benchmarks/confidence/meanings.py)."""
 
 from __future__ import annotations
 
 import math
 import random
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from ondol.confidence.agreement import Meaning, agreeing, of_samples
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "confidence"))
+
+from meanings import Meaning, agreeing, of_samples
 
 NOT_THERE = "Not in these documents."
 ANSWERS = (

@@ -4,7 +4,7 @@ in as many ways as it is asked it makes up (semantic entropy: Kuhn et al. 2023, 
 
 Two answers mean the same when both abstain, or when the content words of one hold the other's:
 an article, a mark or a rounder phrase makes no other answer, a name that is spelt otherwise does.
-In which order they came is not seen.
+In which order they came is not seen. No answer of the product is judged by this: see README.md.
 """
 
 from __future__ import annotations

@@ -124,7 +124,11 @@ def test_noise_keeps_losses_at_home_and_counts_what_was_spent(tmp_path: Path) ->
         assert stage != "evaluate" or set(Message(NOISY, said)._fields) == {"plan", "round"}
     device = household.device(0)
     assert device.contributions.spending(NOISY, SIZE).spent().epsilon >= second.epsilon
-    assert [one.loss_shared is not None for one in device.contributions.all()] == [True, True]
+    began, then = device.contributions.all()
+    # Its owner sees what was shared before and after each round, on the same held-out data.
+    assert began.loss_before == np.linalg.norm(household.learners[0].target)
+    assert began.loss_shared is not None and then.loss_before == began.loss_shared
+    assert then.loss_shared is not None
 
 
 def test_a_device_ends_its_part_before_its_budget_is_passed(tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ class FederatedDevice:
             bytes_up=found.bytes_up,
             bytes_down=found.bytes_down,
             loss_before=found.loss_before,
-            loss_after=found.loss_after,
+            loss_after=found.loss_shared,
             digest=hashlib.sha256(said).hexdigest() if is_new else before.digest,
         )
         kept.note(one.id, mine)

@@ -79,8 +79,8 @@ class Federation:
 class Round:
     """A round as this device knows it. ``record`` is home's (``coordinating.records``), the rest
     its own part: ``loss_before`` and ``loss_after`` are on its own held-out data, of the shared
-    vector before the round and of what it learned from it here; ``digest`` is the SHA-256 of what
-    it sent, ``reason`` why it sent nothing."""
+    vector before the round and after it; ``digest`` is the SHA-256 of what it sent, ``reason`` why
+    it sent nothing."""
 
     number: int
     record: Mapping[str, Any] = field(default_factory=dict)

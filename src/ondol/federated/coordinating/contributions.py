@@ -16,15 +16,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """One round of this device. Losses are per token on its own held-out data; ``is_masked``: a
-    vector of ``length`` numbers was to be sent, in a round that ``num_clients`` began, so it counts
-    for epsilon."""
+    """One round of this device. Losses are per token on its own held-out data, of the shared vector
+    as it came and of what the round made of it: that one has the digest ``shared``. ``is_masked``:
+    a vector of ``length`` numbers was to be sent, in a round that ``num_clients`` began, so it
+    counts for epsilon."""
 
     number: int
     num_examples: int = 0
     loss_before: float | None = None
-    loss_after: float | None = None
     loss_shared: float | None = None
+    shared: str = ""
     bytes_up: int = 0
     bytes_down: int = 0
     is_masked: bool = False
@@ -55,6 +56,10 @@ class Contributions:
         """Of the shortest vector that was sent."""
         return min((one.length for one in self.all() if one.is_masked), default=None)
 
+    def loss_of(self, shared: str) -> float | None:
+        """Of the shared vector with that digest, if it was measured."""
+        return next((one.loss_shared for one in self.all() if one.shared == shared), None)
+
     def spending(self, plan: Plan, length: int) -> Accountant:
         """The account of the privacy that the rounds so far cost, for vectors of ``length``. Who
         stayed to the end of a round only home knows: the fewest that it allows are reckoned."""
@@ -78,7 +83,9 @@ class Contributions:
 
 
 def _read(file: Path) -> Contribution | None:
+    known = {field.name for field in fields(Contribution)}
     try:
-        return Contribution(**json.loads(file.read_bytes()))
+        told = json.loads(file.read_bytes())
+        return Contribution(**{name: told[name] for name in told if name in known})
     except FileNotFoundError:
         return None

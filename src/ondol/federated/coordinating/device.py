@@ -144,13 +144,13 @@ class Participant:
         learned = Learned.of_file(folder)
         is_of_now = learned is not None and learned.start == message.text("start")
         if learned is None or not is_of_now or not learned.may_be_sent(self.learner):
-            learned = Learned.by(self.learner, message.round, vector, folder)
+            before = self.contributions.loss_of(messages.digest(vector))
+            learned = Learned.by(self.learner, message.round, vector, folder, before)
             learned.keep(folder)
         self.contributions.note(
             message.round,
             num_examples=learned.num_examples,
             loss_before=learned.loss_before,
-            loss_after=learned.loss_after,
         )
         if self.plan.aggregation == "secure":
             return self._said(message, start=learned.start)
@@ -216,7 +216,8 @@ class Participant:
     def _measured(self, message: Message, vector: Vector) -> bytes:
         total, tokens = self.learner.evaluate(vector)
         loss = total / max(1, tokens)
-        self.contributions.note(message.round, loss_shared=loss)
+        shared = messages.digest(vector)
+        self.contributions.note(message.round, loss_shared=loss, shared=shared)
         if self.plan.aggregation == "secure" or not sums.sums_losses(self.plan):
             return self._said(message)
         learned = Learned.of_file(self._folder(message.round))

@@ -25,34 +25,42 @@ MOST_BYTES = 512 * 1024 * 1024
 @dataclass(frozen=True, slots=True)
 class Learned:
     """``start`` is the digest of the shared vector that it began with; ``delta`` (float32) is
-    neither clipped nor noisy. ``loss_local`` is the held-out loss with it, nats a token. ``taught``
-    are the ids of what it was learned from, where the learner tells them."""
+    neither clipped nor noisy. ``loss_before`` is the held-out loss with the shared vector,
+    ``loss_local`` with what was learned from it, nats a token. ``taught`` are the ids of what it
+    was learned from, where the learner tells them."""
 
     start: str
     delta: Vector
     num_examples: int
     loss_before: float
-    loss_after: float
     loss_local: float
     taught: tuple[str, ...] = ()
 
     @classmethod
-    def by(cls, learner: Learner, round: int, vector: Vector, folder: Path) -> Self:
-        """Let ``learner`` learn from ``vector``. Raises ``RoundRefusedError`` where it came to
-        what is no number."""
+    def by(
+        cls,
+        learner: Learner,
+        round: int,
+        vector: Vector,
+        folder: Path,
+        loss_before: float | None = None,
+    ) -> Self:
+        """Let ``learner`` learn from ``vector``, whose ``loss_before`` is measured where nobody
+        knows it. Raises ``RoundRefusedError`` where it came to what is no number."""
         import numpy as np
 
+        if loss_before is None:
+            loss_before = _loss(learner, vector)
         update = learner.train(round, vector, folder / "training")
         if not np.isfinite(update.delta).all():
             raise RoundRefusedError(t("federated_rounds.diverged"))
-        total, tokens = learner.evaluate(learner.applied(vector, update.delta, round))
+        local = _loss(learner, learner.applied(vector, update.delta, round))
         return cls(
             start=messages.digest(vector),
             delta=update.delta.astype(np.float32),
             num_examples=update.num_examples,
-            loss_before=update.loss_before,
-            loss_after=update.loss_after,
-            loss_local=total / max(1, tokens),
+            loss_before=loss_before,
+            loss_local=local,
             taught=tuple(getattr(learner, "taught", ())),
         )
 
@@ -73,7 +81,6 @@ class Learned:
             "num_examples": self.num_examples,
             # A loss that is none is the learner's to tell; here it must not stop the round.
             "loss_before": _number(self.loss_before),
-            "loss_after": _number(self.loss_after),
             "loss_local": _number(self.loss_local),
         }
         taught = json.dumps(self.taught).encode()
@@ -99,6 +106,11 @@ class Learned:
 
 def _file(folder: Path) -> Path:
     return folder / "learned.vector"
+
+
+def _loss(learner: Learner, vector: Vector) -> float:
+    total, tokens = learner.evaluate(vector)
+    return _number(total / max(1, tokens))
 
 
 def _number(value: float) -> float:

@@ -16,16 +16,12 @@ if TYPE_CHECKING:
 
 class Trained(Protocol):
     """``federated.learning.Update``: ``delta`` (1-D float32) is the change of what is sent in this
-    round; the losses are nats a token, before and after."""
+    round."""
 
     @property
     def delta(self) -> Vector: ...
     @property
     def num_examples(self) -> int: ...
-    @property
-    def loss_before(self) -> float: ...
-    @property
-    def loss_after(self) -> float: ...
 
 
 class Learner(Protocol):

@@ -17,13 +17,21 @@ const TOP = 10;
 const FOOT = 24;
 const MOST_LABELS = 12;
 
-/** @type {[string, string, (round: Round) => [number, number | null | undefined]][]} name, tone, where its point is */
+/** @typedef {[number, number | null | undefined]} Point */
+/** @type {[string, string, (round: Round) => Point[]][]} name, tone, where its points are */
 const SERIES = [
-  ["shared", "accent", (one) => [one.number, one.loss_shared]],
-  ["local", "info", (one) => [one.number, one.loss_local]],
-  ["canary", "warn", (one) => [one.number, one.loss_canary]],
-  // What a round began with came of the one before it.
-  ["mine", "good", (one) => [one.number - 1, one.mine?.loss_before]],
+  ["shared", "accent", (one) => [[one.number, one.loss_shared]]],
+  ["local", "info", (one) => [[one.number, one.loss_local]]],
+  ["canary", "warn", (one) => [[one.number, one.loss_canary]]],
+  // What a round began with came of the ones before it.
+  [
+    "mine",
+    "good",
+    (one) => [
+      [one.number - 1, one.mine?.loss_before],
+      [one.number, one.mine?.loss_after],
+    ],
+  ],
 ];
 
 /** What was measured: with noise for privacy, devices tell home no losses. @param {Round[]} rounds */
@@ -31,7 +39,7 @@ export const measured = (rounds) =>
   SERIES.map(([name, tone, read]) => ({
     name,
     tone,
-    points: rounds.map(read).filter((one) => one[1] !== null && one[1] !== undefined),
+    points: [...new Map(rounds.flatMap(read).filter((one) => one[1] !== null && one[1] !== undefined))],
   })).filter((one) => one.points.length);
 
 /** @param {{rounds: Round[]}} props in order */

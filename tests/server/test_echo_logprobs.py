@@ -101,3 +101,26 @@ def test_token_ids_are_scored_as_they_are(real: House, openai_client: openai.Ope
         assert known and all(math.isfinite(one) for one in known)
     # A piece of a letter is written as OpenAI writes it.
     assert any("bytes:\\x" in text for text in told.choices[1].logprobs.tokens)
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("prompt", [[999_999_999], [[1, 2], [5, 49_152, 6]], [2**31 - 1]])
+@pytest.mark.parametrize("echo", [False, True])
+def test_ids_that_are_no_tokens_are_said_with_their_field(
+    real: House, prompt: Any, echo: bool
+) -> None:
+    fields = LIKELIHOOD if echo else {"model": CHAT, "max_tokens": 1}
+    with real.client() as client:
+        answer = client.post("/v1/completions", json={**fields, "prompt": prompt})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"]) == (400, "prompt"), error
+    worst = max(id for id in (prompt if isinstance(prompt[0], int) else prompt[1]))
+    assert f"prompt: {worst} is not a token" in error["message"]
+
+
+@pytest.mark.model
+def test_a_bias_for_no_token_is_said_with_its_field(real: House) -> None:
+    body = {"model": CHAT, "prompt": "x", "max_tokens": 1, "logit_bias": {"999999999": 1}}
+    with real.client() as client:
+        answer = client.post("/v1/completions", json=body)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "logit_bias")

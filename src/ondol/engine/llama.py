@@ -22,7 +22,15 @@ from ondol.engine.hidden_states import hidden_states
 from ondol.engine.json_only import json_only
 from ondol.engine.request import Lease, Loaded, Plan, Wire, ask, refused, tokens
 from ondol.engine.schemas import check as check_schema
-from ondol.engine.scoring import Known, Scored, prompt_tokens, score, score_text, score_tokens
+from ondol.engine.scoring import (
+    Known,
+    Scored,
+    prompt_tokens,
+    score,
+    score_text,
+    score_tokens,
+    text_of,
+)
 from ondol.engine.states.folder import epoch
 from ondol.engine.states.keeping import Saved, prepare
 from ondol.engine.timing import timings
@@ -174,8 +182,8 @@ class LlamaEngine:
         return [int(token) for token in self._ask("/tokenize", body)["tokens"]]
 
     def detokenize(self, tokens: Sequence[int]) -> str:
-        """The text of token ids."""
-        return str(self._ask("/detokenize", {"tokens": list(tokens)})["content"])
+        """The text of token ids. Raises ``UsageError`` for one that is none of the model's."""
+        return ask(self._lease, partial(text_of, tokens=tokens), GenerateOptions())
 
     def prompt_tokens(
         self, messages: Sequence[Message], options: GenerateOptions | None = None

@@ -20,7 +20,7 @@ from ondol.engine import drafting
 from ondol.engine.dialect import llama_extras, tokens_of
 from ondol.engine.generation import Cancellation, Cancelled
 from ondol.engine.template_watch import TEMPLATE_SECONDS, ending_template, watch
-from ondol.engine.wire import Garbled, Refused, Stalled, error_of, stream_events, whole
+from ondol.engine.wire import NO_TOKEN, Garbled, Refused, Stalled, error_of, stream_events, whole
 from ondol.errors import ContextLengthError, EngineCrashedError, EngineError, OndolError, UsageError
 from ondol.i18n import t
 from ondol.types import GenerateOptions, Token, Usage
@@ -224,6 +224,8 @@ def _ask_once(
 def refused(refusal: Refused) -> OndolError:
     """The sentence for an error that a llama-server or OpenAI-compatible server answers."""
     error = refusal.error
+    if NO_TOKEN in error:
+        return UsageError(t("engine.no_token", id=error[NO_TOKEN]), t("engine.no_token_hint"))
     if too_long(refusal):
         match = _TOO_LARGE.search(refusal.reason)
         need = error.get("n_prompt_tokens") or (match[1] if match else "?")

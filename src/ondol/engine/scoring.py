@@ -19,7 +19,7 @@ from ondol.chat_dialect import sendable
 from ondol.engine.chatting import opening
 from ondol.engine.dialect import llama_extras
 from ondol.engine.request import Wire
-from ondol.engine.wire import Garbled, Refused
+from ondol.engine.wire import NO_TOKEN, Garbled, Refused
 from ondol.types import Message
 
 # Above the difference of any two logits, and far from what a float32 cannot hold.
@@ -138,16 +138,32 @@ def _alternative(told: Mapping[str, Any]) -> Alternative:
     return Alternative(int(told["id"]), bytes(told["bytes"]), float(told["logprob"]))
 
 
-def _text(wire: Wire, token: int) -> bytes:
+def text_of(wire: Wire, tokens: Sequence[int]) -> str:
+    """The text of token ids. Raises ``Refused`` for one that is none of the model's: llama-server
+    fails at it, and does not say that it was asked for what is not there."""
     try:
-        told = wire.ask("/detokenize", {"tokens": [token]})
+        told = wire.ask("/detokenize", {"tokens": list(tokens)})
     except Refused:
-        raise _no_token(token) from None
-    return str(told.get("content") or "").encode("utf-8", "replace")
+        if not tokens or (len(tokens) > 1 and _is_token(wire, max(tokens))):
+            raise
+        raise _no_token(max(tokens)) from None
+    return str(told.get("content") or "")
+
+
+def _is_token(wire: Wire, id: int) -> bool:
+    try:
+        wire.ask("/detokenize", {"tokens": [id]})
+    except Refused:
+        return False
+    return True
+
+
+def _text(wire: Wire, token: int) -> bytes:
+    return text_of(wire, [token]).encode("utf-8", "replace")
 
 
 def _no_token(id: int) -> Refused:
-    return Refused(400, {"message": f"Invalid input: {id} is not a token of this model"})
+    return Refused(400, {NO_TOKEN: id})
 
 
 def _forced(wire: Wire, prompt: Sequence[int], token: int, top: int) -> dict[str, Any] | None:

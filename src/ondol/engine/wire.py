@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 MAX_LINE_BYTES = 16 * 1024 * 1024
 MAX_ERROR_BYTES = 64 * 1024
 
+# The field of an error that names the id which is none of the model's tokens.
+NO_TOKEN = "no_token"
 # What llama-server puts before the fault of a JSON schema; it blames a template instead.
 _PARSER = "Automatic parser generation failed: "
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -118,9 +119,10 @@ def biased(options: GenerateOptions, bias: Mapping[str, float] | None, engine: A
         return options
     by_text: dict[str, float] = {}
     for id, value in bias.items():
-        text = (
-            engine.detokenize([int(id)]) if id.isascii() and id.isdecimal() and len(id) < 10 else ""
-        )
+        text = ""
+        if id.isascii() and id.isdecimal() and len(id) < 10:
+            with suppress(UsageError):  # it is none of the model's
+                text = engine.detokenize([int(id)])
         if not text or list(engine.tokenize(text)) != [int(id)]:
             raise UsageError(t("openai.bad_bias", id=id[:20]), param="logit_bias")
         by_text[text] = value

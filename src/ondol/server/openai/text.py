@@ -117,7 +117,15 @@ def _prompts(body: CompletionRequest, engine: Callable[[], Any]) -> list[str]:
     listed = _given(body)
     if len(listed) > MOST_PROMPTS:
         raise UsageError(t("openai.too_many_prompts", most=MOST_PROMPTS), param="prompt")
-    return [one if isinstance(one, str) else engine().detokenize(one) for one in listed]
+    return [one if isinstance(one, str) else _text_of(engine(), one) for one in listed]
+
+
+def _text_of(engine: Any, ids: Sequence[int]) -> str:
+    try:
+        return str(engine.detokenize(ids))
+    except UsageError as error:
+        told = t("server.bad_field", field="prompt", reason=error.message)
+        raise UsageError(told, error.hint, param="prompt") from None
 
 
 def _given(body: CompletionRequest) -> Sequence[Prompt]:

@@ -5,7 +5,8 @@ whether the adapter that they learn together is better than what each learns alo
 Everything goes through the command line, as people have it. Each device has the answers of other
 topics (benchmarks/personal/persona.toml) and may teach all of them. Beside the shared adapter
 stands each device's own: the same plan, as many steps, no clipping and no noise. At the end every
-file of home's is searched for what the devices hold. See README.md; --write keeps results.json.
+file of home's is searched for what the devices hold. See README.md; --write keeps results.json; with
+--gate, where each device's own gate judges what was learned, gate.json.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ from ondol import config  # noqa: E402
 DEVICES = 5
 ONDOL = str(Path(sys.executable).with_name("ondol"))
 PATIENCE_SECONDS = 7200
+LOOK_SECONDS = 60
+"""Between two looks at a gate: each is a process, and takes the gate its cores."""
 
 
 class House:
@@ -130,7 +133,8 @@ def main() -> None:
     text = json.dumps(found, indent=1, ensure_ascii=False)
     print(text)
     if asked.write:
-        (HERE / "results.json").write_text(text + "\n", "utf-8")
+        name = "gate.json" if asked.gate else "results.json"
+        (HERE / name).write_text(text + "\n", "utf-8")
 
 
 def learn(
@@ -314,7 +318,7 @@ def wait_until_adopted(devices: list[House]) -> None:
         while device.ondol("federation", "status")["federations"][0]["verdict"] is None:
             if time.monotonic() > until:
                 return
-            time.sleep(10)
+            time.sleep(LOOK_SECONDS)
 
 
 def memory() -> int:

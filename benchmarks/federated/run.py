@@ -5,8 +5,8 @@ whether the adapter that they learn together is better than what each learns alo
 Everything goes through the command line, as people have it. Each device has the answers of other
 topics (benchmarks/personal/persona.toml) and may teach all of them. Beside the shared adapter
 stands each device's own: the same plan, as many steps, no clipping and no noise. At the end every
-file of home's is searched for what the devices hold. See README.md; --write keeps results.json; with
---gate, where each device's own gate judges what was learned, gate.json.
+file of home's is searched for what the devices hold. See README.md; --write keeps results.json,
+or, with --gate, where each device's own gate judges what was learned, gate.json.
 """
 
 from __future__ import annotations

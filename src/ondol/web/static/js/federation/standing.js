@@ -61,14 +61,15 @@ export function Standing({ federation }) {
       <li><b>${bytes(contribution.bytes_down)}</b><span>${t("federation.mine_down")}</span></li>
     </ul>
     <${Spent} federation=${federation} />
-    <div>
+    ${state !== "ended" &&
+    html`<div>
       <${Button}
         icon="eye"
         onClick=${() => {
           isLooking.value = true;
         }}
       >${t("federation.look")}<//>
-    </div>
+    </div>`}
     ${isLooking.value &&
     html`<${Preview}
       federation=${federation}

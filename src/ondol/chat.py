@@ -34,6 +34,8 @@ from ondol.types import (
     Wanted,
 )
 
+FOLDED = "history_folded"
+"""The reason of an answer to a chat whose beginning was given to the model in excerpts."""
 # How an answer ends that was not cut off.
 WHOLE = ("stop", "length", "tool_calls")
 
@@ -156,6 +158,8 @@ class Reply:
             is_whole = bool(self._said) and self._said[-1].finish_reason in WHOLE
             completion = gather(self._said)
             reasons = self.decision.reasons
+            # All of the chat is labelled, whatever of it was folded.
+            reasons += (FOLDED,) if getattr(self._tokens, "num_folded", 0) else ()
             reasons += ("tool_calls",) if completion.tool_calls else ()
             reasons += () if is_whole else ("cancelled",)
             usage = completion.usage

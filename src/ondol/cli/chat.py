@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import click
 
 from ondol.answering import gather, merge
-from ondol.chat import Reply
+from ondol.chat import FOLDED, Reply
 from ondol.cli import stdin
 from ondol.cli.answers import Text, show_timings
 from ondol.cli.command import command, model_argument, option, pass_output, words
@@ -57,6 +57,8 @@ class Conversation:
     and what is known of the owner does not take its place."""
     stays: bool = False
     """Whether it is about what is pinned, which nobody but this device reads as a whole."""
+    is_told: bool = False
+    """Whether it was said that its beginning is given to the model in excerpts."""
 
     def reply(self, prompt: str) -> Generator[Token, None, None]:
         """The model's words; the turn is remembered, cut short or not, unless it failed."""
@@ -92,6 +94,7 @@ class Conversation:
     def clear(self) -> None:
         """Forget everything but the instructions."""
         self.messages = [m for m in self.messages if m.role == "system"]
+        self.is_told = False
 
 
 @command("run")
@@ -192,6 +195,9 @@ def show_reply(
     if talking.answer is not None:
         # There are no quotes in a chat that could say it.
         show_verdict(replace(talking.answer, support=()), output)
+        if FOLDED in talking.answer.reasons and not talking.is_told:
+            talking.is_told = True
+            output.note(t(f"ledger.reason_{FOLDED}"))
     if verbose and token.usage:
         show_timings(token.usage, first, time.perf_counter() - started, output)
 
@@ -216,14 +222,8 @@ def _begin(
     ) -> Generator[Token, None, Answer | None]:
         if server is not None:
             return (yield from server.chat(model.name, messages, options, wanted))
-        long: list[LongChat] = []
-
-        def generate(given: GenerateOptions) -> LongChat:
-            long.append(LongChat(parts.engine(model.name), messages, given))
-            return long[-1]
-
         reply = Reply(
-            generate,
+            lambda given: LongChat(parts.engine(model.name), messages, given),
             messages,
             merge(manner.options, options),
             parts.trust,
@@ -234,8 +234,6 @@ def _begin(
         )
         with closing(reply):
             yield from reply
-        if any(one.num_folded for one in long):
-            output.note(t("ledger.reason_history_folded"))
         return reply.answer
 
     said = [Message("system", system)] if system else []

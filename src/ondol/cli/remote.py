@@ -105,7 +105,7 @@ class Server:
         """What an engine's ``generate`` yields; returns what is known of the reply."""
         known = None
         body = {
-            "ondol": True,
+            **{"ondol": True, "fold": True},
             **({"wanted": wanted} if wanted == "home" else {}),
             "model": model,
             "messages": messages_body(messages),

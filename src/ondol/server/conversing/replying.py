@@ -43,8 +43,6 @@ from ondol.types import (
 
 # Of a model's context, what was said before may take this share beside the sentences.
 HISTORY_SHARE = 0.25
-FOLDED = "history_folded"
-"""The reason of an answer to a chat whose beginning was given to the model in excerpts."""
 ATTACHED = "Sentences from the files that I attached:"
 
 
@@ -175,7 +173,6 @@ class _Chatting:
         self._brought = brought
         self._trust = _labelling(parts.trust, brought)
         self._engine, self._messages = partial(parts.engine, found.name), messages
-        self._long: LongChat | None = None
         self._reply = Reply(
             self._generate,
             list(messages),
@@ -211,13 +208,10 @@ class _Chatting:
 
     def _generate(self, options: GenerateOptions) -> LongChat:
         """Of all that is labelled, as much as fits."""
-        self._long = LongChat(self._engine(), self._messages, options)
-        return self._long
+        return LongChat(self._engine(), self._messages, options)
 
     def _whole(self, answer: Answer) -> Answer:
         """``answer`` with what it goes on from, and the quotes that it was given."""
-        if self._long is not None and self._long.num_folded:
-            answer = replace(answer, reasons=(*answer.reasons, FOLDED))
         brought, quotes = self._brought, self._brought.evidence.quotes
         if not brought.said:
             return replace(answer, quotes=quotes, citations=citations(answer.text, quotes))

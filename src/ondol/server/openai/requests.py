@@ -1,6 +1,7 @@
 """What OpenAI's clients send: the fields that are read; all others are accepted and ignored.
 
-``ondol`` and ``wanted`` are ours: what is known about the answer, and whether home may give it.
+``ondol``, ``wanted`` and ``fold`` are ours: what is known about the answer, whether home may give
+it, and that a chat which is too long is not refused.
 """
 
 from __future__ import annotations
@@ -97,6 +98,7 @@ class ChatCompletionRequest(SamplingRequest):
     model_config = ConfigDict(json_schema_extra={"required": ["model", "messages"]})
 
     wanted: Literal["auto", "here", "home"] = "auto"
+    fold: Flag = False
     messages: list[ChatMessage] | None = None
     max_completion_tokens: Count | None = None
     reasoning_effort: str | None = None

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from ondol.i18n import t
+from ondol.long_chat import LongChat
 from ondol.parts import Parts
 from ondol.server.anthropic import models as anthropic_models
 from ondol.server.asked import asked, refuse, reply
@@ -92,7 +93,10 @@ def _chats(parts: Parts, request: Request, body: ChatCompletionRequest) -> list[
 
     def start(wanted: GenerateOptions) -> Iterator[Token]:
         engine = parts.engine(what.model.name)
-        return engine.generate(messages, biased(wanted, body.logit_bias, engine))
+        given = biased(wanted, body.logit_bias, engine)
+        if body.fold:
+            return LongChat(engine, messages, given)
+        return engine.generate(messages, given)
 
     return [
         reply(parts, what, messages, numbered(options, number), start, body.wanted)

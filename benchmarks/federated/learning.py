@@ -3,7 +3,8 @@
 In one process, without encryption and noise: what the strategies themselves are worth. Five owners
 want the same manner of answers (benchmarks/personal/persona.toml), and each has samples of other
 topics; of every topic some are held out. Beside the shared adapter stands each device's own, with
-the same plan, steps and beginning, after every round. See README.md; --write keeps learning.json.
+the same plan, steps and beginning, after every round. See README.md; --write keeps learning.json,
+and of another strategy than the default one strategies.json.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ import persona  # noqa: E402
 
 from ondol import config  # noqa: E402
 from ondol.federated.learning.between_rounds import LowerLayers  # noqa: E402
+from ondol.federated.learning.defaults import RATE  # noqa: E402
 from ondol.federated.learning.layout import layout_of  # noqa: E402
 from ondol.federated.learning.local import LocalLearning  # noqa: E402
 from ondol.federated.learning.strategies import strategy  # noqa: E402
@@ -137,18 +139,20 @@ def plan_of(arguments: argparse.Namespace, model: str) -> Plan:
 def command_line(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", help="default: the configured chat model")
-    parser.add_argument("--strategy", default="ffa")
+    parser.add_argument("--strategy", default="ffa", choices=tuple(RATE))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--local-steps", type=int, default=10)
     parser.add_argument("--batch-size", type=int, default=4)
-    parser.add_argument("--learning-rate", type=float, default=5e-3)
+    parser.add_argument("--learning-rate", type=float, help="default: the strategy's own")
     parser.add_argument("--first-layer", type=int, default=20)
     parser.add_argument("--proximal-mu", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", choices=("shared", "alone"), help="half of the work")
     parser.add_argument("--beside", type=Path, help="what the other half printed")
     parser.add_argument("--write", action="store_true", help="keep the result")
-    return parser.parse_args(given)
+    found = parser.parse_args(given)
+    found.learning_rate = found.learning_rate or RATE[found.strategy]
+    return found
 
 
 def defaults(seed: int) -> argparse.Namespace:
@@ -186,8 +190,13 @@ def main() -> None:
         results |= compared(results["shared_losses"], results["solo_losses"])
     results["cpu_seconds"] = results.get("cpu_seconds", 0) + round(time.process_time())
     print(json.dumps(results))
-    if arguments.write:
+    if arguments.write and arguments.strategy == "ffa":
         (HERE / "learning.json").write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+    elif arguments.write:
+        file = HERE / "strategies.json"
+        kept = json.loads(file.read_text("utf-8")) if file.exists() else {}
+        text = json.dumps(kept | {arguments.strategy: results}, indent=1)
+        file.write_text(text + "\n", "utf-8")
 
 
 def rounded(losses: list[list[float]]) -> list[list[float]]:

@@ -50,8 +50,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in list(os.environ):
         if name.startswith("ONDOL_"):
             monkeypatch.delenv(name)
-    # Loading a base to train sets it for its process, which here is that of the tests after it too.
-    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.setenv("ONDOL_HOME", str(directory))
     monkeypatch.setenv("ONDOL_LANGUAGE", "en")
     return directory

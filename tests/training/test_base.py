@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -172,3 +173,14 @@ def test_prompt_must_be_what_the_engine_reads_of_it() -> None:
     for read in ((1, *map(ord, "Why")), tuple(map(ord, "Wh")), ()):
         with pytest.raises(TrainingError, match="other tokens than the engine"):
             base.check(asked, read)
+
+
+def test_loading_one_takes_nothing_else_of_its_process_offline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    (tmp_path / "base.gguf").write_bytes(b"GGUF")
+    with pytest.raises(TrainingError):
+        load_base(tmp_path / "base.gguf")
+    # The mirror, say, is asked in the same process.
+    assert "HF_HUB_OFFLINE" not in os.environ

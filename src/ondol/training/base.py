@@ -106,16 +106,16 @@ def load_base(file: Path, device: str = "cpu", dtype: BaseDtype = "float32") -> 
     weights of ``dtype`` ("auto": what fits). TrainingError when it cannot be read, or has no room
     on this machine."""
     extra.require()
-    os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import torch
     import transformers
 
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    where: dict[str, Any] = {"pretrained_model_name_or_path": str(file)}
+    # Said with each load: a switch in the environment is one for whatever else this process does.
+    where: dict[str, Any] = {"local_files_only": True, "pretrained_model_name_or_path": str(file)}
     if not file.is_dir():
-        where = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
+        where |= {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
     try:
         if dtype != "float32":
             dtype = precision.chosen(dtype, file, device, has_bfloat16(device))

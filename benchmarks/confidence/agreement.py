@@ -123,16 +123,33 @@ def compared(some: Sequence[Judged], most: int) -> dict[str, Any]:
     ways |= {str(k): validated(some, every[:k]) for k in COUNTS if k <= most}
     ways[f"{most}, the share that agrees alone"] = validated(some, every, ("agree",))
     ways[f"{most}, only where it is doubtful"] = only_doubtful(plain, ways[str(most)])
-    if any(one.row.backwards for one in some):
-        again = [with_second(one) for one in some]
-        ways["second reading"] = calibration.cross_validated(again)
-        ways["second reading, only where it is doubtful"] = only_doubtful(
-            plain, ways["second reading"]
-        )
-        agrees = [with_second(one, ("second_agrees",)) for one in some]
-        ways["second reading, whether it agrees alone"] = calibration.cross_validated(agrees)
     for seed in every:
         ways[f"1, seed {seed + 1}"] = validated(some, (seed,))
+    return measured(ways, some)
+
+
+def twice_read(some: Sequence[Judged]) -> dict[str, Any]:
+    """The same with a second reading in the samples' place, of those that were read twice."""
+    those = [one for one in some if one.row.backwards]
+    if not those:
+        return {}
+    plain = validated(those, ())
+    both = calibration.cross_validated([with_second(one) for one in those])
+    agrees = [with_second(one, ("second_agrees",)) for one in those]
+    ways = {
+        "none": plain,
+        "second reading": both,
+        "second reading, whether it agrees alone": calibration.cross_validated(agrees),
+        "second reading, only where it is doubtful": only_doubtful(plain, both),
+    }
+    every = range(min(len(one.row.samples) for one in those))
+    ways[f"{len(every)}, of the same"] = validated(those, every)
+    return measured(ways, those)
+
+
+def measured(ways: Mapping[str, Sequence[float]], some: Sequence[Judged]) -> dict[str, Any]:
+    """The figures of every way, and what it gains over none."""
+    plain = ways["none"]
     found: dict[str, Any] = {}
     for way, probabilities in ways.items():
         found[way] = {}
@@ -249,8 +266,10 @@ def draw(results: Mapping[str, Any]) -> None:
         if helps
         else "Asking again hardly tells more about what is right"
     )
+    sets = results["sets"]
+    asked = f"of the set {sets[0]}" if len(sets) == 1 else f"of {len(sets)} sets"
     subtitle = (
-        f"{ways['none']['all, abstentions too']['n']} answers from documents; AUROC, "
+        f"{ways['none']['all, abstentions too']['n']} answers from documents {asked}; AUROC, "
         "cross-validated; bars: 95 %, whole articles drawn"
     )
     fig, ax = pictures.figure(title, subtitle, size=(8, 4.4))
@@ -291,6 +310,7 @@ def main() -> None:
         "sets": sorted({one.row.set for one in some}),
         "samples": most,
         "ways": compared(some, most),
+        "second reading": twice_read(some),
         "labels of a reader": read(some, most),
         "alone": alone(some, most),
         "agree_by_seed": agreement_of_seeds(some, most),

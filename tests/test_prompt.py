@@ -70,6 +70,7 @@ def test_layouts_are_told_apart_by_their_digest() -> None:
     [
         *NOT_IN_DOCUMENTS.values(),
         "Not in these documents",
+        "not in these documents.",
         " \nNot in these documents. [1]",
         "이 문서들에는 없습니다",
     ],

@@ -95,9 +95,11 @@ def is_grounded(messages: Sequence[Message]) -> bool:
 
 
 def abstains(text: str) -> bool:
-    """Whether a reply says that the sentences do not hold the answer."""
-    said = text.strip()
-    return any(said.startswith(sentence.rstrip(".")) for sentence in NOT_IN_DOCUMENTS.values())
+    """Whether a reply says that the sentences do not hold the answer, in whatever letters: a small
+    model begins it with a small one now and then."""
+    said = text.strip().casefold()
+    told = (sentence.rstrip(".").casefold() for sentence in NOT_IN_DOCUMENTS.values())
+    return any(map(said.startswith, told))
 
 
 def citations(text: str, quotes: Sequence[Quote]) -> tuple[int, ...]:

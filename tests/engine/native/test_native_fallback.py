@@ -124,6 +124,7 @@ def test_a_moment_without_memory_is_forgotten_with_the_next_start(native, error)
     assert fallback.begun(NATIVE, lambda: BUNDLED, begin) == NATIVE.engine
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_an_engine_whose_start_had_no_memory_serves_the_next_model(make_pool, native, monkeypatch):
     monkeypatch.setenv("DOUBLE_MODE", "full")

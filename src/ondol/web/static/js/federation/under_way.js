@@ -18,9 +18,11 @@ export function UnderWay({ round: { number: round, doing, clients = [] }, isHome
 
 /** @param {{gate: NonNullable<import("./state.js").Federation["gate"]>}} props */
 export function AtTheGate({ gate: { state, done, total } }) {
+  // It asks more than it had thought where weaker scales have to be tried.
+  const isKnown = total > done;
   return html`<div class="notice stack federation-now" role="status">
     <p>${t(`federation.gate_${state}`)}</p>
     ${state === "judging" &&
-    html`<${Progress} label=${t("federation.gate_progress")} value=${total ? done / total : null} text=${total ? t("federation.gate_of", { done: number(done), total: number(total) }) : ""} />`}
+    html`<${Progress} label=${t("federation.gate_progress")} value=${isKnown ? done / total : null} text=${isKnown ? t("federation.gate_of", { done: number(done), total: number(total) }) : number(done)} />`}
   </div>`;
 }

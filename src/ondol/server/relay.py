@@ -2,7 +2,7 @@
 
 An answer is made in a thread of its own, at its own speed: whoever reads slowly holds up neither a
 model nor a thread until it is ``AHEAD_BYTES`` behind. The first chunks are sent at once; of those
-after, what comes within ``PACE_SECONDS`` is sent together.
+after, what comes within ``PACE_SECONDS`` is sent together where they come fast.
 When the server ends, ``Places.close`` lets nobody in, and ``Places.cut`` ends what is still going
 on with ``ClosingError``.
 """
@@ -32,8 +32,10 @@ LAST = b""
 # How far an answer may be ahead of who reads it.
 AHEAD_BYTES = 256 * 1024
 # A fast model says more tokens than anybody reads one by one, and to send each costs time that its
-# own threads then wait for (``benchmarks/gateway``).
+# own threads then wait for (``benchmarks/gateway``). To look in vain costs as much, so that only
+# chunks that come faster than ``FAST_SECONDS`` are waited for.
 PACE_SECONDS = 0.02
+FAST_SECONDS = 0.012
 FIRST_TAKES = 4
 # How many may be made at once where nobody says otherwise.
 MOST = 512
@@ -106,7 +108,8 @@ class Relay:
         self._loop = asyncio.get_running_loop()
         self._happened = asyncio.Event()
         self._is_awaited = False
-        self._takes, self._next_at = 0, 0.0
+        self._takes, self._taken_at = 0, self._loop.time()
+        self._is_fast = False
         self._lock = threading.Lock()
         self._room = threading.Condition(self._lock)
         self._made: list[bytes] = []
@@ -129,7 +132,7 @@ class Relay:
         await self._pace()
         while True:
             with self._lock:
-                made = b"".join(self._made)
+                number, made = len(self._made), b"".join(self._made)
                 self._made.clear()
                 self._made_bytes = 0
                 self._happened.clear()
@@ -139,15 +142,16 @@ class Relay:
             if is_over and error is not None and not made:
                 raise error
             if made or is_over:
-                self._takes += 1
-                self._next_at = self._loop.time() + PACE_SECONDS
+                now = self._loop.time()
+                self._is_fast = now - self._taken_at < FAST_SECONDS * number
+                self._takes, self._taken_at = self._takes + 1, now
                 return made, is_over and error is None
             await self._happened.wait()
 
     async def _pace(self) -> None:
         """Wait until it is time for the next chunks, or they are over."""
-        left = self._next_at - self._loop.time()
-        if self._takes < FIRST_TAKES or left <= 0 or self._is_over:
+        left = self._taken_at + PACE_SECONDS - self._loop.time()
+        if self._takes < FIRST_TAKES or not self._is_fast or left <= 0 or self._is_over:
             return
         # Nobody is told of chunks meanwhile, only of the end.
         timer = self._loop.call_later(left, self._happened.set)

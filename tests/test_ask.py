@@ -76,10 +76,11 @@ class ScriptedParts:
     trust: Trust = field(default_factory=Trust)
     asked: list[tuple[str, int]] = field(default_factory=list)
     is_personal: bool = False
+    margin: float | None = None
 
     def manner(self, model: str | None = None) -> Manner:
         options = GenerateOptions(max_tokens=50)
-        return Manner(options, self.max_quotes, is_personal=self.is_personal)
+        return Manner(options, self.max_quotes, is_personal=self.is_personal, margin=self.margin)
 
     @property
     def retriever(self) -> FixedRetriever:
@@ -114,6 +115,17 @@ def test_answer_shows_the_best_quotes_and_whatever_else_is_cited() -> None:
 def test_a_sentence_that_the_model_never_saw_cannot_be_cited() -> None:
     house = ScriptedParts(ScriptedEngine(["1800 [3]."]), max_quotes=2)
     assert answer_of(list(ask("Deposit?", house))).citations == ()
+
+
+def test_what_is_far_behind_the_best_sentence_is_shown_but_not_read() -> None:
+    quotes = tuple(
+        replace(quote, score=score) for quote, score in zip(QUOTES, (2.0, 1.5, 1.4), strict=True)
+    )
+    engine = ScriptedEngine(["900 [1]."])
+    answer = answer_of(list(ask("Rent?", ScriptedParts(engine, quotes, margin=0.4))))
+    read = engine.requests[0].messages[-1].content
+    assert "[1]" in read and "[2]" not in read
+    assert [quote.number for quote in answer.quotes] == [1, 2]
 
 
 def test_nothing_relevant_is_said_and_no_model_is_asked() -> None:

@@ -12,6 +12,7 @@ from ondol.prompt import (
     PLAIN,
     Template,
     abstains,
+    best_quotes,
     build_prompt,
     citations,
 )
@@ -99,6 +100,27 @@ def test_any_other_reply_does_not(text: str) -> None:
 )
 def test_citations_are_known_numbers_in_order(text: str, expected: tuple[int, ...]) -> None:
     assert citations(text, [quote(1), quote(2)]) == expected
+
+
+QUOTED = st.lists(st.floats(0, 3), max_size=6).map(
+    lambda scores: tuple(
+        Quote(n, f"Sentence {n}.", "a.md", 0, 1, score)
+        for n, score in enumerate(sorted(scores, reverse=True), start=1)
+    )
+)
+
+
+@given(QUOTED, st.none() | st.integers(1, 5), st.none() | st.floats(0, 2))
+def test_given_are_the_best_near_the_best(
+    quotes: tuple[Quote, ...], most: int | None, margin: float | None
+) -> None:
+    chosen = best_quotes(quotes, most, margin)
+    assert chosen == quotes[: len(chosen)]
+    assert bool(chosen) == bool(quotes), "the best is always given"
+    for number, quote in enumerate(quotes):
+        is_near = margin is None or quote.score >= quotes[0].score - margin
+        is_among = most is None or number < most
+        assert (quote in chosen) == (is_near and is_among)
 
 
 @given(st.text())

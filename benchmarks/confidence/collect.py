@@ -235,7 +235,7 @@ def collected(
             library.forget([Path(source) for source in sources])
         for case in cases:
             evidence = library.evidence(case.question)
-            given = evidence.quotes[: manner.max_quotes]
+            given = manner.given(evidence.quotes)
             row = Row(name, case, evidence, given, None)
             if given and can_read(engine, case.question):
                 prompt = build_prompt(case.question, given, (), manner.template)

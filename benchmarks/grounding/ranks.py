@@ -16,7 +16,7 @@ from pathlib import Path
 from ondol import __version__, config
 from ondol.parts import Parts
 from ondol.train import GroundingTask, grounding_examples
-from ondol.training import grounding, job
+from ondol.training import job
 from ondol.training.grounding import LORA, SCHEDULE
 
 HERE = Path(__file__).parent
@@ -33,7 +33,7 @@ def main() -> None:
     with Parts(config.load()) as parts:
         model = parts.store.get(parts.config["models.chat"])
         task = GroundingTask(model=model.name, sets=tuple(arguments.data))
-        train, validation, _ = grounding.split(*task.documents())
+        train, validation, _ = task.split()
         examples = grounding_examples(parts, task, train)
         checks = grounding_examples(parts, task, validation)
         base = parts.store.path(model)

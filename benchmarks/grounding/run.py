@@ -22,10 +22,18 @@ from ondol.database import IN_MEMORY
 from ondol.errors import AdapterNotFoundError
 from ondol.parts import Parts
 from ondol.retrieval.library import Library
-from ondol.train import House, cases_of
+from ondol.train import House
 from ondol.training import grounding
 from ondol.training.drift import measure_drift
-from ondol.training.evaluation import Ask, Case, Outcome, holds, scores, side_by_side
+from ondol.training.evaluation import (
+    Ask,
+    Case,
+    Outcome,
+    cases_of,
+    holds,
+    scores,
+    side_by_side,
+)
 from ondol.training.gate import Pair, aligned, differences, label, table, verdict
 
 HERE = Path(__file__).parent

@@ -167,7 +167,7 @@ def overhead(parts: Parts, rounds: int) -> dict[str, float]:
     question = "When was the boiler of Salow checked by the ledger office?"
     evidence = parts.library.evidence(question)
     manner = parts.manner()
-    prompt = build_prompt(question, evidence.quotes[: manner.max_quotes], template=manner.template)
+    prompt = build_prompt(question, manner.given(evidence.quotes), template=manner.template)
     engine = parts.engine()
 
     def alone() -> None:

@@ -28,7 +28,7 @@ from ondol.answering import (
     says_something,
 )
 from ondol.errors import OndolError
-from ondol.prompt import PLAIN, Template, build_prompt, build_rewriting_prompt
+from ondol.prompt import PLAIN, Template, best_quotes, build_prompt, build_rewriting_prompt
 from ondol.trust import LOGPROBS, STAYS, Trust, of_an_adapter
 from ondol.types import (
     Answer,
@@ -40,6 +40,7 @@ from ondol.types import (
     GenerateOptions,
     Label,
     Message,
+    Quote,
     Retriever,
     Route,
     Token,
@@ -54,7 +55,8 @@ MOST_REWRITTEN_TOKENS = 64
 @dataclass(frozen=True, slots=True)
 class Manner:
     """How a model is asked about documents: with how many of the best quotes (None: all that fit
-    the evidence budget), in which layout, and how it generates. ``model`` is what then answers, its
+    the evidence budget; and only those that score within ``margin`` of the best), in which layout,
+    and how it generates. ``model`` is what then answers, its
     adapter included ("": what was asked for); ``rewrites`` says that it can be trusted to make a
     question of a conversation stand alone."""
 
@@ -64,6 +66,11 @@ class Manner:
     model: str = ""
     rewrites: bool = False
     is_personal: bool = False
+    margin: float | None = None
+
+    def given(self, quotes: Sequence[Quote]) -> tuple[Quote, ...]:
+        """What of ``quotes``, best first, the model is to answer from."""
+        return best_quotes(quotes, self.max_quotes, self.margin)
 
 
 class AskParts(Protocol):
@@ -182,7 +189,7 @@ def _here(asked: _Asked, parts: AskParts) -> Generator[Event, None, Answer]:
         silence = Completion("", (), "stop", answer.usage)
         return trust.judged(answer, asked.question, evidence, answer.quotes, silence)
     manner = asked.manner
-    given = evidence.quotes[: manner.max_quotes]
+    given = manner.given(evidence.quotes)
     options = merge(manner.options, asked.options)
     if trust.judge is not None:
         options = replace(options, logprobs=max(LOGPROBS, options.logprobs or 0))

@@ -16,7 +16,7 @@ from ondol.ask import Manner
 from ondol.config import Config
 from ondol.errors import DocumentError, LockedError, StorageError
 from ondol.models.scales import full_name
-from ondol.prompt import ABSTENTION_OPENS, GROUNDING, GROUNDING_QUOTES
+from ondol.prompt import ABSTENTION_OPENS, GROUNDING, GROUNDING_MARGIN, GROUNDING_QUOTES
 from ondol.types import GenerateOptions, Task
 
 if TYPE_CHECKING:
@@ -92,7 +92,14 @@ def choose(
     if adapter is not None:
         bias = {ABSTENTION_OPENS: adapter.abstention_bias} if adapter.abstention_bias else {}
         options = replace(options, stop=("\n",), logit_bias=bias)
-        return Manner(options, GROUNDING_QUOTES, GROUNDING, name, is_personal=personal)
+        return Manner(
+            options,
+            GROUNDING_QUOTES,
+            GROUNDING,
+            name,
+            is_personal=personal,
+            margin=GROUNDING_MARGIN,
+        )
     if model.parameters and model.parameters < TINY_PARAMETERS:
         options = replace(options, stop=("\n",))
         quotes = int(config["retrieval.quotes"])

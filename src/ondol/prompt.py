@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import takewhile
 
 from ondol.role_marks import harmless
 from ondol.types import Message, Quote
@@ -51,14 +52,30 @@ GROUNDING = Template("Answer from the numbered sentences.", question_first=True)
 """For a model whose adapter has learned what to do: less to read at every question."""
 
 GROUNDING_QUOTES = 3
-"""How many of the best sentences such a model is given, in training as in answering. Of the gold
-answers on XQuAD two hold 90 %, three 92 %, all that the evidence budget allows 94 %, and each costs
-time before the first word."""
+"""How many of the best sentences such a model is given at most, in training as in answering. Of the
+gold answers on XQuAD two hold 91 %, three 93 %, all that the evidence budget allows 94 %, and each
+costs time before the first word."""
+
+GROUNDING_MARGIN = 0.4
+"""... and of these only those that score within this of the best: where one sentence stands out,
+the others seldom hold the answer. Holds 92 % of the gold answers on XQuAD, with a quarter less to
+read than three always."""
 
 REWRITING = (
     "Rewrite the last question of the conversation so that it can be understood alone, in its own "
     "language. Write nothing but the question."
 )
+
+
+def best_quotes(
+    quotes: Sequence[Quote], most: int | None = None, margin: float | None = None
+) -> tuple[Quote, ...]:
+    """The first of ``quotes`` (best first), at most ``most``, before one that scores more than
+    ``margin`` less than the best. None: no such bound."""
+    if margin is None or not quotes:
+        return tuple(quotes[:most])
+    near = takewhile(lambda quote: quote.score >= quotes[0].score - margin, quotes[:most])
+    return tuple(near)
 
 
 def build_prompt(

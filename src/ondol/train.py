@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -25,28 +24,35 @@ from ondol.models.adapter_manifest import CANDIDATE
 from ondol.models.adapters import Adapter
 from ondol.models.store import Model
 from ondol.parts import Parts
-from ondol.prompt import ABSTENTION_OPENS, GROUNDING, GROUNDING_QUOTES
+from ondol.prompt import (
+    ABSTENTION_OPENS,
+    GROUNDING,
+    GROUNDING_MARGIN,
+    GROUNDING_QUOTES,
+    best_quotes,
+)
 from ondol.retrieval.library import Library
 from ondol.training import abstention, extra, grounding, job
 from ondol.training.dataset import Example, SourceDocument, build_examples
 from ondol.training.drift import Drift, load_probe, measure_drift
-from ondol.training.evaluation import Case, Scores, scores, side_by_side
+from ondol.training.evaluation import Scores, held_out_cases, scores, side_by_side
 from ondol.training.gate import Verdict, verdict
 from ondol.training.loop import Progress
 from ondol.training.lora import LoraConfig, Schedule
 from ondol.trust import Trust
 from ondol.types import Answer, Engine, Evidence, Quote
 
-TRIAL_CASES = 200
 DESCRIPTION = "Answers from the sentences found in your documents, briefly and with [n]."
 
 
 @dataclass(frozen=True, slots=True)
 class GroundingTask:
-    """What to train: ``sets`` are reading sets beside our own documents."""
+    """What to train: ``sets`` are reading sets beside our own documents, half of which is measured
+    on; ``learned_whole`` are files of which nothing is."""
 
     model: str
     sets: tuple[Path, ...] = ()
+    learned_whole: tuple[Path, ...] = ()
     own: bool = True
     lora: LoraConfig = grounding.LORA
     schedule: Schedule = grounding.SCHEDULE
@@ -55,6 +61,12 @@ class GroundingTask:
         """Every set whole, the part that is only for measuring too."""
         own = [grounding.own_documents()] if self.own else []
         return own + [grounding.reading_set(folder) for folder in self.sets]
+
+    def split(self) -> grounding.Split:
+        """What is trained on, and what is only measured on."""
+        whole = [one for file in self.learned_whole for one in grounding.learned_whole(file)]
+        train, validation, test = grounding.split(*self.documents(), whole=whole)
+        return grounding.Split(grounding.lessons(train), validation, test)
 
 
 def grounding_examples(
@@ -69,7 +81,9 @@ def grounding_examples(
             library.add_text(document.id, document.text)
 
         def evidence(question: str) -> tuple[Quote, ...]:
-            quotes = library.evidence(question).quotes[:GROUNDING_QUOTES]
+            quotes = best_quotes(
+                library.evidence(question).quotes, GROUNDING_QUOTES, GROUNDING_MARGIN
+            )
             said = " ".join([question, *(quote.text for quote in quotes)])
             return quotes if can_read(engine, question) and can_read(engine, said) else ()
 
@@ -116,7 +130,7 @@ def answer_and_given(question: str, parts: AskParts) -> tuple[Answer, tuple[Quot
     """The whole answer, without its stream, and the quotes that the model was to answer from."""
     evidence, *_, answer = ask(question, parts)
     assert isinstance(evidence, Evidence) and isinstance(answer, Answer)
-    return answer, evidence.quotes[: parts.manner().max_quotes]
+    return answer, parts.manner().given(evidence.quotes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,28 +197,6 @@ def abstention_bias(
     return math.floor(found * 1000) / 1000  # never less than what was found to be needed
 
 
-def cases_of(documents: Sequence[SourceDocument]) -> list[Case]:
-    """Everything that is asked about ``documents``, in their order."""
-    return [
-        Case(
-            question.text,
-            () if question.answer is None else (question.answer,),
-            document.language,
-            document.group or document.id,
-            question.kind,
-            question.support,
-        )
-        for document in documents
-        for question in document.questions
-    ]
-
-
-def held_out_cases(documents: Sequence[SourceDocument], most: int = TRIAL_CASES) -> list[Case]:
-    """A fixed sample of them."""
-    cases = cases_of(documents)
-    return random.Random(0).sample(cases, min(most, len(cases)))
-
-
 def train_grounding(
     parts: Parts,
     task: GroundingTask,
@@ -239,7 +231,7 @@ def _train_grounding(
     on_progress: Callable[[Progress], None],
     on_trial: Callable[[int, int], None] | None,
 ) -> tuple[Adapter, Trial]:
-    train, validation, test = grounding.split(*task.documents())
+    train, validation, test = task.split()
     on_stage("evidence")
     examples = grounding_examples(parts, task, train)
     checks = grounding_examples(parts, task, validation)
@@ -253,7 +245,7 @@ def _train_grounding(
     result = job.run(folder, on_progress)
     trained_on = {
         **grounding.facts(train),
-        "sets": [folder.name for folder in task.sets],
+        "sets": [one.name for one in (*task.sets, *task.learned_whole)],
         "abstentions": round(sum(e.abstains for e in examples) / len(examples), 3),
         "schedule": asdict(task.schedule),
         **{k: v for k, v in asdict(result).items() if k not in ("adapter", "chat_template")},

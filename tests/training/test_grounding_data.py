@@ -187,3 +187,98 @@ def test_no_group_and_no_document_is_on_both_sides(sets: list[list[SourceDocumen
         titles = {d.group for d in one if d.group}
         measured = {d.group for d in split.test}
         assert len(titles & measured) >= len(titles) // 2
+
+
+def squad(*articles: tuple[str, list[dict[str, object]]]) -> str:
+    """A file in SQuAD's form."""
+    paragraphs = [{"title": title, "paragraphs": rows} for title, rows in articles]
+    return json.dumps({"version": "1.1", "data": paragraphs})
+
+
+LAKE = "The lake is 12 m deep. It froze in 1902, when 12 boats were lost."
+
+
+def asked(question: str, text: str, start: int) -> dict[str, object]:
+    return {"question": question, "answers": [{"text": text, "answer_start": start}]}
+
+
+def test_file_in_squads_form_is_learned_whole_with_the_sentence_that_was_meant(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "train.json"
+    boats = asked("How many boats were lost?", "12", LAKE.rindex("12"))
+    nothing = {"question": "Who owns it?", "answers": [], "is_impossible": True}
+    file.write_text(squad(("Lake", [{"context": LAKE, "qas": [boats, nothing]}])), "utf-8")
+    (document,) = grounding.learned_whole(file)
+    assert (document.id, document.group, document.language) == ("train/0/0", "Lake", "en")
+    first, second = document.questions
+    assert first.answer == "12"
+    (proof,) = first.support
+    assert proof in LAKE and "froze in 1902, when 12 boats" in proof, "not the depth"
+    assert (second.answer, second.support, second.kind) == (None, (), "unanswerable")
+
+
+def test_article_that_is_measured_is_not_learned_from_a_file_either(
+    reading_set: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "train.json"
+    titles = [f"Article {n}" for n in range(1, 6)] + ["Lake"]
+    depth = asked("How deep?", "12 m", LAKE.index("12 m"))
+    file.write_text(squad(*((t, [{"context": LAKE, "qas": [depth]}]) for t in titles)), "utf-8")
+    split = GroundingTask("m", (reading_set,), (file,), own=False).split()
+    measured = {d.group for d in split.test}
+    assert measured == set(grounding.unseen_titles(titles[:5]))
+    assert {d.group for d in split.train} == set(titles) - measured
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        "{}",
+        json.dumps({"data": [{"title": "t"}]}),
+        squad(("t", [{"context": LAKE}])),
+        squad(("t", [{"context": LAKE, "qas": [{"question": "Who?"}]}])),
+        squad(("t", [{"context": LAKE, "qas": [asked("How deep?", "13 m", 12)]}])),
+        squad(("t", [{"context": LAKE, "qas": [asked("How deep?", " ", 3)]}])),
+        squad(("t", [{"context": 3, "qas": [asked("How deep?", "12 m", 12)]}])),
+    ],
+)
+def test_damaged_file_in_squads_form_is_told_in_one_sentence(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "train.json"
+    file.write_text(content, "utf-8")
+    with pytest.raises(TrainingError, match=re.escape(f"{file} cannot be read")) as error:
+        grounding.learned_whole(file)
+    assert error.value.hint
+
+
+def test_missing_file_to_learn_is_told_in_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="cannot be read"):
+        grounding.learned_whole(tmp_path / "none.json")
+
+
+@given(st.lists(st.integers(0, 5), max_size=12), st.integers(0, 40))
+def test_sample_keeps_every_document_and_as_many_questions_as_told(
+    counts: list[int], most: int
+) -> None:
+    documents = [
+        SourceDocument(f"d-{n}", "x", "en", tuple(Question(f"q{i}", None) for i in range(count)))
+        for n, count in enumerate(counts)
+    ]
+    sampled = grounding.sample(documents, most)
+    assert [d.id for d in sampled] == [d.id for d in documents]
+    assert sum(len(d.questions) for d in sampled) == min(most, sum(counts))
+    assert all(
+        set(s.questions) <= set(d.questions) for s, d in zip(sampled, documents, strict=True)
+    )
+    assert sampled == grounding.sample(documents, most)
+
+
+def test_where_there_is_too_much_only_what_was_written_for_ondol_gives_way(
+    own: list[SourceDocument], reading_set: Path
+) -> None:
+    others = grounding.reading_set(reading_set)
+    lessons = grounding.lessons([*own, *others])
+    assert sum(len(d.questions) for d in lessons) == grounding.MOST_QUESTIONS
+    assert [d for d in lessons if d.group] == others

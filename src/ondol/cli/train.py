@@ -32,6 +32,13 @@ __all__ = ["train", "train_personal", "trainings"]
     multiple=True,
     type=click.Path(path_type=Path, file_okay=False),
 )
+@option(
+    "--learn",
+    key="train_learn",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+)
 @option("--epochs", key="train_epochs", type=click.FloatRange(0.01, 100), default=None)
 @option("--r", key="train_r", type=click.IntRange(1, 256), default=None)
 @option("--seed", key="train_seed", type=click.IntRange(0), default=None)
@@ -41,6 +48,7 @@ def grounding(
     model: str | None,
     name: str,
     data: tuple[Path, ...],
+    learn: tuple[Path, ...],
     epochs: float | None,
     r: int | None,
     seed: int | None,
@@ -50,7 +58,7 @@ def grounding(
     from ondol.train import GroundingTask, train_grounding
     from ondol.training.gate import table
 
-    task = GroundingTask(model or "", data)
+    task = GroundingTask(model or "", data, learn)
     schedule = replace(
         task.schedule,
         epochs=epochs or task.schedule.epochs,

@@ -22,9 +22,9 @@ from ondol.database import IN_MEMORY
 from ondol.errors import CalibrationError
 from ondol.models.adapters import Adapter
 from ondol.parts import Parts
-from ondol.train import House, cases_of
+from ondol.train import House
 from ondol.training import grounding, held_out
-from ondol.training.evaluation import Case, Outcome, is_right
+from ondol.training.evaluation import Case, Outcome, cases_of, is_right
 from ondol.training.held_out import HeldOut, Side
 from ondol.training.personal_gate import MAX_POINTS, Grounded, grounded_rows
 from ondol.trust import Trust

@@ -7,6 +7,7 @@ words, they are KorQuAD's (Lim et al. 2019): F1 over characters.
 
 from __future__ import annotations
 
+import random
 import re
 import statistics
 import string
@@ -18,11 +19,14 @@ from typing import Any
 
 from ondol.prompt import MARKS
 from ondol.training.bootstrap import Estimate, mean
+from ondol.training.dataset import SourceDocument
 from ondol.types import Answer, Quote, Route
 
 Ask = Callable[[str], tuple[Answer, tuple[Quote, ...]]]
 """Asks a question; the answer, and the quotes that the model was given to answer from."""
 OnProgress = Callable[[int, int], None]
+
+TRIAL_CASES = 200
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _ASCII_PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -49,6 +53,28 @@ class Case:
     @property
     def answerable(self) -> bool:
         return bool(self.answers)
+
+
+def cases_of(documents: Sequence[SourceDocument]) -> list[Case]:
+    """Everything that is asked about ``documents``, in their order."""
+    return [
+        Case(
+            question.text,
+            () if question.answer is None else (question.answer,),
+            document.language,
+            document.group or document.id,
+            question.kind,
+            question.support,
+        )
+        for document in documents
+        for question in document.questions
+    ]
+
+
+def held_out_cases(documents: Sequence[SourceDocument], most: int = TRIAL_CASES) -> list[Case]:
+    """A fixed sample of them."""
+    cases = cases_of(documents)
+    return random.Random(0).sample(cases, min(most, len(cases)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from importlib.resources import as_file, files
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 
 from ondol.errors import TrainingError
 from ondol.i18n import t
+from ondol.training.conduct import MOSTLY, hangul_share
 from ondol.training.dataset import Question, SourceDocument, read_documents
 from ondol.training.lora import LoraConfig, Schedule
 
@@ -24,6 +26,13 @@ SPLIT_SEED = 7
 
 HARD_NEGATIVES = 0.05
 MOST_ABSTENTIONS = 0.16
+# So many passes over so many examples are an hour of two cores. What people ask teaches more than
+# what was written for Ondol, but lists, yes or no, and what is not there are only in ours.
+MOST_QUESTIONS = 4900
+MOST_LEARNED_WHOLE = 3000
+# What of a sentence names it: the answer, with this many characters on either side.
+AROUND_THE_ANSWER = 24
+SENTENCE_ENDS = re.compile(r"[.?!;:]\s|\n")
 # Layers that do not learn need no gradient: a step costs less (benchmarks/training: both).
 LORA = LoraConfig(r=16, lora_alpha=32, first_layer=10)
 LAYERS = 30  # of smollm2:135m, which LORA is for
@@ -70,6 +79,67 @@ def reading_set(folder: Path) -> list[SourceDocument]:
         ) from error
 
 
+def learned_whole(file: Path) -> list[SourceDocument]:
+    """A file in SQuAD's own form (``{"data": [{"title", "paragraphs": [{"context", "qas"}]}]}``),
+    nothing of which is measured on: all its paragraphs, with a sample of ``MOST_LEARNED_WHOLE`` of
+    their questions. One that it says cannot be answered has no answer."""
+    try:
+        articles = json.loads(file.read_text("utf-8"))["data"]
+        documents = [
+            SourceDocument(
+                id=f"{file.stem}/{a}/{p}",
+                text=paragraph["context"],
+                language="ko" if hangul_share(paragraph["context"]) >= MOSTLY else "en",
+                questions=tuple(_asked(qa, paragraph["context"]) for qa in paragraph["qas"]),
+                title=article["title"],
+                group=article["title"],
+            )
+            for a, article in enumerate(articles)
+            for p, paragraph in enumerate(article["paragraphs"])
+        ]
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise TrainingError(
+            t("training.data_unreadable", file=file, reason=error), t("training.data_hint")
+        ) from error
+    return sample(documents, MOST_LEARNED_WHOLE)
+
+
+def lessons(documents: Sequence[SourceDocument]) -> list[SourceDocument]:
+    """``documents`` with at most ``MOST_QUESTIONS``: where there are more, a sample of ours."""
+    ours = [document for document in documents if not document.group]
+    others = [document for document in documents if document.group]
+    return others + sample(ours, MOST_QUESTIONS - sum(len(d.questions) for d in others))
+
+
+def sample(documents: Sequence[SourceDocument], most: int) -> list[SourceDocument]:
+    """``documents`` with at most ``most`` of their questions, the same ones every time."""
+    places = [(d, q) for d, one in enumerate(documents) for q in range(len(one.questions))]
+    if len(places) <= most:
+        return list(documents)
+    kept = set(random.Random(SPLIT_SEED).sample(places, max(most, 0)))
+    return [
+        replace(
+            document,
+            questions=tuple(q for i, q in enumerate(document.questions) if (d, i) in kept),
+        )
+        for d, document in enumerate(documents)
+    ]
+
+
+def _asked(fields: dict[str, Any], context: str) -> Question:
+    """The proof is the answer with what stands around it in its sentence: by itself it may stand in
+    several."""
+    if fields.get("is_impossible") or not fields["answers"]:
+        return Question(fields["question"], None, kind="unanswerable")
+    answer = min(fields["answers"], key=lambda one: len(one["text"]))
+    text, start = answer["text"], answer["answer_start"]
+    if not text.strip() or context[start : start + len(text)] != text:
+        raise ValueError(f"not at {start}: {text!r}")
+    before = SENTENCE_ENDS.split(context[max(start - AROUND_THE_ANSWER, 0) : start])[-1]
+    after = SENTENCE_ENDS.split(context[start + len(text) :][:AROUND_THE_ANSWER])[0]
+    return Question(fields["question"], text, (before + text + after,))
+
+
 class Split(NamedTuple):
     """``train`` is learned from; ``validation`` picks the weights and calibrates; ``test`` is only
     measured on. No article is in two of them."""
@@ -79,8 +149,9 @@ class Split(NamedTuple):
     test: list[SourceDocument]
 
 
-def split(*sets: Sequence[SourceDocument]) -> Split:
-    """Where each document belongs.
+def split(*sets: Sequence[SourceDocument], whole: Sequence[SourceDocument] = ()) -> Split:
+    """Where each document belongs; those of ``whole`` are for training, but for articles that are
+    measured.
 
     Of our own every tenth (its id ends in a number that ten divides) is held out, in turn for
     validation and for the test. Of a reading set every second article of a fixed shuffle is for the
@@ -88,7 +159,7 @@ def split(*sets: Sequence[SourceDocument]) -> Split:
     others; an article that two have in common is measured if it is in either.
     """
     unseen = {title for one in sets for title in unseen_titles({d.group for d in one if d.group})}
-    parts = Split([], [], [])
+    parts = Split([d for d in whole if d.group not in unseen], [], [])
     for document in (document for one in sets for document in one):
         ending = document.id.rpartition("-")[2]
         tenth, rest = divmod(int(ending) if ending.isdecimal() else 1, HELD_OUT_EVERY)

@@ -71,7 +71,7 @@ class Asker:
     def _from_quotes(self, item: Item) -> tuple[str, bool]:
         manner = self._parts.manner(self._model)
         *before, asked = item.messages
-        quotes = item.quotes[: manner.max_quotes]
+        quotes = manner.given(item.quotes)
         messages = build_prompt(asked.content, quotes, before, manner.template)
         text = self._said(messages, manner, GenerateOptions())
         return text, abstains(text)

@@ -138,7 +138,7 @@ def rest_of(
     here = replace(wish, wanted="here")
     if quotes:
         manner = parts.manner(wish.model)
-        given = quotes[: manner.max_quotes]
+        given = manner.given(quotes)
         messages = build_prompt(question, given, history, manner.template)
         here = replace(here, model=manner.model or wish.model)
     else:

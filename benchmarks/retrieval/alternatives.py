@@ -35,8 +35,9 @@ RIDGE = 0.1
 
 @dataclass(frozen=True)
 class Seen:
-    """What search knows of a question: BM25 as a share of it, the cosines (half the passage's, half
-    its best sentence's), and of each passage how much a sentence covers, and how near words are."""
+    """What search knows of a question: BM25 as a share of it, the cosines (the passage's and
+    its best sentence's, mixed), and of each passage how much a sentence covers, and how near words
+    are."""
 
     lexical: Scores
     dense: Scores
@@ -92,8 +93,12 @@ def said_by_the_best(seen: Seen) -> list[int]:
 
 
 FUSIONS: Mapping[str, Callable[[Seen], list[int]]] = {
-    "weight of vectors 0.6": lambda s: s.order(s.lexical, s.dense, s.weight * 6 / 7),
-    "weight of vectors 0.8": lambda s: s.order(s.lexical, s.dense, s.weight * 8 / 7),
+    "weight of vectors 0.6": lambda s: s.order(
+        s.lexical, s.dense, s.weight * 0.6 / search.DENSE_WEIGHT
+    ),
+    "weight of vectors 0.8": lambda s: s.order(
+        s.lexical, s.dense, s.weight * 0.8 / search.DENSE_WEIGHT
+    ),
     "min-max, weight 0.6": lambda s: convex(s, "min-max", 0.6),
     "min-max, weight 0.7": lambda s: convex(s, "min-max", 0.7),
     "min-max, weight 0.8": lambda s: convex(s, "min-max", 0.8),
@@ -121,7 +126,8 @@ def see(measured: Measured, text: str) -> Seen:
         nearest = [i for i, _ in index.search(query.vector, search.DENSE_CANDIDATES)]
         passage = index.scores(query.vector, list(dict.fromkeys([*nearest, *lexical])))
         best = search.best_sentences(connection, query.model, query.vector, list(passage))
-        dense = {i: max((p + best.get(i, p)) / 2, 0.0) for i, p in passage.items()}
+        share = search.SENTENCE_SHARE
+        dense = {i: max((1 - share) * p + share * best.get(i, p), 0.0) for i, p in passage.items()}
         stands_out = search._standing_out(index, query.vector, max(passage.values()))
         weight = search.DENSE_WEIGHT * stands_out if lexical else 1.0
     covered, near = {}, {}

@@ -36,11 +36,11 @@ DENSE_CANDIDATES = 100
 # As many as these are compared by their sentences, and read; more when more are asked for.
 RESCORED_CANDIDATES = 100
 READ_CANDIDATES = 20
-SENTENCE_SHARE = 0.5
-DENSE_WEIGHT = 0.7
+SENTENCE_SHARE = 0.65
+DENSE_WEIGHT = 0.65
 # Beside the vectors' weight is the words': these are shares of the question, 0 to 1 each, BM25's a
 # little above 1 where a short passage says it all more than once.
-BM25_WEIGHT = 0.7
+BM25_WEIGHT = 0.35
 COVERAGE_WEIGHT = 0.5
 NEARNESS_WEIGHT = 0.3
 # What a question carries over from the conversation counts this much beside its own words.
@@ -112,7 +112,7 @@ def rank(
     first = fuse(found, lexical, passage, weight, full=full)[: max(limit, RESCORED_CANDIDATES)]
     ids = [candidate.chunk_id for candidate in first]
     best = best_sentences(connection, query.model, query.vector, ids)
-    # An answer is one sentence long: half is the passage's cosine, half its best sentence's.
+    # An answer is one sentence long: its cosine counts for more than the whole passage's.
     dense = {
         i: (1.0 - SENTENCE_SHARE) * passage[i] + SENTENCE_SHARE * best.get(i, passage[i])
         for i in ids

@@ -230,6 +230,7 @@ def test_prompt_that_does_not_fit_says_so(families: EnginePool) -> None:
     with pytest.raises(ContextLengthError) as caught:
         ask(families, "m", [Message("user", "word " * 4000)], tools=TOOLS, tool_choice="required")
     assert caught.value.excess_tokens > 1000
+    assert f"{len(TOOLS)} tools" in caught.value.hint
 
 
 def test_tool_that_may_not_be_offered_is_refused_before_anything_is_loaded(make_pool) -> None:

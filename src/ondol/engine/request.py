@@ -171,7 +171,7 @@ def _attempt(
                     yield _with_load(token, loaded.load_seconds)
         except Refused as refusal:
             ended = True
-            raise refused(refusal) from None
+            raise refused(refusal, len(options.tools)) from None
         except OndolError:
             ended = True
             raise
@@ -216,13 +216,14 @@ def _ask_once(
         try:
             return question(Wire(loaded, options, cancellation))
         except Refused as refusal:
-            raise refused(refusal) from None
+            raise refused(refusal, len(options.tools)) from None
         except (httpx2.TransportError, Garbled):
             raise loaded.crashed(None) from None
 
 
-def refused(refusal: Refused) -> OndolError:
-    """The sentence for an error that a llama-server or OpenAI-compatible server answers."""
+def refused(refusal: Refused, num_tools: int = 0) -> OndolError:
+    """The sentence for an error that a llama-server or OpenAI-compatible server answers. Who asked
+    in five words does not know that the program sent 24 kB of tools along: it says so."""
     error = refusal.error
     if NO_TOKEN in error:
         return UsageError(t("engine.no_token", id=error[NO_TOKEN]), t("engine.no_token_hint"))
@@ -230,9 +231,10 @@ def refused(refusal: Refused) -> OndolError:
         match = _TOO_LARGE.search(refusal.reason)
         need = error.get("n_prompt_tokens") or (match[1] if match else "?")
         limit = error.get("n_ctx") or (match[2] if match else "?")
-        told = ContextLengthError(
-            t("engine.context_length", tokens=need, limit=limit), t("engine.context_length_hint")
-        )
+        hint = t("engine.context_length_hint")
+        if num_tools:
+            hint = t("engine.context_length_tools", count=num_tools)
+        told = ContextLengthError(t("engine.context_length", tokens=need, limit=limit), hint)
         if str(need).isdigit() and str(limit).isdigit():
             told.excess_tokens = max(0, int(need) - int(limit))
         return told

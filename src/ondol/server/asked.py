@@ -16,7 +16,7 @@ from ondol.answering import merge
 from ondol.chat import Reply, Start
 from ondol.server.generation import cannot
 from ondol.server.grounded.names import named
-from ondol.server.grounded.reply import GroundedReply, check, question_in
+from ondol.server.grounded.reply import GroundedReply, check, question_in, unasked
 from ondol.server.verdict import Chat
 from ondol.types import GenerateOptions, Message, Wanted
 
@@ -72,6 +72,7 @@ def reply(
     ``loading`` is how it is loaded where it answers from documents. Raises ``UsageError``."""
     model, where, question = what.model.name, what.where, question_in(messages)
     if where is None or question is None:
+        options = options if where is None else unasked(messages, options)
         manner = parts.chat_manner(model)
         given = merge(manner.options, options)
         before = preset.messages_of(what.model.made) if what.model.made else ()

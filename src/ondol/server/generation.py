@@ -78,16 +78,16 @@ def may_hear(parts: Parts, model: Model) -> bool:
 
 
 def installed(parts: Parts) -> list[tuple[Model, str]]:
-    """Every model that the caller may use, newest first, each followed by itself with one of its
-    adapters; with the name of the model that it was made from, if any.
+    """Every model that the caller may use, those that can chat first, then newest first, each
+    followed by itself with one of its adapters; with the name of the model that it was made from.
 
-    Many clients chat with the first of a list, so an adapter is never that, however new. Adapters
-    on trial are only for who names them.
+    Many clients chat with the first of a list, so that is never an adapter or an embedder, however
+    new. Adapters on trial are only for who names them.
     """
     from ondol.models.adapters import as_model
 
     found = []
-    for model in parts.store.list():
+    for model in sorted(parts.store.list(), key=lambda one: "completion" not in one.capabilities):
         if not (callers.current().may_use(model.name) and may_hear(parts, model)):
             continue
         usable = [one for one in parts.adapters.usable(model) if not one.is_candidate]

@@ -9,7 +9,6 @@ what an answer with quotes cannot be.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -21,6 +20,7 @@ from ondol.prompt import MARKS
 from ondol.role_marks import harmless
 from ondol.server.conversing.replying import HISTORY_SHARE, latest
 from ondol.server.generation import cannot
+from ondol.server.grounded.errands import is_errand, ordered
 from ondol.server.grounded.searching import Searching
 from ondol.server.grounded.text import Inert, below, language_of, without_quotes
 from ondol.types import (
@@ -39,9 +39,6 @@ from ondol.types import (
 if TYPE_CHECKING:
     from ondol.parts import Parts
     from ondol.retrieval.filters import Filter
-
-# Open WebUI's and Continue's own errands (titles, tags, follow-ups), as their requests begin.
-_ERRANDS = re.compile(r"\s*(?:### Task:|Given the following\b.{0,80}\bplease reply with a title)")
 
 # What Claude Code and Codex tell a model beside what their user writes.
 _ASIDES = ("system-reminder", "environment_context")
@@ -68,9 +65,15 @@ def question_in(messages: Sequence[Message]) -> Question | None:
     model: no user speaks, or the client itself does."""
     at = next((i for i in reversed(range(len(messages))) if messages[i].role == "user"), None)
     text = "" if at is None else _said(messages[at].content)
-    if at is None or not text or _ERRANDS.match(text):
+    if at is None or not text or is_errand(text):
         return None
     return Question(text, _history(messages[:at]), bool(messages[at].images))
+
+
+def unasked(messages: Sequence[Message], options: GenerateOptions) -> GenerateOptions:
+    """``options`` for the model's own reply where ``question_in`` finds no question."""
+    text = next((m.content for m in reversed(messages) if m.role == "user"), "")
+    return ordered(text, options) if is_errand(text) else options
 
 
 def check(name: str, path: str, asked: Question, options: GenerateOptions) -> None:

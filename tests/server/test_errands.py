@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 import pytest
+from house import CHAT
 from reading import QUESTION, chat, says, text_of
 
 from ondol.server.grounded.errands import is_errand, ordered
@@ -36,29 +37,29 @@ FILE = (
 TOOLS = [{"type": "function", "function": {"name": "get_time", "parameters": {"type": "object"}}}]
 
 
-@pytest.mark.parametrize("errand", [TITLE, QUERIES, COMPLETION])
-def test_errand_is_held_to_the_json_that_it_gives_an_example_of(errand: str) -> None:
-    schema: Any = ordered(errand, GenerateOptions()).json_schema
-    (name,) = schema["required"]
-    field = schema["properties"][name]
-    said = field["items"] if name == "queries" else field
-    assert name in ("title", "queries", "text") and said["maxLength"] <= 200
-    assert field.get("maxItems") == (2 if name == "queries" else None)
+@pytest.mark.parametrize(("errand", "name"), [(TITLE, "title"), (COMPLETION, "text")])
+def test_errand_for_a_text_is_held_to_its_json_and_has_no_example_to_repeat(
+    errand: str, name: str
+) -> None:
+    text, options = ordered(errand, GenerateOptions())
+    schema: Any = options.json_schema
+    assert schema["required"] == [name] and schema["properties"][name]["maxLength"] <= 200
+    assert "concise title here" not in text and text.startswith("### Task:")
+    assert name == "text" or text.endswith(HISTORY)
 
 
-def test_errand_without_an_example_ends_soon() -> None:
-    for shown in ("", "JSON format: {not json}", "JSON format: {{deep: {}}}"):
-        ordered_ = ordered(f"### Task:\nSay what it is about. {shown}", GenerateOptions())
-        assert ordered_.json_schema is None and ordered_.max_tokens == 256
-    assert ordered("### Task:\nShort.", GenerateOptions(max_tokens=9)).max_tokens == 9
+def test_errand_for_a_list_is_left_to_the_model_and_ends_soon() -> None:
+    for shown in (QUERIES, "### Task:\nJSON format: {not json}", "### Task:\nJSON format: {}"):
+        text, options = ordered(shown, GenerateOptions())
+        assert (text, options.json_schema, options.max_tokens) == (shown, None, 400)
+    assert ordered(QUERIES, GenerateOptions(max_tokens=9))[1].max_tokens == 9
 
 
 def test_request_that_says_what_it_wants_is_left_with_that() -> None:
     own = GenerateOptions(json_schema={"type": "object"})
-    assert ordered(TITLE, own) == own
     forced = GenerateOptions(tool_choice="required")
-    assert ordered(TITLE, forced) is forced
-    assert is_errand(FILE) and ordered(FILE, GenerateOptions()) == GenerateOptions()
+    assert ordered(TITLE, own) == (TITLE, own) and ordered(TITLE, forced) == (TITLE, forced)
+    assert is_errand(FILE) and ordered(FILE, GenerateOptions()) == (FILE, GenerateOptions())
 
 
 def test_under_a_made_name_the_programs_tools_are_left_out(library) -> None:
@@ -67,10 +68,11 @@ def test_under_a_made_name_the_programs_tools_are_left_out(library) -> None:
     assert text_of(chat(library, FILE, tools=TOOLS)) == "980 euros [1]."
     (_, titled), (asked, answered) = engine.seen
     assert titled.json_schema and not titled.tools
-    assert "lease.txt" in asked[-1].content and not answered.tools and not answered.json_schema
+    assert asked[-1].content == FILE and not answered.tools and not answered.json_schema
 
 
 def test_under_a_models_own_name_nothing_is_changed(library) -> None:
     engine = says(library, "A title")
-    chat(library, TITLE, model="smollm2:135m", tools=TOOLS)
-    assert engine.seen[-1][1].tools and engine.seen[-1][1].json_schema is None
+    chat(library, TITLE, model=CHAT, tools=TOOLS)
+    asked, options = engine.seen[-1]
+    assert options.tools and options.json_schema is None and asked[-1].content == TITLE

@@ -174,7 +174,7 @@ def test_person_is_asked_three_times_and_stale_keychain_is_passed_over(
 ) -> None:
     encryption.lock(file, WORD)
     keys.forget_all()
-    monkeypatch.setattr("ondol.keychain.read", lambda: "stale")
+    monkeypatch.setattr("ondol.keychain.kept", lambda: iter(["stale"]))
     asked: list[int] = []
 
     def ask(asked_file: Path, attempt: int) -> str:

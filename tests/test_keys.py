@@ -166,13 +166,13 @@ def test_broken_keychain_has_nothing_and_takes_nothing(keyring: FakeKeyring) -> 
 def test_keychain_goes_back_when_the_work_fails(before: str | None, keyring: FakeKeyring) -> None:
     if before is not None:
         keychain.keep(before)
-    with pytest.raises(ZeroDivisionError), keychain.keeping("the new one", before):
-        assert keychain.read() == "the new one"
+    with pytest.raises(ZeroDivisionError), keychain.keeping("the new one"):
+        assert list(keychain.kept()) == [*filter(None, [before]), "the new one"]
         raise ZeroDivisionError
-    assert keychain.read() == before
-    with keychain.keeping("the new one", before):
+    assert list(keychain.kept()) == [*filter(None, [before])]
+    with keychain.keeping("the new one"):
         pass
-    assert keychain.read() == "the new one"
+    assert list(keychain.kept()) == ["the new one"]
 
 
 def test_keychain_without_its_library_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

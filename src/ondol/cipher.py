@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from ondol import keys
-from ondol.errors import LockedError
-from ondol.i18n import t
 from ondol.keys import Key
 
 Connection = Any
@@ -147,11 +145,7 @@ def _unlock(connection: Connection, file: Path, salt: bytes) -> None:
                 if fits(connection, key):
                     keys.remember(key)
                     return
-    if has_tried:
-        raise LockedError(
-            t("encryption.wrong_passphrase", file=file), t("encryption.wrong_passphrase_hint")
-        )
-    raise LockedError(t("encryption.locked", file=file), t("encryption.locked_hint"))
+    raise keys.refusal(file, has_tried)
 
 
 def _is_empty(file: Path) -> bool:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ondol import keychain
-from ondol.errors import ConfigError
+from ondol.errors import ConfigError, LockedError
 from ondol.i18n import t
 
 PASSPHRASE = "ONDOL_PASSPHRASE"
@@ -134,9 +134,7 @@ def passphrases(file: Path) -> Iterator[str]:
     if passphrase is not None:
         yield passphrase
         return
-    kept = keychain.read()
-    if kept:
-        yield kept
+    yield from keychain.kept()
     for attempt in range(ATTEMPTS if _process.ask else 0):
         assert _process.ask is not None
         yield _process.ask(file, attempt)
@@ -148,6 +146,19 @@ def given() -> str | None:
         return os.environ[PASSPHRASE]
     name = os.environ.get(PASSPHRASE_FILE)
     return read_file(Path(name)) if name else None
+
+
+def refusal(file: Path, has_tried: bool) -> LockedError:
+    """What to say when none of ``passphrases`` opened ``file``."""
+    if not has_tried:
+        silence = keychain.silence()
+        hint = t("encryption.silent_hint", kind=silence) if silence else t("encryption.locked_hint")
+        return LockedError(t("encryption.locked", file=file), hint)
+    if _process.ask or given():
+        sentence, hint = "encryption.wrong_passphrase", "encryption.wrong_passphrase_hint"
+    else:
+        sentence, hint = "encryption.stale_keychain", "encryption.stale_keychain_hint"
+    return LockedError(t(sentence, file=file), t(hint))
 
 
 def public_environ() -> dict[str, str]:

@@ -181,6 +181,13 @@ def test_keychain_takes_no_wrong_passphrase_of_a_locked_library(
     assert not (tmp_path / "chain.json").exists()
     kept = ondol("lock", "--keychain", "--json", ONDOL_PASSPHRASE=WORD, **environ)
     assert kept.json["keychain"] is True and kept.json["changed"] is False
+    # Out of it again, for who shows that he knows it.
+    assert ondol("lock", "--no-keychain", ONDOL_PASSPHRASE="wrong", **environ).code == 5
+    assert ondol("list", "--documents", **environ).code == 0
+    emptied = ondol("lock", "--no-keychain", ONDOL_PASSPHRASE=WORD, **environ)
+    assert emptied.code == 0 and "only you know it" in emptied.stderr
+    assert (tmp_path / "chain.json").read_text() == "{}"
+    assert ondol("list", "--documents", **environ).code == 5
 
 
 @pytest.mark.model

@@ -32,13 +32,13 @@ def passphrase_file_option() -> Callable[[F], F]:
 @command("lock")
 @option("--change", key="change", is_flag=True)
 @option("--off", key="off", is_flag=True)
-@option("--keychain", key="keychain", is_flag=True)
+@option("--keychain/--no-keychain", key="keychain", default=None)
 @passphrase_file_option()
 @pass_output
 def lock(
-    output: Output, change: bool, off: bool, keychain: bool, passphrase_file: Path | None
+    output: Output, change: bool, off: bool, keychain: bool | None, passphrase_file: Path | None
 ) -> None:
-    if off and (change or keychain or passphrase_file):
+    if off and (change or keychain is not None or passphrase_file):
         raise UsageError(t("encryption.off_alone"))
     with house(output):
         if off:
@@ -54,7 +54,9 @@ def unlock(output: Output) -> None:
         _unlock(output)
 
 
-def _lock(output: Output, change: bool, use_keychain: bool, passphrase_file: Path | None) -> None:
+def _lock(
+    output: Output, change: bool, use_keychain: bool | None, passphrase_file: Path | None
+) -> None:
     from ondol import encryption, exchange, keychain, keys, paths
 
     file = paths.database_file()
@@ -62,9 +64,18 @@ def _lock(output: Output, change: bool, use_keychain: bool, passphrase_file: Pat
         keychain.check()
     was_locked = encryption.is_locked(file)
     if was_locked and not change:
-        if use_keychain:
-            keychain.keep(_present_passphrase(file, passphrase_file))
+        if use_keychain is not None:
+            # Nobody takes the last copy of a passphrase out of the keychain without knowing it.
+            passphrase = _present_passphrase(file, passphrase_file)
+            if use_keychain:
+                keychain.keep(passphrase)
+            else:
+                keychain.forget()
         _report(output, file, is_locked=True, has_changed=False)
+        if use_keychain is not None:
+            output.note(
+                t("encryption.in_keychain" if use_keychain else "encryption.out_of_keychain")
+            )
         return
     # Before anybody types anything: is it free, and does the old passphrase open it?
     with exchange.alone(file):
@@ -72,14 +83,19 @@ def _lock(output: Output, change: bool, use_keychain: bool, passphrase_file: Pat
     # The one in the environment opens a locked library: it is the old one then.
     given = None if was_locked or passphrase_file else keys.given()
     passphrase = given or new_passphrase(passphrase_file)
-    kept = keychain.read()
     # One that is kept already opens nothing from now on.
-    if use_keychain or kept is not None:
-        with keychain.keeping(passphrase, kept):
+    if use_keychain or (use_keychain is None and keychain.read() is not None):
+        with keychain.keeping(passphrase):
             encryption.lock(file, passphrase)
     else:
         encryption.lock(file, passphrase)
+    if use_keychain is False:
+        with suppress(ConfigError):
+            keychain.forget()
     _report(output, file, is_locked=True, has_changed=True)
+    # A keychain that could not be asked may hold what opens nothing any more, but old backups.
+    if was_locked and (silence := keychain.silence()):
+        output.note(t("encryption.keychain_keeps", kind=silence))
     if len(passphrase) < HARD_TO_GUESS:
         output.note(t("encryption.short"))
     output.note(t("encryption.now_locked_hint"))
@@ -92,9 +108,12 @@ def _unlock(output: Output) -> None:
     was_locked = encryption.is_locked(file)
     if was_locked:
         encryption.unlock(file)
-        with suppress(ConfigError):
-            keychain.forget()
+    # Also of one that is plain: the last time the keychain may not have answered.
+    with suppress(ConfigError):
+        keychain.forget()
     _report(output, file, is_locked=False, has_changed=was_locked)
+    if silence := keychain.silence():
+        output.note(t("encryption.keychain_keeps_plain", kind=silence))
 
 
 def _present_passphrase(file: Path, passphrase_file: Path | None) -> str:

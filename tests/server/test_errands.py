@@ -38,28 +38,23 @@ TOOLS = [{"type": "function", "function": {"name": "get_time", "parameters": {"t
 
 
 @pytest.mark.parametrize(("errand", "name"), [(TITLE, "title"), (COMPLETION, "text")])
-def test_errand_for_a_text_is_held_to_its_json_and_has_no_example_to_repeat(
-    errand: str, name: str
-) -> None:
-    text, options = ordered(errand, GenerateOptions())
-    schema: Any = options.json_schema
+def test_errand_for_a_text_is_held_to_its_json(errand: str, name: str) -> None:
+    schema: Any = ordered(errand, GenerateOptions()).json_schema
     assert schema["required"] == [name] and schema["properties"][name]["maxLength"] <= 200
-    assert "concise title here" not in text and text.startswith("### Task:")
-    assert name == "text" or text.endswith(HISTORY)
 
 
 def test_errand_for_a_list_is_left_to_the_model_and_ends_soon() -> None:
     for shown in (QUERIES, "### Task:\nJSON format: {not json}", "### Task:\nJSON format: {}"):
-        text, options = ordered(shown, GenerateOptions())
-        assert (text, options.json_schema, options.max_tokens) == (shown, None, 400)
-    assert ordered(QUERIES, GenerateOptions(max_tokens=9))[1].max_tokens == 9
+        options = ordered(shown, GenerateOptions())
+        assert (options.json_schema, options.max_tokens) == (None, 400)
+    assert ordered(QUERIES, GenerateOptions(max_tokens=9)).max_tokens == 9
 
 
 def test_request_that_says_what_it_wants_is_left_with_that() -> None:
     own = GenerateOptions(json_schema={"type": "object"})
     forced = GenerateOptions(tool_choice="required")
-    assert ordered(TITLE, own) == (TITLE, own) and ordered(TITLE, forced) == (TITLE, forced)
-    assert is_errand(FILE) and ordered(FILE, GenerateOptions()) == (FILE, GenerateOptions())
+    assert ordered(TITLE, own) == own and ordered(TITLE, forced) == forced
+    assert is_errand(FILE) and ordered(FILE, GenerateOptions()) == GenerateOptions()
 
 
 def test_under_a_made_name_the_programs_tools_are_left_out(library) -> None:

@@ -72,8 +72,7 @@ def reply(
     ``loading`` is how it is loaded where it answers from documents. Raises ``UsageError``."""
     model, where, question = what.model.name, what.where, question_in(messages)
     if where is None or question is None:
-        if where is not None:
-            messages, options = unasked(messages, options)
+        options = options if where is None else unasked(messages, options)
         manner = parts.chat_manner(model)
         given = merge(manner.options, options)
         before = preset.messages_of(what.model.made) if what.model.made else ()

@@ -1,7 +1,7 @@
 """What a chat program asks for itself beside what its user asks: a title, tags, follow-ups.
 
 Knows how such requests of Open WebUI's and Continue's begin, and that Open WebUI says in words
-which JSON it wants. A small model gives back the example, or never ends: under a made name a title
+which JSON it wants. A small model does not hold to words, or never ends: under a made name a title
 is held to its JSON, and the rest is short. A file that was attached there comes in the same form.
 """
 
@@ -17,7 +17,6 @@ from ondol.types import GenerateOptions
 
 _BEGIN = re.compile(r"\s*(?:### Task:|Given the following\b.{0,80}\bplease reply with a title)")
 _SHAPE = re.compile(r"\bJSON format:\s*`?(\{[^{}]*\})")
-_EXAMPLES = re.compile(r"\n### Output:.*?(?=\n### Chat History:)", re.DOTALL)
 _FILE = "\n<context>\n"
 
 # Characters that a field may have: they bound a title that would go on for pages.
@@ -31,18 +30,18 @@ def is_errand(text: str) -> bool:
     return _BEGIN.match(text) is not None
 
 
-def ordered(text: str, options: GenerateOptions) -> tuple[str, GenerateOptions]:
-    """The errand ``text`` as a model gets it, and how: without the program's tools, which the model
-    would read for minutes. A request that says itself which JSON it wants is left with that."""
+def ordered(text: str, options: GenerateOptions) -> GenerateOptions:
+    """``options`` for the errand ``text``: without the program's tools, which the model would read
+    for minutes. A request that says itself which JSON it wants is left with that."""
     if options.tool_choice == "required":
-        return text, options
+        return options
     options = replace(options, tools=(), tool_choice="auto")
     if options.json_schema is not None or _FILE in text:
-        return text, options
+        return options
     shape = _schema(text)
     if shape is not None:
-        return _EXAMPLES.sub("", text), replace(options, json_schema=shape)
-    return text, replace(options, max_tokens=min(options.max_tokens or _MOST_TOKENS, _MOST_TOKENS))
+        return replace(options, json_schema=shape)
+    return replace(options, max_tokens=min(options.max_tokens or _MOST_TOKENS, _MOST_TOKENS))
 
 
 def _schema(text: str) -> Mapping[str, Any] | None:

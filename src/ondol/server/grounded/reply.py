@@ -70,16 +70,10 @@ def question_in(messages: Sequence[Message]) -> Question | None:
     return Question(text, _history(messages[:at]), bool(messages[at].images))
 
 
-def unasked(
-    messages: Sequence[Message], options: GenerateOptions
-) -> tuple[list[Message], GenerateOptions]:
-    """``messages`` and ``options`` for the model's own reply: nothing is asked of documents."""
-    given = list(messages)
-    at = next((i for i in reversed(range(len(given))) if given[i].role == "user"), None)
-    if at is not None and is_errand(given[at].content):
-        text, options = ordered(given[at].content, options)
-        given[at] = replace(given[at], content=text)
-    return given, options
+def unasked(messages: Sequence[Message], options: GenerateOptions) -> GenerateOptions:
+    """``options`` for the model's own reply, where ``question_in`` finds no question."""
+    text = next((m.content for m in reversed(messages) if m.role == "user"), "")
+    return ordered(text, options) if is_errand(text) else options
 
 
 def check(name: str, path: str, asked: Question, options: GenerateOptions) -> None:

@@ -32,15 +32,17 @@ models:
     title: "Open WebUI",
     families: ["open-webui", "aiohttp"],
     where: "bash",
+    // Its own tools, which come with every chat, are longer than the context of a small model.
     snippet: (here) => `pip install open-webui
 OPENAI_API_BASE_URL=${base(here)} \\
 OPENAI_API_KEY=${here.key} \\
+DEFAULT_MODEL_METADATA='{"capabilities": {"builtin_tools": false}}' \\
 open-webui serve`,
   },
   {
     name: "n8n",
     title: "n8n",
-    families: ["n8n", "openai-node", "axios", "langchain"],
+    families: ["n8n", "openai-node", "ollama-js", "axios", "langchain"],
     snippet: (here) => `Credential   OpenAI
 API Key      ${here.key}
 Base URL     ${base(here)}

@@ -19,6 +19,8 @@ from ondol.retrieval.vectors.ann import ApproximateIndex
 from ondol.retrieval.vectors.exact import ExactIndex
 from ondol.retrieval.vectors.index import VectorIndex
 
+# Read before the fixture that takes every setting of Ondol out of the environment.
+URL = os.environ.get("ONDOL_TEST_QDRANT_URL")
 DIMENSIONS = 8
 MakeIndex = Callable[[], VectorIndex]
 
@@ -46,10 +48,9 @@ def open_index(kind: str) -> VectorIndex:
     client = pytest.importorskip("qdrant_client")
     from ondol.retrieval.vectors.qdrant import QdrantIndex
 
-    url = os.environ.get("ONDOL_TEST_QDRANT_URL")
     # One without TLS and without a key is what a test has; the client warns of both.
     warnings.simplefilter("ignore")
-    opened = client.QdrantClient(url=url) if url else client.QdrantClient(":memory:")
+    opened = client.QdrantClient(url=URL) if URL else client.QdrantClient(":memory:")
     return QdrantIndex(opened, f"ondol-test-{uuid.uuid4().hex}", DIMENSIONS)
 
 

@@ -7,6 +7,7 @@ leave it, so that a server beyond this machine is refused while anything private
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -226,7 +227,16 @@ def _said_clearly() -> Iterator[None]:
     except (ApiException, OSError, ValueError) as error:
         if isinstance(source := getattr(error, "source", None), EgressError):
             raise source from error
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        lines = str(_servers_own(error) or error).splitlines()
+        reason = (lines or [type(error).__name__])[0][:200]
         raise EgressError(
             t("vectors.server_failed", reason=reason), t("vectors.server_failed_hint")
         ) from error
+
+
+def _servers_own(error: Exception) -> str:
+    """The sentence with which the server refused, where the client only shows the status."""
+    try:
+        return str(json.loads(getattr(error, "content", b""))["status"]["error"])
+    except (ValueError, TypeError, KeyError):
+        return ""

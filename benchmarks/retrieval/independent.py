@@ -37,17 +37,11 @@ BEFORE: Weights = {
 }
 OTHERS: Mapping[str, Weights] = {
     "before: vectors 0.7, BM25 0.7, half the best sentence": BEFORE,
-    "BM25 0.7": {(search, "BM25_WEIGHT"): 0.7},
     "BM25 0": {(search, "BM25_WEIGHT"): 1e-9},
     "vectors 0.5": {(search, "DENSE_WEIGHT"): 0.5},
-    "vectors 0.7": {(search, "DENSE_WEIGHT"): 0.7},
     "vectors 0.8": {(search, "DENSE_WEIGHT"): 0.8},
-    "half the best sentence": {(search, "SENTENCE_SHARE"): 0.5},
     "sentence's words 0.6": {(evidence, "LEXICAL_WEIGHT"): 0.6},
     "sentence's words 1.0": {(evidence, "LEXICAL_WEIGHT"): 1.0},
-    "sentence's passage 0.75": {(evidence, "PASSAGE_WEIGHT"): 0.75},
-    "sentence's passage 1.25": {(evidence, "PASSAGE_WEIGHT"): 1.25},
-    "kind of answer 0.3": {(evidence, "TYPE_WEIGHT"): 0.3},
 }
 METRICS = ("first", "first five", "proof in two quotes")
 

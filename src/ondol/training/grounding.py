@@ -28,7 +28,7 @@ HARD_NEGATIVES = 0.05
 MOST_ABSTENTIONS = 0.16
 # So many passes over so many examples are an hour of two cores. What people ask teaches more than
 # what was written for Ondol, but lists, yes or no, and what is not there are only in ours.
-MOST_QUESTIONS = 4900
+MOST_QUESTIONS = 7600
 MOST_LEARNED_WHOLE = 3000
 # What of a sentence names it: the answer, with this many characters on either side.
 AROUND_THE_ANSWER = 24

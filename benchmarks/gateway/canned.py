@@ -25,8 +25,8 @@ import psutil
 HERE = Path(__file__).parent
 CHAT = "smollm2:135m"
 REQUESTS, ROUNDS, WARM_UP = 200, 3, 30
-# More than the caches hold, and about what a small model's weights are.
-COLD_BYTES = 200 * 1024 * 1024
+# More than the caches hold, and what the weights of smollm2:135m are.
+COLD_BYTES = 100 * 1024 * 1024
 PROMPT = "What burns in the stove under the floor? Tell me in a few words."
 
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -158,6 +158,8 @@ def throughput(targets: list[Target], rounds: int, streams: int, tokens: int) ->
                     )
                 )
                 seconds = time.perf_counter() - started
+                # What is written down after the last byte counts.
+                time.sleep(0.3)
                 if number >= 0:
                     speeds[target.name].append(sum(given) / seconds)
                     costs[target.name].append((target.cpu_ms - before) / sum(given))
@@ -340,6 +342,8 @@ def main() -> None:
             "processors": os.cpu_count(),
             "load": [round(load_before, 1), round(os.getloadavg()[0], 1)],
             "rounds": given.rounds,
+            "speed_rounds": given.speed_rounds,
+            "tokens": given.tokens,
         }
     result = {"about": about, **found}
     print(json.dumps(result, indent=1))

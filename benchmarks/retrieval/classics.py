@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import run
+from alternatives import difference
 from sets import HERE, Collection, Question
 
 from ondol import __version__, config
@@ -25,6 +26,7 @@ from ondol.parts import Parts
 from ondol.retrieval import korean
 
 OTHERS = ("BM25 alone", "vectors alone", "reciprocal rank fusion")
+FILE = HERE / "classics.json"
 SHOWN = ("ndcg_at_10", "reciprocal_rank", "recall_at_100")
 
 
@@ -60,14 +62,6 @@ def read(folder: Path, name: str) -> Collection:
     return Collection(name, files, tuple(questions))
 
 
-def lead(ours: list[float], theirs: list[float]) -> list[float]:
-    """The mean of the differences, and its 95 % bootstrap interval."""
-    differences = np.array(ours) - np.array(theirs)
-    places = np.random.default_rng(0).integers(0, len(differences), (2000, len(differences)))
-    low, high = np.percentile(differences[places].mean(axis=1), [2.5, 97.5])
-    return [round(float(x), 4) for x in (differences.mean(), low, high)]
-
-
 def measure(collection: Collection, embedder: Any) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         measured = run.Measured(collection, embedder, Path(folder))
@@ -81,7 +75,8 @@ def measure(collection: Collection, embedder: Any) -> dict[str, Any]:
         result[name] = {k: round(float(np.mean(numbers[k])), 4) for k in SHOWN}
         if name != "hybrid":
             ours, theirs = found["hybrid"]["ndcg_at_10"], numbers["ndcg_at_10"]
-            result[name]["hybrid_leads_by"] = lead(ours, theirs)
+            # The mean of the differences and its 95 % interval.
+            result[name]["hybrid_leads_by"] = difference(theirs, ours, [True] * len(ours))[1:4]
         print(f"{collection.name:6} {name:24} {result[name]}", flush=True)
     return result
 
@@ -101,9 +96,10 @@ def main() -> None:
         }
         for name in given.only.split(","):
             results[name] = measure(read(given.folder, name), parts.embedder)
-    if given.write:
-        text = json.dumps(results, indent=1) + "\n"
-        (HERE / "classics.json").write_text(text, "utf-8")
+            if given.write:
+                # The others stay as they were measured.
+                kept = json.loads(FILE.read_text("utf-8")) if FILE.exists() else {}
+                FILE.write_text(json.dumps(kept | results, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -77,10 +77,12 @@ def interval(change: np.ndarray[Any, Any], groups: Sequence[str]) -> list[float]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path)
-    parser.add_argument("--most", type=int, default=grounding.MOST_LEARNED_WHOLE, help="questions")
+    parser.add_argument("--most", type=int, help="questions (default: all)")
     parser.add_argument("--write", action="store_true")
     chosen = parser.parse_args()
-    documents = grounding.sample(grounding.learned_whole(chosen.file), chosen.most)
+    documents = grounding.paragraphs(chosen.file)
+    if chosen.most is not None:
+        documents = grounding.sample(documents, chosen.most)
     asked = [(d, q) for d in documents for q in d.questions if q.support]
     groups = [document.group for document, _ in asked]
     with Parts(config.load()) as parts:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -53,3 +55,24 @@ def test_server_that_refuses_says_why(home: Path, address: str) -> None:
     with pytest.raises(EgressError, match="Vector dimension error"):
         index.add([1], np.zeros((1, 20), dtype=np.float32))
     assert len(index) == 0
+
+
+def test_server_that_asks_for_a_key_in_plain_text_says_so(home: Path) -> None:
+    class NoKey(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            said = b"Must provide an API key or an Authorization bearer token\n"
+            self.send_response(401)
+            self.send_header("Content-Length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        do_PUT = do_POST = do_GET
+
+        def log_message(self, *args: object) -> None:
+            """Nobody reads it."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), NoKey) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(EgressError, match="Must provide an API key"):
+            Opener(f"qdrant://127.0.0.1:{server.server_port}/library").open("bag:24", 24)
+        server.shutdown()

@@ -279,7 +279,10 @@ def test_where_there_is_too_much_only_what_was_written_for_ondol_gives_way(
     own: list[SourceDocument], reading_set: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     others = grounding.reading_set(reading_set)
-    monkeypatch.setattr(grounding, "MOST_QUESTIONS", 100)
-    lessons = grounding.lessons([*own, *others])
-    assert sum(len(d.questions) for d in lessons) == 100
-    assert [d for d in lessons if d.group] == others
+    monkeypatch.setattr(grounding, "LEAST_OURS", 20)
+    given = sum(len(d.questions) for d in others)
+    for most, of_ours in ((100, 100 - given), (given + 1, 20), (1, 20)):
+        monkeypatch.setattr(grounding, "MOST_QUESTIONS", most)
+        lessons = grounding.lessons([*own, *others])
+        assert sum(len(d.questions) for d in lessons if not d.group) == of_ours
+        assert [d for d in lessons if d.group] == others

@@ -30,6 +30,7 @@ MOST_ABSTENTIONS = 0.16
 # what was written for Ondol, but lists, yes or no, and what is not there are only in ours.
 MOST_QUESTIONS = 7600
 MOST_LEARNED_WHOLE = 3000
+LEAST_OURS = 1500
 # What of a sentence names it: the answer, with this many characters on either side.
 AROUND_THE_ANSWER = 24
 SENTENCE_ENDS = re.compile(r"[.?!;:]\s|\n")
@@ -82,10 +83,16 @@ def reading_set(folder: Path) -> list[SourceDocument]:
 def learned_whole(file: Path) -> list[SourceDocument]:
     """A file in SQuAD's own form (``{"data": [{"title", "paragraphs": [{"context", "qas"}]}]}``),
     nothing of which is measured on: all its paragraphs, with a sample of ``MOST_LEARNED_WHOLE`` of
-    their questions. One that it says cannot be answered has no answer."""
+    their questions."""
+    return sample(paragraphs(file), MOST_LEARNED_WHOLE)
+
+
+def paragraphs(file: Path) -> list[SourceDocument]:
+    """All of a file in SQuAD's own form. A question that it says cannot be answered has no
+    answer."""
     try:
         articles = json.loads(file.read_text("utf-8"))["data"]
-        documents = [
+        return [
             SourceDocument(
                 id=f"{file.stem}/{a}/{p}",
                 text=paragraph["context"],
@@ -101,14 +108,15 @@ def learned_whole(file: Path) -> list[SourceDocument]:
         raise TrainingError(
             t("training.data_unreadable", file=file, reason=error), t("training.data_hint")
         ) from error
-    return sample(documents, MOST_LEARNED_WHOLE)
 
 
 def lessons(documents: Sequence[SourceDocument]) -> list[SourceDocument]:
-    """``documents`` with at most ``MOST_QUESTIONS``: where there are more, a sample of ours."""
+    """All that was given beside ours, and of ours a sample that makes it ``MOST_QUESTIONS``, at
+    least ``LEAST_OURS``."""
     ours = [document for document in documents if not document.group]
     others = [document for document in documents if document.group]
-    return others + sample(ours, MOST_QUESTIONS - sum(len(d.questions) for d in others))
+    left = MOST_QUESTIONS - sum(len(d.questions) for d in others)
+    return others + sample(ours, max(left, LEAST_OURS))
 
 
 def sample(documents: Sequence[SourceDocument], most: int) -> list[SourceDocument]:

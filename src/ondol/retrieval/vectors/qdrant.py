@@ -235,8 +235,10 @@ def _said_clearly() -> Iterator[None]:
 
 
 def _servers_own(error: Exception) -> str:
-    """The sentence with which the server refused, where the client only shows the status."""
+    """What the server said when it refused, where the client only shows the status: a sentence in
+    JSON, or plain text for who has no key."""
+    content = getattr(error, "content", b"")
     try:
-        return str(json.loads(getattr(error, "content", b""))["status"]["error"])
+        return str(json.loads(content)["status"]["error"])
     except (ValueError, TypeError, KeyError):
-        return ""
+        return content.decode("utf-8", "replace").strip() if isinstance(content, bytes) else ""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from app_pages import PAGES, wait_for
+from chatting import plain_chat
 from house import House
 from playwright.sync_api import Browser, Page, expect
 from visiting import Visitor, visitor
@@ -164,3 +165,21 @@ def test_pages_are_changed_by_keyboard(house: House, laptop: Visitor) -> None:
     page.keyboard.press("Enter")
     wait_for(page, "settings")
     expect(page).to_have_title("Settings · Ondol")
+
+
+def test_a_closed_dialog_gives_the_keyboard_back_before_the_next_key(
+    house: House, laptop: Visitor
+) -> None:
+    page = plain_chat(laptop, house)
+    page.get_by_role("button", name="Prompt library").click()
+    dialog = page.get_by_role("dialog", name="Prompt library")
+    expect(dialog).to_be_visible()
+    # A key is a task of its own, and need not wait for the window to be drawn.
+    named = dialog.get_by_role("button", name="Close").evaluate(
+        """async (close) => {
+          close.click();
+          await new Promise((next) => setTimeout(next));
+          return document.activeElement.getAttribute("aria-label");
+        }"""
+    )
+    assert named == "Prompt library"

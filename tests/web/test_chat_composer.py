@@ -120,6 +120,8 @@ def test_the_draft_of_a_new_chat_survives_a_reload_and_goes_when_it_is_sent(
 def test_what_could_not_be_sent_stays_in_the_field(house: House, laptop: Visitor) -> None:
     laptop.allowed.append("net::ERR")
     page = plain_chat(laptop, house)
+    # A browser may remember that a module did not come: all of the page is to be here.
+    page.wait_for_load_state("networkidle")
     laptop.context.set_offline(True)
     say(page, "Are you there?")
     expect(page.get_by_role("alert")).to_contain_text("What you wrote is still here.")

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from app_pages import wait_for
+from chatting import finished, plain_chat, say, told
 from house import House
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 from visiting import Visitor
 
 FIRST_LOAD_BYTES = 70 * 1024
@@ -39,6 +40,39 @@ def test_what_a_new_chat_does_not_need_waits(house: House, laptop: Visitor) -> N
     assert not any("marked.js" in path or "temml.js" in path for path in paths)
     with page.expect_request("**/vendor/marked.js"):
         page.get_by_role("textbox", name="message").fill("Hel")
+
+
+def test_a_part_that_could_not_be_fetched_is_asked_for_again(house: House, laptop: Visitor) -> None:
+    laptop.allowed.append("net::ERR")
+    left = 2
+
+    def lose(route: Route) -> None:
+        nonlocal left
+        left -= 1
+        route.abort() if left >= 0 else route.continue_()
+
+    laptop.page.route("**/chat/talk.js", lose)
+    told(house, "Here I am.")
+    page = plain_chat(laptop, house)
+    say(page, "Are you there?")
+    finished(page, "Here I am.")
+    assert left < 0
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_a_part_that_never_comes_offers_to_load_the_page_anew(
+    house: House, laptop: Visitor
+) -> None:
+    laptop.allowed.append("net::ERR")
+    laptop.page.route("**/chat/talk.js", lambda route: route.abort())
+    told(house, "Here I am.")
+    page = plain_chat(laptop, house)
+    say(page, "Are you there?")
+    alert = page.get_by_role("alert").filter(has_text="This page could not be loaded.")
+    expect(alert).to_be_visible()
+    laptop.page.unroute("**/chat/talk.js")
+    alert.get_by_role("button", name="Try again").click()
+    finished(page, "Here I am.")
 
 
 def test_messages_that_are_out_of_sight_are_let_go(house: House, laptop: Visitor) -> None:

@@ -20,6 +20,8 @@ PLACES = (
 )
 LAPTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
+# How many times slower the page runs: what a busy machine does to a test, at will.
+SLOWER = os.environ.get("ONDOL_TEST_SLOWER_BROWSER")
 
 
 def chromium() -> str | None:
@@ -40,6 +42,10 @@ class Visitor:
         context.on("weberror", lambda error: self.complaints.append(str(error.error)))
         context.on("console", self._console)
         self.page: Page = context.new_page()
+        if SLOWER:
+            context.new_cdp_session(self.page).send(
+                "Emulation.setCPUThrottlingRate", {"rate": float(SLOWER)}
+            )
 
     def visit(self, house: House, target: str = "chat") -> Page:
         """``target`` of the app in ``house``."""

@@ -2,7 +2,7 @@
 // Dialogs and drawers on the browser's own <dialog>: focus stays inside, Esc closes, the page behind
 // is inert; except where a drawer stands beside the page.
 
-import { html, useEffect, useId, useRef, useState } from "../core/ui.js";
+import { html, useId, useLayoutEffect, useRef, useState } from "../core/ui.js";
 import { t } from "../core/i18n.js";
 import { Button, IconButton } from "./button.js";
 
@@ -23,7 +23,8 @@ export function Dialog({ title, onClose, children, footer, side = false, wide = 
   const [stands] = useState(() => beside && matchMedia(BESIDE).matches);
   const close = useRef(onClose);
   close.current = onClose;
-  useEffect(() => {
+  // Not useEffect: its cleanup waits for the next paint, and until then what is typed goes nowhere.
+  useLayoutEffect(() => {
     const before = /** @type {HTMLElement | null} */ (document.activeElement);
     if (!stands) {
       dialog.current?.showModal();

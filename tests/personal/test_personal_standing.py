@@ -4,11 +4,16 @@ a sample, and anybody may ask for a pause."""
 from __future__ import annotations
 
 import json
+import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ondol import trainable
-from ondol.personal import standing
+from ondol import config, trainable
+from ondol.parts import Parts
+from ondol.personal import planning, standing, training
+from ondol.personal.runs import Runs
 from ondol.personal.standing import Standing, Training, TrainingNotFoundError
 
 ONE = Standing(
@@ -137,3 +142,28 @@ def test_json_says_how_many_samples_and_not_which() -> None:
         True,
     )
     json.dumps(told)
+
+
+def test_one_that_has_just_said_it_is_paused_goes_on_when_asked(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that was at it need not have ended yet."""
+    asked = []
+
+    def train(parts: Parts, wanted: Training, *, on_progress: Any, **how: Any) -> None:
+        asked.append(how["pinned"])
+        standing.begin(ONE)
+        on_progress(ONE)
+        standing.write(ONE.with_(state="paused"))
+        time.sleep(0.3)
+
+    monkeypatch.setattr(planning, "plan", lambda parts, wanted, pinned=None: ONE)
+    monkeypatch.setattr(training, "train_personal", train)
+    with Parts(config.load()) as parts:
+        runs = Runs(parts)
+        runs.start(ONE.training)
+        while runs.get(ONE.id).state != "paused":
+            time.sleep(0.01)
+        runs.resume(ONE.id)
+        runs.close()
+    assert [pinned is None for pinned in asked] == [True, False]

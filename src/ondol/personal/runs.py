@@ -34,6 +34,7 @@ class Runs:
         self._lock = threading.Lock()
         self._id = ""
         self._thread: threading.Thread | None = None
+        self._begun = threading.Event()
         self._refusal: OndolError | None = None
 
     def list(self) -> list[Standing]:
@@ -88,13 +89,14 @@ class Runs:
 
     def _go(self, id: str, wanted: Training, pinned: Standing | None) -> Standing:
         with self._lock:
+            self._let_go()
             if self._thread is not None and self._thread.is_alive():
                 if self._id == id:
                     return standing.read(id)
                 raise TrainingError(t("personal.busy"), t("personal.busy_hint"))
             if standing.is_held(training.ALONE):
                 raise TrainingError(t("personal.busy"), t("personal.busy_hint"))
-            begun = threading.Event()
+            begun = self._begun = threading.Event()
             self._id, self._refusal = id, None
             work = partial(copy_context().run, self._run, wanted, pinned, begun)
             self._thread = threading.Thread(target=work, name="ondol-training", daemon=True)
@@ -104,6 +106,15 @@ class Runs:
         if self._refusal is not None:
             raise self._refusal
         return standing.read(id)
+
+    def _let_go(self) -> None:
+        """One that has said how it ended is on its way out, and not what keeps the next waiting."""
+        if self._thread is None or not self._begun.is_set():
+            return
+        with suppress(OndolError):
+            if standing.read(self._id).state in ("running", "waiting"):
+                return
+        self._thread.join(LAST_SECONDS)
 
     def _run(self, wanted: Training, pinned: Standing | None, begun: threading.Event) -> None:
         def changed(now: Standing) -> None:

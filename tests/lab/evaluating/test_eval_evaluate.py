@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -259,6 +260,21 @@ def test_one_evaluation_at_a_time_runs_in_the_background(parts: Parts) -> None:
     go.set()
     jobs.close()
     assert jobs.now is not None and jobs.now.state == "stopped"
+
+
+def test_the_next_may_begin_as_soon_as_the_last_has_said_that_it_is_done(parts: Parts) -> None:
+    class Slow(Jobs):
+        def _run(self, wanted: Wanted) -> None:
+            super()._run(wanted)
+            time.sleep(0.3)
+
+    jobs = Slow(parts)
+    wanted = Wanted(suites=("refusal",), brief=True)
+    jobs.start(wanted)
+    while jobs.now is None or jobs.now.state == "running":
+        time.sleep(0.01)
+    assert jobs.start(wanted).state == "running"
+    jobs.close()
 
 
 def test_agreement_is_word_overlap_and_never_with_what_was_disliked() -> None:

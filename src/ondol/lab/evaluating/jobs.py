@@ -60,6 +60,9 @@ class Jobs:
         subject = subject_of(self._parts, wanted.model)
         sets, _ = plan(self._parts, wanted, subject)
         with self._lock:
+            if self._thread is not None and self._now is not None and self._now.state != "running":
+                # It has said how it ended, and is on its way out.
+                self._thread.join(LAST_SECONDS)
             if self._thread is not None and self._thread.is_alive():
                 raise EvaluationBusyError(t("evaluating.busy"), t("evaluating.busy_hint"))
             self._stop.clear()

@@ -47,6 +47,8 @@ def add_routes(routes: APIRouter, parts: Parts) -> None:
         """The history, the latest first; what can be asked; and how the one that runs stands."""
 
         def work() -> dict[str, Any]:
+            # Before the history: what is said to be done here is in it.
+            running = jobs.now.json() if jobs.now else None
             with History.open() as history:
                 found = [one.json() for one in history.all(model, limit)]
             return {
@@ -55,7 +57,7 @@ def add_routes(routes: APIRouter, parts: Parts) -> None:
                     {"name": name, "items": len(suites.load(name))} for name in suites.SUITES
                 ],
                 "golden": len(golden.items(parts)[0]),
-                "running": jobs.now.json() if jobs.now else None,
+                "running": running,
             }
 
         return json_response(await in_thread(work))

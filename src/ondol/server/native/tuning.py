@@ -46,12 +46,14 @@ def add_routes(routes: APIRouter, parts: Parts) -> None:
         that runs."""
 
         def work() -> dict[str, Any]:
+            # Before the record: what is said to be done here is in it.
+            running = jobs.now.json() if jobs.now else None
             found = tunable(parts, model or parts.config["models.chat"])
             record = tuned.recorded(parts.store, found)
             return {
                 "model": found.name,
                 "tuned": record and _record(record, tuned.tuned(parts.store, found) is not None),
-                "running": jobs.now.json() if jobs.now else None,
+                "running": running,
             }
 
         return json_response(await in_thread(work))

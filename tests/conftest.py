@@ -12,12 +12,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from ondol.config import Config, load
 from ondol.egress import guard
 from ondol.models.store import ModelStore
 from ondol.retrieval import korean
+
+# How long an example takes says how busy the machine is, and nothing of what is tested.
+hypothesis.settings.register_profile("ondol", deadline=None)
+hypothesis.settings.load_profile("ondol")
 
 # No test reaches beyond this machine, whatever it loads.
 guard.install()

@@ -208,8 +208,9 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
             try:
                 for offset in range(0, end, BLOCK):
                     block = rest[offset : min(offset + BLOCK, end)]
-                    self.wfile.write(block)
+                    # Before it is sent: who has it all finds it all counted.
                     server.count(len(block))
+                    self.wfile.write(block)
                     if server.pause_seconds:
                         server.closing.wait(server.pause_seconds)
                 if mood.stall_after is not None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
-from house import CHAT, EMBEDDING, GatedEngine, House
+from house import CHAT, EMBEDDING, GatedEngine, House, scripted_house
 from test_native import call
 from test_streaming import PATIENCE_SECONDS, ask_raw
 
@@ -80,10 +81,11 @@ def test_failure_in_mid_text_ends_the_stream_with_a_sentence(house: House) -> No
     assert (name, data["error"]["code"]) == ("error", "engine_crashed")
 
 
-def test_what_was_explored_stands_in_the_ledger(house: House, engine: ScriptedEngine) -> None:
-    before = len(list(house.parts.ledger.entries()))
-    call(house, "POST", "explore", prompt=PROMPT, samples=2, stream=False)
-    assert len(list(house.parts.ledger.entries())) == before + 2
+def test_what_was_explored_stands_in_the_ledger(tmp_path: Path) -> None:
+    # In a house of its own: a stream is written down after its last byte.
+    with scripted_house(tmp_path) as house:
+        call(house, "POST", "explore", prompt=PROMPT, samples=2, stream=False)
+        assert len(list(house.parts.ledger.entries())) == 2
 
 
 @pytest.mark.parametrize(

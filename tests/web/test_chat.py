@@ -32,9 +32,11 @@ $$\\frac{1}{2}$$
 <script>alert(1)</script> <img src=x onerror="alert(2)"> [bad](javascript:alert(3)) costs $5 or $6
 """
 
+# The last that was added is asked about first, and which that is depends on when a second ends:
+# each of them is found by the embedder that hashes, too.
 DOCUMENTS = {
     "house.txt": "The boiler was serviced in March by Ms Kim. It cost 120 euro.",
-    "manual.txt": "Turn the valve left to open. The valve is under the stove.",
+    "manual.txt": "Turn the valve left. The valve is under the stove.",
     "travel.txt": "The train to Busan leaves at nine on the fourth of May.",
 }
 

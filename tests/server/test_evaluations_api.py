@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
+import pytest
 from house import CHAT, House
 
 from ondol.engine.scripted import ScriptedEngine
+from ondol.lab.evaluating.history import History
 
 
 def until_done(client: Any) -> dict[str, Any]:
@@ -41,6 +44,37 @@ def test_an_evaluation_runs_in_the_server_and_is_compared_with_the_next(house: H
         gone = client.get(f"/ondol/v1/evaluations/{second}")
         assert gone.status_code == 404
         assert gone.json()["error"]["code"] == "evaluation_not_found"
+
+
+def test_what_ends_while_it_is_looked_at_is_not_done_before_it_is_listed(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = threading.Event()
+
+    class Waits(ScriptedEngine):
+        def generate(self, *asked: Any) -> Any:
+            go.wait(20)
+            return super().generate(*asked)
+
+    read = History.all
+
+    def then_it_ends(self: History, *asked: Any) -> Any:
+        found = read(self, *asked)
+        go.set()
+        for thread in threading.enumerate():
+            if thread.name == "ondol-evaluation" and thread is not threading.current_thread():
+                thread.join(20)
+        return found
+
+    house.pool.engines[CHAT] = Waits(["Gladly."], model=CHAT)
+    with house.client() as client:
+        assert client.post("/ondol/v1/evaluations", json={"suites": ["refusal"]}).is_success
+        with monkeypatch.context() as patch:
+            patch.setattr(History, "all", then_it_ends)
+            told = client.get("/ondol/v1/evaluations").json()
+        listed = {one["id"] for one in told["evaluations"]}
+        assert told["running"]["evaluation"] in {"", *listed}
+        assert until_done(client)["running"]["evaluation"] not in {"", *listed}
 
 
 def test_what_cannot_be_asked_is_refused_before_anything_runs(house: House) -> None:

@@ -12,9 +12,11 @@ from house import CHAT, EMBEDDING, House
 from test_native import call
 
 from ondol.lab.tuning.choosing import Row
+from ondol.lab.tuning.jobs import Jobs
 from ondol.lab.tuning.mix import Mix
 from ondol.lab.tuning.report import Report
 from ondol.lab.tuning.tuning import Tuning
+from ondol.models import tuned
 from ondol.training.bootstrap import Estimate
 
 ORIGINAL = Row("F32", 9, 1, 100.0, 40.0, is_original=True)
@@ -78,6 +80,46 @@ def test_tuning_goes_on_in_the_background_and_can_be_taken_back(
     undone = call(house, "DELETE", "tuning", model=CHAT).json()
     assert undone == {"model": CHAT, "undone": True, "freed_bytes": known["size_bytes"]}
     assert call(house, "GET", f"tuning?model={CHAT}").json()["tuned"] is None
+
+
+def test_what_ends_while_it_is_looked_at_is_not_applied_before_it_is_in_force(
+    house: House, pretended: Pretended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = tuned.recorded
+
+    def then_it_ends(*asked: Any) -> Any:
+        found = read(*asked)
+        if threading.current_thread().name != "ondol-tuning":
+            pretended.go_on.set()
+            for thread in threading.enumerate():
+                if thread.name == "ondol-tuning":
+                    thread.join(20)
+        return found
+
+    call(house, "POST", "tuning", model=CHAT)
+    with monkeypatch.context() as patch:
+        patch.setattr(tuned, "recorded", then_it_ends)
+        told = call(house, "GET", f"tuning?model={CHAT}").json()
+    assert told["tuned"] is None and told["running"]["report"] is None
+    ended = settled(house)
+    assert ended is not None and ended["report"]["applied"]
+    assert call(house, "DELETE", "tuning", model=CHAT).json()["undone"]
+
+
+def test_the_next_may_begin_as_soon_as_the_last_has_said_how_it_ended(
+    house: House, pretended: Pretended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Jobs._run
+
+    def slow_to_go(*asked: Any) -> None:
+        run(*asked)
+        time.sleep(0.3)
+
+    monkeypatch.setattr(Jobs, "_run", slow_to_go)
+    pretended.go_on.set()
+    for _ in range(2):
+        assert call(house, "POST", "tuning", model=CHAT, dry_run=True).status_code == 201
+        settled(house)
 
 
 def test_dry_run_changes_nothing(house: House, pretended: Pretended) -> None:

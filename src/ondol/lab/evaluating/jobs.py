@@ -60,11 +60,11 @@ class Jobs:
         subject = subject_of(self._parts, wanted.model)
         sets, _ = plan(self._parts, wanted, subject)
         with self._lock:
-            if self._thread is not None and self._now is not None and self._now.state != "running":
-                # It has said how it ended, and is on its way out.
-                self._thread.join(LAST_SECONDS)
-            if self._thread is not None and self._thread.is_alive():
+            if self._now is not None and self._now.state == "running":
                 raise EvaluationBusyError(t("evaluating.busy"), t("evaluating.busy_hint"))
+            if self._thread is not None:
+                # It has said how it ended, and is on its way out.
+                self._thread.join()
             self._stop.clear()
             self._now = Standing(subject.model, total=sum(map(len, sets.values())))
             work = partial(copy_context().run, self._run, wanted)

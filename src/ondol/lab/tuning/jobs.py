@@ -71,11 +71,11 @@ class Jobs:
     def start(self, wanted: Wanted) -> Standing:
         """Begin. What could not be tuned is refused here, before anything runs."""
         with self._lock:
-            if self._thread is not None and self._now is not None and self._now.state != "running":
-                # It has said how it ended, and is on its way out.
-                self._thread.join(LAST_SECONDS)
-            if self._thread is not None and self._thread.is_alive():
+            if self._now is not None and self._now.state == "running":
                 raise EvaluationBusyError(t("tune.busy_server"), t("tune.busy_server_hint"))
+            if self._thread is not None:
+                # It has said how it ended, and is on its way out.
+                self._thread.join()
             tuning = self._tuning(
                 self._parts,
                 wanted.model,

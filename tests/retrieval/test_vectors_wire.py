@@ -57,22 +57,35 @@ def test_server_that_refuses_says_why(home: Path, address: str) -> None:
     assert len(index) == 0
 
 
-def test_server_that_asks_for_a_key_in_plain_text_says_so(home: Path) -> None:
-    class NoKey(BaseHTTPRequestHandler):
+@pytest.mark.parametrize(
+    ("status", "said", "shown"),
+    [
+        (
+            401,
+            "Must provide an API key or an Authorization bearer token\n",
+            "Must provide an API key",
+        ),
+        (502, "<html>\n<head><title>502 Bad Gateway</title></head></html>\n", "502"),
+    ],
+)
+def test_who_refuses_in_plain_text_is_quoted_and_a_proxys_page_is_not(
+    home: Path, status: int, said: str, shown: str
+) -> None:
+    class Refuses(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            said = b"Must provide an API key or an Authorization bearer token\n"
-            self.send_response(401)
+            self.send_response(status)
             self.send_header("Content-Length", str(len(said)))
             self.end_headers()
-            self.wfile.write(said)
+            self.wfile.write(said.encode())
 
         do_PUT = do_POST = do_GET
 
         def log_message(self, *args: object) -> None:
             """Nobody reads it."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), NoKey) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refuses) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        with pytest.raises(EgressError, match="Must provide an API key"):
+        with pytest.raises(EgressError, match=shown) as error:
             Opener(f"qdrant://127.0.0.1:{server.server_port}/library").open("bag:24", 24)
         server.shutdown()
+    assert "<html>" not in error.value.message

@@ -236,9 +236,11 @@ def _said_clearly() -> Iterator[None]:
 
 def _servers_own(error: Exception) -> str:
     """What the server said when it refused, where the client only shows the status: a sentence in
-    JSON, or plain text for who has no key."""
+    JSON, or plain text for who has no key. The page of a proxy before it says less than the
+    status."""
     content = getattr(error, "content", b"")
     try:
         return str(json.loads(content)["status"]["error"])
     except (ValueError, TypeError, KeyError):
-        return content.decode("utf-8", "replace").strip() if isinstance(content, bytes) else ""
+        plain = content.decode("utf-8", "replace").strip() if isinstance(content, bytes) else ""
+        return "" if plain.startswith("<") else plain

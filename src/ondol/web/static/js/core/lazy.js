@@ -53,14 +53,17 @@ export function lazy(load, name = "default") {
         clearTimeout(timer);
       };
     }, [failures]);
-    if (!found && failures >= TRIES) {
-      return html`<div class="notice bad" role="alert">
-        <p>${t("shell.page_failed")}</p>
-        <${Button} onClick=${() => location.reload()}>${t("shell.try_again")}<//>
-      </div>`;
-    }
+    if (!found && failures >= TRIES) return html`<${NotLoaded} />`;
     return found ? html`<${found} ...${props} />` : null;
   }
   Lazy.ready = ready;
   return Lazy;
+}
+
+/** Stands where a page or a part of it could not be fetched. */
+export function NotLoaded() {
+  return html`<div class="notice bad" role="alert">
+    <p>${t("shell.page_failed")}</p>
+    <${Button} onClick=${() => location.reload()}>${t("shell.try_again")}<//>
+  </div>`;
 }

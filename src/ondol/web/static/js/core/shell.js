@@ -3,6 +3,7 @@
 
 import { Fragment, html, useEffect, useSignal } from "./ui.js";
 import { t } from "./i18n.js";
+import { NotLoaded } from "./lazy.js";
 import { PAGES, open } from "./pages.js";
 import { href, route } from "./router.js";
 import { health, key } from "./state.js";
@@ -43,10 +44,7 @@ export function Shell() {
       <main id="main" tabindex="-1">
         <${Away} />
         ${failed.value
-          ? html`<div class="notice bad" role="alert">
-              <p>${t("shell.page_failed")}</p>
-              <${Button} onClick=${() => location.reload()}>${t("shell.try_again")}<//>
-            </div>`
+          ? html`<${NotLoaded} />`
           : shown.value && html`<${shown.value.Page} key=${shown.value.name} />`}
       </main>
     </div>

@@ -86,7 +86,7 @@ def test_memory_is_changed(own: House, laptop: Visitor) -> None:
     dialog = page.get_by_role("dialog", name="Change a memory")
     dialog.get_by_label("Text").fill("I keep hens.")
     dialog.get_by_label("How far it may travel").select_option("public")
-    # Times are kept to the second: what is changed within its first has the one that it was added at.
+    # Times are kept to the second: a change within the first would have the time it was added at.
     page.wait_for_timeout(1_100)
     dialog.get_by_role("button", name="Save").click()
     expect(page.get_by_role("dialog")).to_have_count(0)

@@ -240,6 +240,66 @@ def test_model_is_asked_in_the_layout_of_its_manner() -> None:
     assert list(request.messages) == build_prompt("Rent?", QUOTES, template=GROUNDING)
 
 
+@dataclass
+class OpenRetriever(FixedRetriever):
+    """Takes every question for one about all quotes but the second."""
+
+    def evidence(
+        self, question: str, *, where: Any = None, history: Sequence[Message] = ()
+    ) -> Evidence:
+        found = super().evidence(question, where=where, history=history)
+        return replace(found, on_topic=(1, 3))
+
+
+class OpenParts(ScriptedParts):
+    @property
+    def retriever(self) -> FixedRetriever:
+        return OpenRetriever(self.quotes, self.asked)
+
+
+def open_parts(engine: ScriptedEngine, **manner: Any) -> OpenParts:
+    parts = OpenParts(engine)
+    parts.manner = lambda model=None: Manner(GenerateOptions(), **manner)  # type: ignore[method-assign]
+    return parts
+
+
+def test_an_open_request_is_answered_by_what_the_documents_say_of_it() -> None:
+    engine = ScriptedEngine(["Not in these documents."])
+    answer = answer_of(list(ask("Tell me about rent", open_parts(engine, template=GROUNDING))))
+    assert answer.text == "Rent is 900. [1] The deposit is 1800. [3]"
+    assert (answer.citations, answer.route) == ((1, 3), Route.LOCAL)
+    assert [quote.number for quote in answer.quotes] == [1, 2, 3]
+    assert (answer.reasons[0], answer.model, answer.confidence) == ("open_request", "", None)
+    assert engine.requests == []
+
+
+@pytest.mark.parametrize("manner", [{}, {"template": GROUNDING, "is_personal": True}])
+def test_a_model_that_talks_or_was_taught_by_its_owner_answers_an_open_request(
+    manner: dict[str, Any],
+) -> None:
+    engine = ScriptedEngine(["All about the rent [1]."])
+    answer = answer_of(list(ask("Tell me about rent", open_parts(engine, **manner))))
+    assert answer.text == "All about the rent [1]."
+
+
+def test_an_open_request_that_wants_a_shape_is_answered_in_it() -> None:
+    engine = ScriptedEngine(['{"rent": 900}'])
+    options = GenerateOptions(json_schema={"type": "object"})
+    parts = open_parts(engine, template=GROUNDING)
+    answer = answer_of(list(ask("Tell me about rent", parts, options=options)))
+    assert answer.text == '{"rent": 900}'
+
+
+def test_an_open_request_in_a_language_that_the_model_cannot_read() -> None:
+    class Byte(ScriptedEngine):
+        def count_tokens(self, text: str) -> int:
+            return len(text.encode())
+
+    answer = answer_of(list(ask("창고의 임대료에 대해 알려줘", open_parts(Byte(["noise"])))))
+    assert answer.text == "Rent is 900. [1] The deposit is 1800. [3]"
+    assert answer.reasons[0] == "model_language"
+
+
 def test_the_answer_names_the_adapter_that_gave_it() -> None:
     parts = ScriptedParts(ScriptedEngine(["900 [1]"]))
     parts.manner = lambda model=None: Manner(GenerateOptions(), model="scripted:grounding")  # type: ignore[method-assign]

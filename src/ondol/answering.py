@@ -31,6 +31,9 @@ from ondol.types import (
 MOST_TOKENS_PER_LETTER = 1.7
 FEWEST_LETTERS = 3
 
+MOST_TOLD = 3
+"""Sentences that tell of a topic in the documents' own words."""
+
 
 @dataclass(slots=True)
 class Clock:
@@ -58,6 +61,18 @@ def can_read(engine: Engine, question: str) -> bool:
     if letters < FEWEST_LETTERS:
         return True
     return engine.count_tokens(foreign) <= MOST_TOKENS_PER_LETTER * letters
+
+
+def why_no_model(
+    engine: Engine, question: str, evidence: Evidence, options: GenerateOptions, *, is_terse: bool
+) -> str:
+    """Why the documents' own words answer better than this device's model would; "" where it is to
+    be asked. ``is_terse``: it has learned to give the one short answer, and takes a request for
+    whatever is said of something for a question that the sentences do not answer."""
+    if not can_read(engine, question):
+        return "model_language"
+    is_open = bool(evidence.on_topic) and options.json_schema is None
+    return "open_request" if is_open and is_terse else ""
 
 
 def about_tokens(*texts: str) -> int:
@@ -147,15 +162,18 @@ def shown(quotes: Sequence[Quote], num_quotes: int, cited: Sequence[int] = ()) -
 def in_the_documents_words(
     evidence: Evidence, num_quotes: int, reason: str, clock: Clock
 ) -> Answer:
-    """The best sentence itself, where the model could only add noise, or added nothing."""
-    best = evidence.quotes[0]
+    """The best sentence itself, where a model could only add noise, or added nothing; of an open
+    request the best few that speak of its topic."""
+    told = [q for q in evidence.quotes if q.number in evidence.on_topic][:MOST_TOLD]
+    told = told or list(evidence.quotes[:1])
+    cited = tuple(quote.number for quote in told)
     return _without_a_model(
-        f"{' '.join(best.text.split())} [{best.number}]",
+        " ".join(f"{' '.join(quote.text.split())} [{quote.number}]" for quote in told),
         Route.LOCAL,
         reason,
         clock,
-        quotes=shown(evidence.quotes, num_quotes),
-        citations=(best.number,),
+        quotes=shown(evidence.quotes, num_quotes, cited),
+        citations=cited,
     )
 
 

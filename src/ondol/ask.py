@@ -19,16 +19,23 @@ from ondol.answering import (
     Clock,
     about_tokens,
     answer_from,
-    can_read,
     everything_found,
     gather,
     in_the_documents_words,
     merge,
     nothing_found,
     says_something,
+    why_no_model,
 )
 from ondol.errors import OndolError
-from ondol.prompt import PLAIN, Template, best_quotes, build_prompt, build_rewriting_prompt
+from ondol.prompt import (
+    GROUNDING,
+    PLAIN,
+    Template,
+    best_quotes,
+    build_prompt,
+    build_rewriting_prompt,
+)
 from ondol.trust import LOGPROBS, STAYS, Trust, of_an_adapter
 from ondol.types import (
     Answer,
@@ -67,6 +74,11 @@ class Manner:
     rewrites: bool = False
     is_personal: bool = False
     margin: float | None = None
+
+    @property
+    def is_terse(self) -> bool:
+        """Whether it gives one short answer or none: what no owner has taught otherwise."""
+        return self.template == GROUNDING and not self.is_personal
 
     def given(self, quotes: Sequence[Quote]) -> tuple[Quote, ...]:
         """What of ``quotes``, best first, the model is to answer from."""
@@ -184,13 +196,16 @@ class _Asked:
 def _here(asked: _Asked, parts: AskParts) -> Generator[Event, None, Answer]:
     """The device's own answer, judged."""
     engine, evidence, trust = parts.engine(asked.model), asked.evidence, parts.trust
-    if not can_read(engine, asked.question):
-        answer = in_the_documents_words(evidence, parts.num_quotes, "model_language", asked.clock)
+    manner = asked.manner
+    options = merge(manner.options, asked.options)
+    if reason := why_no_model(engine, asked.question, evidence, options, is_terse=manner.is_terse):
+        answer = in_the_documents_words(evidence, parts.num_quotes, reason, asked.clock)
+        if reason == "open_request":
+            # Calibrators have learned when an answer is right; no one answer is, here.
+            return answer
         silence = Completion("", (), "stop", answer.usage)
         return trust.judged(answer, asked.question, evidence, answer.quotes, silence)
-    manner = asked.manner
     given = manner.given(evidence.quotes)
-    options = merge(manner.options, asked.options)
     if trust.judge is not None:
         options = replace(options, logprobs=max(LOGPROBS, options.logprobs or 0))
     prompt = build_prompt(asked.question, given, asked.history, manner.template)

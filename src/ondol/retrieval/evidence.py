@@ -11,13 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from ondol.database import Connection
 from ondol.retrieval import korean
 from ondol.retrieval.answer_types import answer_type, holds_answer
 from ondol.retrieval.diversity import as_strict_as
-from ondol.retrieval.mentions import in_place, read_places
+from ondol.retrieval.mentions import coverage, in_place, read_places
 from ondol.retrieval.packed import cosines
 from ondol.retrieval.search import Query
 from ondol.retrieval.terms import terms_for
@@ -47,6 +48,8 @@ MANY_PASSAGES = 40
 RELEVANT_BY_HALVING = 0.045
 RELEVANT_TERMS_WEIGHT = 0.5
 RELEVANT_BY_TERMS_ALONE = 0.12
+# Of a topic of two words that are equally rare both must be there.
+ON_TOPIC = 0.65
 # A sentence mentions a word of two kinds of terms twice: benchmarks/retrieval.
 RELEVANT_WITH_MORPHEMES = 0.15
 
@@ -158,6 +161,21 @@ def quote(sentences: Sequence[Sentence], budget_tokens: int) -> tuple[Quote, ...
             )
         )
     return tuple(quotes)
+
+
+def on_topic(
+    weights: Mapping[str, float], sentences: Sequence[Sentence], quotes: Sequence[Quote]
+) -> tuple[int, ...]:
+    """The numbers of the ``quotes`` that speak of what ``weights`` are the terms of: those
+    that with their heading and their file's name say nearly all of it."""
+    places = {(s.hit.chunk.source, s.start): s.hit.chunk for s in sentences}
+    found = []
+    for one in quotes:
+        chunk = places[one.source, one.start]
+        placed = f"{PurePath(chunk.source).stem} {chunk.heading} {one.text}"
+        if coverage(weights, placed) >= ON_TOPIC:
+            found.append(one.number)
+    return tuple(found)
 
 
 def _is_heading(sentence: Sentence) -> bool:

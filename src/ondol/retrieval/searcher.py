@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from ondol import callers
 from ondol.database import Connection
-from ondol.retrieval import asked, listing, sight
+from ondol.retrieval import asked, listing, open_requests, sight
 from ondol.retrieval import evidence as evidences
 from ondol.retrieval import query as syntax
 from ondol.retrieval.analysers import answers_with_morphemes
@@ -77,10 +77,16 @@ class Searcher:
     def evidence(
         self, question: str, *, where: Filter | None = None, history: Sequence[Message] = ()
     ) -> Evidence:
-        """The sentences that answer ``question``; no quotes when the library does not say."""
+        """The sentences that answer ``question``; no quotes when the library does not say. An open
+        request is searched for by its topic alone."""
         reranker = self._open_reranker()
+        text, said = syntax.parse(question)
+        topic = "" if history else open_requests.topic(text)
         with self._lock:
-            query, index, where = self._prepare(question, where, history)
+            if topic:
+                query, index, where = self._prepare(topic, said & where)
+            else:
+                query, index, where = self._prepare(question, where, history)
             count = max(EVIDENCE_HITS, RERANKED if reranker else 0)
             hits = self._hits(query, index, count, where)
         if not hits:
@@ -96,7 +102,9 @@ class Searcher:
             passages = count_chunks(self._connection, where, at_most=evidences.MANY_PASSAGES)
         if not evidences.is_relevant(query, ranked, among=passages):
             return Evidence(tuple(hits))
-        return Evidence(tuple(hits), evidences.quote(ranked, self._evidence_tokens))
+        quotes = evidences.quote(ranked, self._evidence_tokens)
+        spoken_of = evidences.on_topic(weights, ranked, quotes) if topic else ()
+        return Evidence(tuple(hits), quotes, on_topic=spoken_of)
 
     def asks_for_all(self, question: str) -> bool:
         """Whether ``question`` wants everything that fits ("list all …")."""

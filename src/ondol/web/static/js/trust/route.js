@@ -18,7 +18,7 @@ const ICONS = { local: "laptop", home: "home", abstain: "help" };
 /** What is told in the line itself, the first that holds. */
 const TELLING = [
   "not_in_ledger", "home_knew_no_better", "home_failed", "not_in_evidence", "no_evidence", "too_unsure", "listing",
-  "model_language", "model_said_nothing", "history_folded",
+  "model_language", "model_said_nothing", "open_request", "history_folded",
 ];
 /** Why home was not asked, where it was wanted. */
 const NOT_ASKED = ["private", "tools", "images", "no_home", "home_unavailable", "home_context_too_short"];

@@ -266,7 +266,7 @@ def open_parts(engine: ScriptedEngine, **manner: Any) -> OpenParts:
 def test_an_open_request_is_answered_by_what_the_documents_say_of_it() -> None:
     engine = ScriptedEngine(["Not in these documents."])
     answer = answer_of(list(ask("Tell me about rent", open_parts(engine, template=GROUNDING))))
-    assert answer.text == "Rent is 900. [1] The deposit is 1800. [3]"
+    assert answer.text == "Rent is 900. [1]\nThe deposit is 1800. [3]"
     assert (answer.citations, answer.route) == ((1, 3), Route.LOCAL)
     assert [quote.number for quote in answer.quotes] == [1, 2, 3]
     assert (answer.reasons[0], answer.model, answer.confidence) == ("open_request", "", None)
@@ -296,7 +296,7 @@ def test_an_open_request_in_a_language_that_the_model_cannot_read() -> None:
             return len(text.encode())
 
     answer = answer_of(list(ask("창고의 임대료에 대해 알려줘", open_parts(Byte(["noise"])))))
-    assert answer.text == "Rent is 900. [1] The deposit is 1800. [3]"
+    assert answer.text == "Rent is 900. [1]\nThe deposit is 1800. [3]"
     assert answer.reasons[0] == "model_language"
 
 

@@ -168,7 +168,7 @@ def in_the_documents_words(
     told = told or list(evidence.quotes[:1])
     cited = tuple(quote.number for quote in told)
     return _without_a_model(
-        " ".join(f"{' '.join(quote.text.split())} [{quote.number}]" for quote in told),
+        "\n".join(f"{' '.join(quote.text.split())} [{quote.number}]" for quote in told),
         Route.LOCAL,
         reason,
         clock,

@@ -177,8 +177,33 @@ def test_signal_lost_in_a_destructor_is_raised_again(number: signal.Signals) -> 
         "config.load = lose\n"
         "sys.exit(run(['list']))\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], check=False, timeout=60)
-    assert done.returncode == 128 + number
+    done = subprocess.run(
+        [sys.executable, "-c", script], stderr=subprocess.PIPE, check=False, timeout=60
+    )
+    assert done.returncode == 128 + number and done.stderr.strip() == b""
+
+
+def test_ctrl_c_does_not_raise_inside_a_library_that_would_abort(tmp_path: Path) -> None:
+    (tmp_path / "onnxruntime.py").write_text(
+        "import os, signal\n"
+        "os.kill(os.getpid(), signal.SIGINT)\n"
+        "for _ in range(100_000): pass\n"
+        "print('imported', flush=True)\n"
+    )
+    script = (
+        "import pathlib, sys\n"
+        f"sys.path.insert(0, {str(tmp_path)!r})\n"
+        "from ondol import config\n"
+        "from ondol.cli.main import run\n"
+        "from ondol.retrieval.onnx_session import open_session\n"
+        "config.load = lambda: open_session(pathlib.Path('model.onnx'), 1)\n"
+        "sys.exit(run(['list']))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (130, b"imported\n")
+    assert done.stderr.strip() == b""
 
 
 def test_signals_that_nohup_ignores_stay_ignored() -> None:

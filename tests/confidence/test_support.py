@@ -110,3 +110,14 @@ def test_an_embedding_helps_where_words_end_but_never_past_a_number() -> None:
 def test_abbreviations_do_not_end_a_sentence() -> None:
     text = "Dr. Brandauer met J. Smith. He left."
     assert [text[s:e] for s, e in sentences(text)] == ["Dr. Brandauer met J. Smith.", "He left."]
+
+
+@pytest.mark.parametrize("between", [" ", "\n"])
+def test_a_mark_after_the_full_stop_ends_its_sentence(between: str) -> None:
+    text = (
+        f"It opened in 1871. [1]{between}It burned down. [2] [3]{between}보증금은 500만 원이다. [3]"
+    )
+    assert [text[s:e] for s, e in sentences(text)] == [
+        "It opened in 1871. [1]", "It burned down. [2] [3]", "보증금은 500만 원이다. [3]"
+    ]  # fmt: skip
+    assert [one.quote for one in supported(f"{MILL} [2]{between}{KOREAN} [3]", GIVEN)] == [2, 3]

@@ -99,7 +99,8 @@ def _finish(answer: Answer, quoted: Sequence[Quote], output: Output, verbose: bo
     also_cited = [quote for quote in answer.quotes if quote.number not in numbers]
     if also_cited:
         # A number in the answer must lead somewhere.
-        output.line()
+        if answer.model:
+            output.line()
         show_quotes(also_cited, output)
     if answer.model or answer.confidence:
         show_verdict(answer, output)

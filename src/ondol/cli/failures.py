@@ -7,6 +7,7 @@ command line, 130 and 143 for Ctrl-C and SIGTERM, 141 when the reader of stdout 
 
 from __future__ import annotations
 
+import atexit
 import errno
 import os
 import signal
@@ -48,6 +49,14 @@ class _Signals:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self.handle)
         signal.signal(signal.SIGALRM, self.handle)
+        sys.unraisablehook = self.unraisable
+        # The last thing before Python lets go of its handlers: then an alarm would kill.
+        atexit.register(signal.setitimer, signal.ITIMER_REAL, 0)
+
+    def unraisable(self, lost: sys.UnraisableHookArgs) -> None:
+        """A signal's exception that was raised in a destructor comes again; nothing to tell of."""
+        if not (self.received and isinstance(lost.exc_value, Interrupted | SystemExit)):
+            sys.__unraisablehook__(lost)
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         if number != signal.SIGALRM:

@@ -26,7 +26,7 @@ ENOUGH = 0.7
 ENOUGH_ALIKE = 0.55
 ALIKE = 0.75
 
-_END = re.compile(r"(?<=[.!?。…])[\"'”’)\]]*\s+|\n+")
+_END = re.compile(r"(?<=[.!?。…])(?P<marks>[\"'”’)\]]*(?:\s*\[\d{1,3}\])*)\s+|\n+")
 _ABBREVIATED = re.compile(r"(?:\b(?:[A-Z]|Mr|Mrs|Ms|Dr|St|No|vs|etc|e\.g|i\.e|approx|ca)\.)$")
 _NAME = re.compile(r"[A-Z][\w’'-]*")
 _DENIALS = re.compile(
@@ -66,7 +66,7 @@ def sentences(text: str) -> list[tuple[int, int]]:
         rest = text[gap.end() :]
         if _ABBREVIATED.search(text[begin : gap.start()]) or MARKS.match(rest):
             continue
-        spans.append((begin, gap.start()))
+        spans.append((begin, gap.start() if gap["marks"] is None else gap.end("marks")))
         begin = gap.end()
     spans.append((begin, len(text)))
     return [(s, e) for s, e in spans if text[s:e].strip()]

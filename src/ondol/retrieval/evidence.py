@@ -164,18 +164,17 @@ def quote(sentences: Sequence[Sentence], budget_tokens: int) -> tuple[Quote, ...
 
 
 def on_topic(
-    weights: Mapping[str, float], sentences: Sequence[Sentence], quotes: Sequence[Quote]
-) -> tuple[int, ...]:
-    """The numbers of the ``quotes`` that speak of what ``weights`` are the terms of: those
-    that with their heading and their file's name say nearly all of it."""
-    places = {(s.hit.chunk.source, s.start): s.hit.chunk for s in sentences}
-    found = []
-    for one in quotes:
-        chunk = places[one.source, one.start]
-        placed = f"{PurePath(chunk.source).stem} {chunk.heading} {one.text}"
-        if coverage(weights, placed) >= ON_TOPIC:
-            found.append(one.number)
-    return tuple(found)
+    weights: Mapping[str, float], sentences: Sequence[Sentence]
+) -> tuple[list[Sentence], list[Sentence]]:
+    """The ``sentences`` that speak of what ``weights`` are the terms of, and the others: the first
+    say nearly all of it, together with their heading and their file's name."""
+    about: list[Sentence] = []
+    others: list[Sentence] = []
+    for sentence in sentences:
+        chunk = sentence.hit.chunk
+        placed = f"{PurePath(chunk.source).stem} {chunk.heading} {sentence.text}"
+        (about if coverage(weights, placed) >= ON_TOPIC else others).append(sentence)
+    return about, others
 
 
 def _is_heading(sentence: Sentence) -> bool:

@@ -6,16 +6,18 @@ Raises what onnxruntime and tokenizers raise; who calls says which model it was.
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 
 def open_session(graph: Path, threads: int) -> Any:
     """A session on the CPU; 0 ``threads`` are as many as this process may use."""
-    # onnxruntime would import numpy from C code, which turns a Ctrl-C into a printed traceback.
-    import numpy  # noqa: F401
-    import onnxruntime
-
+    # Its C++ runs Python code while it is imported, and ends the process when that raises. Ctrl-C
+    # raises in the main thread only.
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        onnxruntime: Any = beside.submit(import_module, "onnxruntime").result()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
     options.log_severity_level = 3

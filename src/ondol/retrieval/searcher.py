@@ -102,9 +102,13 @@ class Searcher:
             passages = count_chunks(self._connection, where, at_most=evidences.MANY_PASSAGES)
         if not evidences.is_relevant(query, ranked, among=passages):
             return Evidence(tuple(hits))
-        quotes = evidences.quote(ranked, self._evidence_tokens)
-        spoken_of = evidences.on_topic(weights, ranked, quotes) if topic else ()
-        return Evidence(tuple(hits), quotes, on_topic=spoken_of)
+        if not topic:
+            return Evidence(tuple(hits), evidences.quote(ranked, self._evidence_tokens))
+        about, others = evidences.on_topic(weights, ranked)
+        quotes = evidences.quote([*about, *others], self._evidence_tokens)
+        spoken = {(sentence.hit.chunk.source, sentence.start) for sentence in about}
+        told = tuple(one.number for one in quotes if (one.source, one.start) in spoken)
+        return Evidence(tuple(hits), quotes, on_topic=told)
 
     def asks_for_all(self, question: str) -> bool:
         """Whether ``question`` wants everything that fits ("list all …")."""

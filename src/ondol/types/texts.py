@@ -114,7 +114,7 @@ class Evidence:
     ``quotes`` are ranked sentences, best first, within the token budget; empty when nothing in the
     library is relevant. With ``is_listing`` they are all that match, document by document.
     ``on_topic`` are the numbers of those that speak of what an open request is about ("tell me
-    about the boiler"): each answers it. Empty for any other question.
+    about the boiler"), the first ones: each answers it. Empty for any other question.
     """
 
     hits: tuple[Hit, ...] = ()

@@ -166,7 +166,7 @@ def test_no_byte_is_left_after_questions(ondol, config: Config, home: Path, tmp_
     lost = write(tmp_path / "notes", markers, 3)
     write(tmp_path / "notes", kept, 2)
     ondol("add", tmp_path / "notes")
-    said = ondol("ask", f"What was said about {markers.all[3]}?", "--json").stdout
+    said = ondol("ask", f"Who spoke of {markers.all[3]}?", "--json").stdout
     assert markers.all[3] in said and found_in(home, tails(markers.all))
     unsure = ondol("forget", "--matching", markers.all[3])
     assert unsure.code == 2 and "--yes" in unsure.stderr
@@ -198,7 +198,7 @@ def test_a_running_server_lets_go_of_what_it_read(
     (lost,) = write(tmp_path / "notes", markers, 1)
     write(tmp_path / "notes", kept, 1)
     ondol("add", tmp_path / "notes")
-    question = f"What was said about {markers.all[3]}?"
+    question = f"Who spoke of {markers.all[3]}?"
     assert markers.all[3] in ondol("ask", question, "--json").stdout
     assert ondol("ps", "--json").json["loaded"]
     receipt = ondol("forget", lost, "--json").json
